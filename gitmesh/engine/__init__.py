@@ -1,0 +1,1 @@
+"""The pass, when it runs, and what it is wired from."""

@@ -1,0 +1,60 @@
+"""Every setting and limit of the daemon, with its default.
+
+Stage: none (pure).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import PurePath
+
+from gitmesh.model.values import ApiModel, Duration
+
+
+class GitLimits(ApiModel):
+    """Bounds on what is read from a repository."""
+
+    files_max: int = 20_000
+    file_bytes_max: int = 1_048_576
+    total_bytes_max: int = 104_857_600
+    path_depth_max: int = 32
+    fetch_timeout: Duration = timedelta(seconds=60)
+
+
+class ParseLimits(ApiModel):
+    """Bounds on one YAML file."""
+
+    documents_max: int = 1_000
+    nesting_max: int = 64
+    alias_expansions_max: int = 10_000
+    diagnostics_max: int = 1_000
+
+
+class MetricsConfig(ApiModel):
+    """Where request statistics come from. `scrape` reads Envoy's own exposition, without a Prometheus."""
+
+    prometheus_url: str = ""
+    scrape_url: str = ""
+    timeout: Duration = timedelta(seconds=5)
+    response_bytes_max: int = 33_554_432
+
+
+class Config(ApiModel):
+    """The whole configuration of one daemon."""
+
+    data_dir: PurePath
+    namespace: str = ""  # watch TrafficSources of this namespace only; empty: all
+    allow_file_urls: bool = False
+    settle: Duration = timedelta(seconds=2)
+    debounce: Duration = timedelta(milliseconds=20)
+    pass_timeout: Duration = timedelta(minutes=2)
+    api_timeout: Duration = timedelta(seconds=10)
+    resync: Duration = timedelta(minutes=10)
+    history_max: int = 20
+    findings_max: int = 50
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 0  # 0: no health and metrics server
+    leader_election: bool = False
+    git: GitLimits = GitLimits()
+    parse: ParseLimits = ParseLimits()
+    metrics: MetricsConfig = MetricsConfig()

@@ -1,0 +1,65 @@
+"""Diagnostics: what is wrong, where, and what to do.
+
+Stage: none (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gitmesh.model.resource import Location, ResourceKey
+
+
+class Severity(StrEnum):
+    """How much a finding matters. Only an error keeps a revision from being applied."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: stable code, place, fact, remedy.
+
+    `path` leads from the object's root to the field, for example `("spec", "http", 0, "route")`;
+    `at` begins as the place of the object and is narrowed to the field by `parse.positions`.
+    `wants_key` is true when the place meant is the field's name, not its value (an unknown field).
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    hint: str = ""
+    at: Location | None = None
+    key: ResourceKey | None = None
+    path: tuple[str | int, ...] = ()
+    wants_key: bool = False
+
+    def __str__(self) -> str:
+        place = f"{self.at}: " if self.at else ""
+        about = f" ({self.key})" if self.key else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{place}{self.severity.value} {self.code}: {self.message}{about}{hint}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form that programs read."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "message": self.message,
+            "hint": self.hint,
+            "file": self.at.file if self.at else None,
+            "line": self.at.line if self.at else None,
+            "column": self.at.column if self.at else None,
+            "resource": str(self.key) if self.key else None,
+            "path": list(self.path),
+        }
+
+
+def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Say whether any of them keeps the revision from being applied."""
+    return any(d.severity is Severity.ERROR for d in diagnostics)

@@ -1,0 +1,171 @@
+"""Rollouts: the record that survives restarts, the evidence, and the four decisions.
+
+Stage: none (pure). `RolloutRecord` is the status of a TrafficRollout, field for field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from gitmesh.model.policy import RolloutPolicySpec
+from gitmesh.model.values import ApiModel
+
+
+class Phase(StrEnum):
+    """Where a rollout is."""
+
+    WAITING = "Waiting"  # desired differs from stable, and something holds it at 0 %
+    PROGRESSING = "Progressing"  # between the first step and the last
+    PROMOTING = "Promoting"  # everything is on the new version and is being baked
+    SUCCEEDED = "Succeeded"  # stable is what Git says
+    ROLLED_BACK = "RolledBack"  # stable is live, and what Git says is quarantined
+
+    @property
+    def in_motion(self) -> bool:
+        """True while the guard watches: some traffic is, or may be, on the canary."""
+        return self in (Phase.PROGRESSING, Phase.PROMOTING)
+
+
+class Outcome(StrEnum):
+    """How one measurement ended."""
+
+    PASS = "pass"  # noqa: S105 (a verdict, no password)
+    FAIL = "fail"
+    INSUFFICIENT = "insufficient"  # too few requests to judge
+    BLIND = "blind"  # the metrics could not be read
+
+
+class Target(ApiModel):
+    """A destination that takes more traffic through this rollout: what the guard looks at.
+
+    `host` is fully qualified; `version` is the value of the subset's `version` label, or its name.
+    """
+
+    host: str
+    subset: str = ""
+    version: str = ""
+
+
+class Evidence(ApiModel):
+    """One metric for one target in one window: what was asked, what came back, what it is held against."""
+
+    metric: str
+    outcome: Outcome
+    target: Target
+    value: float | None = None  # percent for error-rate
+    bound: float | None = None
+    requests: float | None = None
+    failed_requests: float | None = None
+    window_seconds: float = 0.0
+    query: str = ""
+    message: str = ""
+
+
+class Verdict(ApiModel):
+    """What one check of all metrics and targets came to. The worst evidence decides."""
+
+    at: datetime
+    outcome: Outcome
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """One line for people: the piece of evidence that decided."""
+        for item in self.evidence:
+            if item.outcome is self.outcome:
+                return item.message
+        return self.outcome.value
+
+
+class Snapshot(ApiModel):
+    """A VirtualService spec that was, or is, stable, and the commit that it came from."""
+
+    spec: dict[str, Any]
+    hash: str
+    revision: str = ""
+
+
+class HistoryEntry(ApiModel):
+    """One thing that happened to a rollout."""
+
+    at: datetime
+    phase: Phase
+    progress: float
+    message: str
+
+
+class RolloutRecord(ApiModel):
+    """Where one rollout stands. Written before the change that it explains.
+
+    `progress` is the percentage of the way from stable to target that should be live now.
+    `effective_at` is when the current step was seen live; a dwell counts from there, so neither a crash
+    between record and write nor a slow write shortens it. It is None until then.
+    """
+
+    phase: Phase
+    source: str = ""  # namespace/name of the TrafficSource
+    policy: str = ""
+    policy_spec: RolloutPolicySpec | None = None  # so that a rollback needs neither Git nor policy
+    revision: str = ""
+    step: int = 0  # index into the policy's steps
+    steps: int = 0
+    progress: float = 100.0
+    weights: str = ""  # for people: "v1 75, v2 25"
+    started_at: datetime | None = None
+    entered_at: datetime | None = None
+    effective_at: datetime | None = None
+    next_at: datetime | None = None
+    finished_at: datetime | None = None
+    stable: Snapshot
+    previous: Snapshot | None = None
+    canary_hash: str = ""
+    targets: tuple[Target, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    failed_checks: int = 0
+    verdict: Verdict | None = None
+    message: str = ""
+    history: tuple[HistoryEntry, ...] = ()
+
+
+class RolloutIntent(ApiModel):
+    """The spec of a TrafficRollout: what a person asked for. Each is a state, so asking twice is harmless."""
+
+    suspend: bool = False
+    roll_back: str = ""  # hash of the content that must leave: quarantined from now on
+    retry: str = ""  # hash of the content that may go out again
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Enter the step with this index."""
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Stay. `until` is when it is worth looking again; None when only an event can change it."""
+
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Make stable live again and quarantine the canary."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The canary is the new stable."""
+
+    reason: str
+
+
+Decision = Advance | Hold | RollBack | Finish

@@ -1,0 +1,85 @@
+"""TrafficSource: which repository steers the cluster, and how far it has got.
+
+Stage: none (pure). The classes are the spec and status of the CRD, field for field.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from gitmesh.model.values import ApiModel, Duration
+
+
+class Limits(ApiModel):
+    """Guards on one plan."""
+
+    delete_percent_max: Annotated[int, Field(ge=0, le=100)] = 50
+
+
+class TrafficSourceSpec(ApiModel):
+    """What a person writes: where the traffic configuration is, and how GitMesh may act on it."""
+
+    url: str
+    branch: str = "main"
+    path: str = "."
+    interval: Duration = timedelta(minutes=1)
+    namespace: str = ""  # for documents that name none; empty: the namespace of the TrafficSource
+    suspend: bool = False
+    prune: bool = True
+    heal: bool = True
+    adopt: bool = False
+    limits: Limits = Limits()
+
+    @field_validator("interval")
+    @classmethod
+    def _not_too_often(cls, value: timedelta) -> timedelta:
+        if value < timedelta(seconds=1):
+            raise ValueError("interval must be at least 1s")
+        return value
+
+
+class Condition(ApiModel):
+    """A condition as kstatus reads it: Ready, Reconciling, Stalled.
+
+    Source: kubernetes-sigs/cli-utils, kstatus: Reconciling and Stalled are present only while true.
+    """
+
+    type: Literal["Ready", "Reconciling", "Stalled"]
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    last_transition_time: datetime | None = None
+    observed_generation: int = 0
+
+
+class Finding(ApiModel):
+    """A diagnostic in the status of its source."""
+
+    code: str
+    severity: str
+    message: str
+    hint: str = ""
+    at: str = ""
+
+
+class TrafficSourceStatus(ApiModel):
+    """What GitMesh reports. `inventory` holds `ResourceKey.path` of each object that this source owns."""
+
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = ()
+    fetched_revision: str = ""
+    last_attempted_revision: str = ""
+    last_applied_revision: str = ""
+    last_handled_sync: str = ""
+    inventory: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+SYNC_ANNOTATION = "gitmesh.dev/sync-requested"
+OWNER_ANNOTATION = "gitmesh.dev/source"
+REVISION_ANNOTATION = "gitmesh.dev/revision"
+PRUNE_ANNOTATION = "gitmesh.dev/prune"
+FIELD_MANAGER = "gitmesh"

@@ -1,0 +1,87 @@
+"""Values that people write in YAML: durations, percentages, names; and the base of all our own kinds.
+
+Stage: none (pure).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a Go-style duration such as `10s`, `1m30s` or `250ms`. Raises ValueError.
+
+    Source: kubernetes.io, metav1.Duration; Istio writes its durations in the same form.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is not a duration; write for example 30s, 10m or 1h30m")
+    return timedelta(seconds=sum(float(n) * _UNIT_SECONDS[u] for n, u in _DURATION_PART.findall(text)))
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration in the form that `parse_duration` reads, for example `1m30s`."""
+    milliseconds = round(value.total_seconds() * 1000)
+    if milliseconds == 0:
+        return "0s"
+    parts = []
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, milliseconds = divmod(milliseconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+def _read_duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a duration is text such as 30s, 10m or 1h30m")
+    return parse_duration(value)
+
+
+def _read_percent(value: Any) -> Any:
+    if isinstance(value, str):
+        number = value.strip().removesuffix("%").strip()
+        try:
+            value = float(number)
+        except ValueError:
+            raise ValueError(f"{value!r} is not a percentage; write for example 1% or 0.5") from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a percentage is a number or text such as 1%")
+    if not 0 <= value <= 100:
+        raise ValueError(f"{value:g} is not between 0 and 100")
+    return float(value)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_read_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+Percent = Annotated[
+    float,
+    BeforeValidator(_read_percent),
+    WithJsonSchema({"x-kubernetes-int-or-string": True}),
+]
+
+
+class ApiModel(BaseModel):
+    """Base of everything that GitMesh itself defines in YAML or JSON: camelCase, strict, immutable."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=False
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form, without the fields that are unset."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

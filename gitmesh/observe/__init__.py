@@ -1,0 +1,1 @@
+"""See what is live and how requests fare."""

@@ -1,0 +1,1 @@
+"""Turn the difference between effective and live into ordered changes."""

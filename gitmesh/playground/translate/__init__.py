@@ -1,0 +1,1 @@
+"""Istio resources to Envoy configuration, with pilot's names and defaults."""
