@@ -22,7 +22,7 @@ def is_ip(host: str) -> bool:
 def fully_qualified(host: str, namespace: str) -> str:
     """Expand a short name; anything with a dot, a wildcard or an address stays as it is.
 
-    Source: istio/istio pkg/config/resource names, ResolveShortnameToFQDN: only a name without a dot is expanded.
+    Source: istio/istio, ResolveShortnameToFQDN: only a name without a dot is expanded.
     """
     if not host or "." in host or host.startswith("*") or is_ip(host):
         return host
