@@ -71,7 +71,7 @@ Duration = Annotated[
 Percent = Annotated[
     float,
     BeforeValidator(_read_percent),
-    WithJsonSchema({"x-kubernetes-int-or-string": True}),
+    WithJsonSchema({"type": "number"}),
 ]
 
 

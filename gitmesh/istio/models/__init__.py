@@ -1,0 +1,4 @@
+"""The specs of Istio's traffic kinds as strict, immutable pydantic models, as of Istio 1.30.
+
+Stage: parse, validate, decide, plan (pure).
+"""
