@@ -1,0 +1,1 @@
+"""A small Kubernetes API server: enough for kubectl and the official client."""
