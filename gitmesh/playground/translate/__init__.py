@@ -1,1 +1,9 @@
-"""Istio resources to Envoy configuration, with pilot's names and defaults."""
+"""Istio resources to Envoy configuration, with pilot's names and defaults.
+
+Stage: playground translation (pure).
+"""
+
+from gitmesh.playground.translate.fields import Untranslated
+from gitmesh.playground.translate.translation import Translation, translate
+
+__all__ = ["Translation", "Untranslated", "translate"]

@@ -1,0 +1,124 @@
+"""Which fields of each Istio kind the translation reads. Every other present field is reported.
+
+Stage: playground translation (pure). A test sets each field of the Istio models that is missing here and
+demands a report, and another one shows that each field that stands here has an effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from gitmesh.playground.translate.fields import Field
+
+Tree = Mapping[str, Any]
+
+WHOLE: Final[Tree] = {}  # this field and everything below it
+ANY_NAME: Final = "*"  # stands for every key of a map
+
+
+def _names(*names: str) -> dict[str, Tree]:
+    return dict.fromkeys(names, WHOLE)
+
+
+_STRING_MATCH = _names("exact", "prefix", "regex")
+_HEADER_OPERATIONS = {"request": _names("set", "add", "remove"), "response": _names("set", "add", "remove")}
+_PERCENT = _names("value")
+_DESTINATION = {**_names("host", "subset"), "port": _names("number")}
+_MATCH = {
+    **_names("name", "port", "gateways", "ignoreUriCase", "sourceLabels", "sourceNamespace"),
+    **dict.fromkeys(("uri", "scheme", "method", "authority"), _STRING_MATCH),
+    **{name: {ANY_NAME: _STRING_MATCH} for name in ("headers", "withoutHeaders", "queryParams")},
+}
+_HTTP_RULE = {
+    **_names("name", "timeout", "mirrorPercent"),
+    "match": _MATCH,
+    "route": {"destination": _DESTINATION, "weight": WHOLE, "headers": _HEADER_OPERATIONS},
+    "redirect": _names("uri", "authority", "port", "derivePort", "scheme", "redirectCode"),
+    "directResponse": {"status": WHOLE, "body": _names("string", "bytes")},
+    "rewrite": {**_names("uri", "authority"), "uriRegexRewrite": _names("match", "rewrite")},
+    "retries": _names("attempts", "perTryTimeout", "retryOn", "backoff", "retryIgnorePreviousHosts"),
+    "fault": {
+        "delay": {**_names("fixedDelay", "percent"), "percentage": _PERCENT},
+        "abort": {**_names("httpStatus", "grpcStatus"), "percentage": _PERCENT},
+    },
+    "mirror": _DESTINATION,
+    "mirrorPercentage": _PERCENT,
+    "mirrors": {"destination": _DESTINATION, "percentage": _PERCENT},
+    "corsPolicy": {
+        "allowOrigins": _STRING_MATCH,
+        **_names("allowMethods", "allowHeaders", "exposeHeaders", "maxAge", "allowCredentials"),
+        "unmatchedPreflights": WHOLE,
+    },
+    "headers": _HEADER_OPERATIONS,
+}
+
+_POLICY_BLOCKS = {
+    "loadBalancer": _names("simple"),
+    "connectionPool": {
+        "tcp": _names("maxConnections", "connectTimeout", "idleTimeout", "maxConnectionDuration"),
+        "http": _names(
+            "http1MaxPendingRequests",
+            "http2MaxRequests",
+            "maxRequestsPerConnection",
+            "maxRetries",
+            "idleTimeout",
+        ),
+    },
+    "outlierDetection": _names(
+        "consecutive5xxErrors",
+        "consecutiveGatewayErrors",
+        "consecutiveLocalOriginFailures",
+        "splitExternalLocalOriginErrors",
+        "interval",
+        "baseEjectionTime",
+        "maxEjectionPercent",
+        "minHealthPercent",
+    ),
+    "tls": _names("mode"),
+}
+_TRAFFIC_POLICY = {**_POLICY_BLOCKS, "portLevelSettings": {"port": _names("number"), **_POLICY_BLOCKS}}
+
+HANDLED: Final[Mapping[str, Tree]] = {
+    "VirtualService": {**_names("hosts", "gateways", "exportTo"), "http": _HTTP_RULE},
+    "DestinationRule": {
+        **_names("host", "exportTo"),
+        "trafficPolicy": _TRAFFIC_POLICY,
+        "subsets": {**_names("name", "labels"), "trafficPolicy": _TRAFFIC_POLICY},
+    },
+    "Gateway": {
+        "selector": WHOLE,
+        "servers": {
+            **_names("name", "hosts"),
+            "port": _names("number", "name", "protocol"),
+            "tls": _names("httpsRedirect"),
+        },
+    },
+}
+UNTRANSLATED_KINDS: Final = frozenset({"ServiceEntry", "Sidecar"})
+
+
+def unhandled(field: Field, tree: Tree) -> Iterator[Field]:
+    """Yield every present field below `field` that the tree does not name. An empty list says nothing."""
+    if tree is WHOLE or field.value is None or field.value == []:
+        return
+    if isinstance(field.value, list):
+        for item in field.items():
+            yield from unhandled(item, tree)
+    elif isinstance(field.value, Mapping):
+        for name, child in field.entries():
+            subtree = tree.get(name, tree.get(ANY_NAME))
+            if subtree is not None:
+                yield from unhandled(child, subtree)
+            elif child.present and child.value != []:
+                yield child
+
+
+def report_unhandled(spec: Field) -> None:
+    """Report every field of an Istio object that the translation does not read."""
+    kind = spec.key.kind
+    if kind in UNTRANSLATED_KINDS:
+        spec.report(f"the playground does not translate a {kind}")
+        return
+    for field in unhandled(spec, HANDLED[kind]):
+        field.report("is not translated by the playground")

@@ -1,0 +1,127 @@
+"""HTTP match conditions: one entry of `match` to one Envoy RouteMatch.
+
+Stage: playground translation (pure). Source: istio.io, Virtual Service, HTTPMatchRequest;
+istio/istio pilot/pkg/networking/core/route, TranslateRouteMatch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitmesh.playground.translate.fields import Field
+from gitmesh.playground.translate.handled import HANDLED, unhandled
+from gitmesh.playground.translate.naming import Envoy
+
+_MATCH_TREE = HANDLED["VirtualService"]["http"]["match"]
+_CLIENT_CONDITIONS = ("sourceLabels", "sourceNamespace")
+_PSEUDO_HEADERS = ("scheme", "method", "authority")
+_NO_CONDITION = frozenset({"statPrefix"})
+
+
+def holds_here(match: Field, gateway: str, port: int) -> bool:
+    """Say whether a condition can hold at this gateway (`mesh`: inside the mesh) and port.
+
+    What cannot be evaluated counts as not holding: a condition must never be widened by leaving a part out.
+    """
+    gateways = match["gateways"].texts()
+    if gateways and gateway not in [gateway_name(name, match.key.namespace) for name in gateways]:
+        return False
+    if match["port"].present and match["port"].integer() != port:
+        return False
+    return not _not_evaluated(match, checks_client=not gateways)
+
+
+def gateway_name(text: str, namespace: str) -> str:
+    """Return `mesh` or `namespace/name`. Source: istio/istio, resolveGatewayName."""
+    if text == "mesh":
+        return text
+    text = text.removeprefix("./")
+    if "/" in text:
+        return text
+    name, _, rest = text.partition(".")
+    return f"{rest.partition('.')[0]}/{name}" if rest else f"{namespace}/{name}"
+
+
+def _not_evaluated(match: Field, *, checks_client: bool) -> bool:
+    unknown = [field for field in unhandled(match, _MATCH_TREE) if field.path[-1] not in _NO_CONDITION]
+    # With `gateways` in the same match, Istio does not look at the client either.
+    unknown += [match[name] for name in _CLIENT_CONDITIONS if checks_client and match[name].present]
+    claims = [field for _, field in _all_headers(match) if str(field.path[-1]).startswith("@")]
+    for field in (*unknown, *claims):
+        field.report("the playground cannot evaluate this condition, so the whole match is left out")
+    return bool(unknown or claims)
+
+
+def _all_headers(match: Field) -> Iterator[tuple[str, Field]]:
+    yield from match["headers"].entries()
+    yield from match["withoutHeaders"].entries()
+
+
+def route_match(match: Field | None) -> Envoy:
+    """Return the Envoy match; None stands for a rule without conditions."""
+    if match is None:
+        return {"prefix": "/"}
+    result = _path_match(match)
+    headers = [_header(name, field) for name, field in match["headers"].entries()]
+    headers += [_without(name, field) for name, field in match["withoutHeaders"].entries()]
+    headers += [_header(f":{name}", match[name]) for name in _PSEUDO_HEADERS if match[name].present]
+    if headers:
+        result["headers"] = headers
+    queries = [_query(name, field) for name, field in match["queryParams"].entries()]
+    if queries:
+        result["query_parameters"] = queries
+    return result
+
+
+def is_catch_all(match: Envoy) -> bool:
+    """Say whether a match takes every request, so that no later route can be reached."""
+    anything = match.get("prefix") == "/" or match.get("safe_regex", {}).get("regex") == ".*"
+    return anything and "headers" not in match and "query_parameters" not in match
+
+
+def _path_match(match: Field) -> Envoy:
+    uri = match["uri"]
+    path: Envoy = {"prefix": "/"}
+    if uri["exact"].present:
+        path = {"path": uri["exact"].text()}
+    elif uri["prefix"].present:
+        path = {"prefix": uri["prefix"].text()}
+    elif uri["regex"].present:
+        path = {"safe_regex": {"regex": uri["regex"].text()}}
+    # Envoy applies this to exact and prefix only; a regular expression keeps looking at case, as in Istio.
+    if match["ignoreUriCase"].boolean():
+        path["case_sensitive"] = False
+    return path
+
+
+def string_match(field: Field) -> Envoy | None:
+    """Return an Envoy StringMatcher; None for a mere test of presence."""
+    for kind in ("exact", "prefix"):
+        if field[kind].present:
+            # Envoy refuses an empty prefix, and it would match everything anyway.
+            text = field[kind].text()
+            return {kind: text} if text or kind == "exact" else None
+    regex = field["regex"].text()
+    return {"safe_regex": {"regex": regex}} if regex and regex != "*" else None
+
+
+def _header(name: str, field: Field) -> Envoy:
+    matcher = string_match(field)
+    return {"name": name, "string_match": matcher} if matcher else {"name": name, "present_match": True}
+
+
+def _without(name: str, field: Field) -> Envoy:
+    inverted = {**_header(name, field), "invert_match": True}
+    if "string_match" in inverted:
+        inverted["treat_missing_header_as_empty"] = True
+    return inverted
+
+
+def _query(name: str, field: Field) -> Envoy:
+    matcher = string_match(field)
+    return {"name": name, "string_match": matcher} if matcher else {"name": name, "present_match": True}
+
+
+def allow_origins(cors: Field) -> list[Envoy]:
+    """Return the origins of a CORS policy."""
+    return [matcher for field in cors["allowOrigins"].items() if (matcher := string_match(field))]

@@ -1,0 +1,34 @@
+"""Names and metadata as pilot gives them, and the metadata by which GitMesh finds its objects again.
+
+Stage: playground translation (pure).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitmesh.model.resource import ResourceKey
+
+Envoy = dict[str, Any]  # one Envoy configuration message, in its JSON form
+
+
+def cluster_name(host: str, port: int, subset: str = "") -> str:
+    """Return the name of an outbound cluster. Source: istio.io, `istioctl proxy-config clusters`."""
+    return f"outbound|{port}|{subset}|{host}"
+
+
+def route_metadata(key: ResourceKey, rule: str) -> Envoy:
+    """Return a route's metadata: the VirtualService it comes from, and which rule of it."""
+    config = f"/apis/{key.group}/v1/namespaces/{key.namespace}/virtual-service/{key.name}"
+    source = f"{key.namespace}/{key.name}"
+    return {
+        "filter_metadata": {
+            "istio": {"config": config},
+            "gitmesh": {"source": source, "kind": key.kind, "rule": rule},
+        }
+    }
+
+
+def typed(name: str, message: str, **fields: Any) -> Envoy:
+    """Return an extension with its typed configuration."""
+    return {"name": name, "typed_config": {"@type": f"type.googleapis.com/{message}", **fields}}
