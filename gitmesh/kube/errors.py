@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gitmesh.model.errors import EdgeError
 
-class ClusterError(Exception):
+
+class ClusterError(EdgeError):
     """A request to the API server failed. `retryable` says whether the same request may work later."""
 
     def __init__(self, message: str, *, retryable: bool, status: int = 0) -> None:
-        super().__init__(message)
-        self.retryable = retryable
+        super().__init__(message, retryable=retryable)
         self.status = status
 
 

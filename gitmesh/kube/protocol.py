@@ -42,6 +42,7 @@ class ClusterClient(Protocol):
     ) -> AsyncIterator[WatchEvent]:
         """Yield events after `resource_version`, with bookmarks, until the server ends the watch.
 
+        The first event is a bookmark at that very version: the watch stands.
         Raises WatchExpiredError when the version is too old.
         """
 
