@@ -25,6 +25,7 @@ class Revision:
     """One commit, whole: `files` maps the path below the repository's root to the file.
 
     `diagnostics` says what was left out and why (symbolic links, submodules, files above a limit).
+    `forced` is true when the branch was moved to a commit that does not descend from the one before.
     """
 
     commit: str
@@ -34,6 +35,12 @@ class Revision:
     author: str = ""
     subject: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
+    forced: bool = False
+
+    @property
+    def id(self) -> str:
+        """The form that a status keeps: `main@<whole commit>`."""
+        return f"{self.branch}@{self.commit}"
 
     @property
     def short(self) -> str:

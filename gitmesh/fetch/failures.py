@@ -1,0 +1,76 @@
+"""What git says on standard error -> a FetchError that says what, where and what to do.
+
+Stage: fetch (pure).
+"""
+
+from __future__ import annotations
+
+import re
+
+from gitmesh.fetch.errors import BrokenMirrorError, FetchError
+from gitmesh.fetch.urls import without_secrets
+
+_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_UNSAFE = re.compile(r"fsck error|(?:hasDot|hasDotdot|hasDotgit|fullPathname|treeNotSorted|duplicateEntries)")
+_OWNER = re.compile(r"dubious ownership|detected dubious")
+_AUTHENTICATION = re.compile(
+    r"Authentication failed|could not read Username|could not read Password|Permission denied \(|"
+    r"returned error: 40[13]|Host key verification failed"
+)
+_ABSENT = re.compile(
+    r"repository '.*' not found|does not appear to be a git repository|returned error: 404|"
+    r"Repository not found|no such repository|access denied or repository not exported"
+)
+_BROKEN = re.compile(
+    r"corrupt|bad object|not a git repository|unable to read tree|unable to read sha1|missing blob|"
+    r"object file .* is empty|inflate|bad config|invalid index-pack|pack .*does not match|bad ref|"
+    r"packfile .* cannot be|did not send all necessary objects|unresolved deltas|cannot lock ref|"
+    r"Unable to create '.*\.lock'|not a valid object name|not a tree object|broken",
+    re.IGNORECASE,
+)
+_NOISE = re.compile(r"^(?:hint|warning|remote):|^$|^Please make sure|^and the repository exists")
+
+
+def explain(stderr: str, *, what: str) -> FetchError:
+    """Return the error for what git complained about; `what` names the attempt, for example `fetch URL`."""
+    # A server's own words cannot be allowed to make us throw the mirror away.
+    own = "\n".join(line for line in stderr.splitlines() if not line.startswith("remote:"))
+    reason = _reason(stderr)
+    if _DISK_FULL.search(own):
+        return FetchError(
+            f"cannot {what}: the disk is full; free some space in the data directory", retryable=True
+        )
+    if _UNSAFE.search(own):
+        return FetchError(
+            f"cannot {what}: the repository holds an object that git's own check refuses ({reason}); "
+            "run `git fsck` in it and take that object out of the history",
+            retryable=True,
+        )
+    if _OWNER.search(own):
+        return FetchError(
+            f"cannot {what}: the repository belongs to another user; run GitMesh as its owner",
+            retryable=False,
+        )
+    if _AUTHENTICATION.search(own):
+        return FetchError(
+            f"cannot {what}: the server did not let us in ({reason}); check rights, key and known_hosts",
+            retryable=True,
+        )
+    if _ABSENT.search(own):
+        return FetchError(f"cannot {what}: there is no repository ({reason}); check spec.url", retryable=True)
+    if _BROKEN.search(own):
+        return BrokenMirrorError(f"cannot {what}: the local mirror is damaged ({reason})")
+    return FetchError(
+        f"cannot {what}: {reason}; check that the server is up and reachable from here", retryable=True
+    )
+
+
+def _reason(stderr: str) -> str:
+    lines = [without_secrets(_printable(line)) for line in stderr.splitlines()]
+    telling = [line for line in lines if not _NOISE.search(line)] or [line for line in lines if line]
+    text = telling[0] if telling else "git gave no reason"
+    return text.removeprefix("fatal: ").removeprefix("error: ")[:300]
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in line).strip()

@@ -1,0 +1,146 @@
+"""Which entries of a tree are read, and what is said about the others. The same for Git and directories.
+
+Stage: fetch (pure).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gitmesh.fetch.errors import FetchError
+from gitmesh.model.config import GitLimits
+from gitmesh.model.diagnostic import Diagnostic, Severity
+from gitmesh.model.resource import Location
+
+MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
+_DIAGNOSTICS_MAX = 100
+
+
+class EntryKind(StrEnum):
+    """What a tree entry is."""
+
+    FILE = "file"
+    SYMLINK = "symbolic link"
+    SUBMODULE = "submodule"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a tree. `path` is as raw as the repository has it."""
+
+    kind: EntryKind
+    path: bytes
+    size: int = 0
+    blob: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A file that is to be read."""
+
+    path: str
+    size: int
+    blob: str
+
+
+@dataclass(slots=True)
+class Selection:
+    """Collects entries one by one and holds them to the limits. `where` names the tree for people."""
+
+    limits: GitLimits
+    where: str
+    files: list[Selected] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    seen: int = 0
+    total_bytes: int = 0
+
+    def add(self, entry: Entry) -> None:
+        """Take or leave one entry. Raises FetchError when a limit of the whole is crossed."""
+        self.seen += 1
+        if self.seen > self.limits.files_max:
+            raise FetchError(
+                f"{self.where} has more than {self.limits.files_max} files; "
+                "set spec.path to the directory with the traffic configuration, or raise git.filesMax",
+                retryable=False,
+            )
+        path = _readable(entry.path)
+        if entry.kind is not EntryKind.FILE:
+            self._leave_out(_link(entry.kind, path))
+        elif path.lower().endswith(MANIFEST_SUFFIXES):
+            self._add_file(path, entry)
+
+    def _add_file(self, path: str, entry: Entry) -> None:
+        problem = _problem(path, entry, self.limits)
+        if problem is not None:
+            self._leave_out(problem)
+            return
+        self.total_bytes += entry.size
+        if self.total_bytes > self.limits.total_bytes_max:
+            raise FetchError(
+                f"the files of {self.where} are larger than {self.limits.total_bytes_max} bytes together; "
+                "set spec.path to a smaller directory, or raise git.totalBytesMax",
+                retryable=False,
+            )
+        self.files.append(Selected(path, entry.size, entry.blob))
+
+    def _leave_out(self, diagnostic: Diagnostic) -> None:
+        # An error must not be lost behind a hundred warnings: it keeps the revision from being applied.
+        if len(self.diagnostics) < _DIAGNOSTICS_MAX:
+            self.diagnostics.append(diagnostic)
+        elif diagnostic.severity is Severity.ERROR:
+            self.diagnostics[-1] = diagnostic
+
+
+def _link(kind: EntryKind, path: str) -> Diagnostic:
+    code = "GM001" if kind is EntryKind.SYMLINK else "GM002"
+    return Diagnostic(
+        code=code,
+        severity=Severity.WARNING,
+        message=f"{kind.value} {path!r} is not followed",
+        hint="put the files themselves into the repository",
+        at=Location(path),
+    )
+
+
+def _problem(path: str, entry: Entry, limits: GitLimits) -> Diagnostic | None:
+    # Errors, not warnings: with the file its resources would vanish from Git's side and be pruned.
+    if entry.size > limits.file_bytes_max:
+        return _left_out(
+            "GM003",
+            path,
+            f"{path!r} has {entry.size} bytes; the limit is {limits.file_bytes_max}",
+            "split the file, or raise git.fileBytesMax",
+        )
+    if path.count("/") >= limits.path_depth_max:
+        return _left_out(
+            "GM004",
+            path,
+            f"{path[:120]!r} lies deeper than {limits.path_depth_max} directories",
+            "move the file up, or raise git.pathDepthMax",
+        )
+    if not _is_plain(entry.path):
+        return _left_out(
+            "GM005",
+            path,
+            f"the file name {path!r} is not plain UTF-8 text",
+            "rename the file: UTF-8, no line breaks or control characters",
+        )
+    return None
+
+
+def _left_out(code: str, path: str, message: str, hint: str) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, message, hint, at=Location(path))
+
+
+def _is_plain(raw: bytes) -> bool:
+    try:
+        return raw.decode("utf-8").isprintable()
+    except UnicodeDecodeError:
+        return False
+
+
+def _readable(raw: bytes) -> str:
+    """Return text that is safe to show: what is no printable UTF-8 is written as an escape."""
+    text = raw.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

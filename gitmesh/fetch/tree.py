@@ -1,0 +1,116 @@
+"""Reading one commit out of a bare repository: its tree by `ls-tree`, its files by `cat-file --batch`.
+
+Stage: fetch (effect). No work tree exists, so no link is followed and no filter or hook runs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from gitmesh.fetch.command import GitRunner
+from gitmesh.fetch.errors import BrokenMirrorError, FetchError
+from gitmesh.fetch.selection import Entry, EntryKind, Selected, Selection
+from gitmesh.model.config import GitLimits
+
+_CHUNK = 65_536
+_ENTRY_MAX = 65_536
+_NAMES_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """What a commit says about itself."""
+
+    commit: str
+    tree: str
+    author: str
+    subject: str
+
+
+def read_commit(git: GitRunner, revision: str) -> CommitInfo:
+    """Return the commit that a checked name or id means."""
+    text = git.text(
+        "log", "-1", "--no-show-signature", "--no-mailmap", "--encoding=UTF-8",
+        "--format=%H%x00%T%x00%an <%ae>%x00%s", "--end-of-options", revision, "--",
+    )  # fmt: skip
+    fields = text.rstrip("\n").split("\0")
+    if len(fields) < 4:
+        raise BrokenMirrorError(f"the local mirror gave no answer about {revision}")
+    return CommitInfo(fields[0], fields[1], _one_line(fields[2]), _one_line("".join(fields[3:])))
+
+
+def select_files(git: GitRunner, info: CommitInfo, path: str, where: str, limits: GitLimits) -> Selection:
+    """List what is below `path` and hold it to the limits. Raises FetchError where nothing is there."""
+    selection = Selection(limits, where)
+    below = () if path == "." else (path,)
+    with git.stream("ls-tree", "-r", "-z", "--long", "--full-tree", info.commit, "--", *below) as stdout:
+        for raw in _records(stdout):
+            selection.add(_entry(raw))
+    if below and not selection.seen:
+        raise FetchError(
+            f"there is no path {path!r} in {where}; {_what_is_there(git, info)}set spec.path", retryable=True
+        )
+    return selection
+
+
+def read_blobs(git: GitRunner, wanted: Sequence[Selected]) -> Mapping[str, bytes]:
+    """Return the content of each blob by its id, all from one process."""
+    sizes = {file.blob: file.size for file in wanted}
+    if not sizes:
+        return {}
+    contents: dict[str, bytes] = {}
+    with tempfile.TemporaryFile() as questions:
+        questions.write("".join(f"{blob}\n" for blob in sizes).encode())
+        questions.seek(0)
+        with git.stream("cat-file", "--batch", "--buffer", stdin=questions) as stdout:
+            for blob, size in sizes.items():
+                contents[blob] = _one_blob(stdout, blob, size)
+    return contents
+
+
+def _one_blob(stdout: IO[bytes], blob: str, size: int) -> bytes:
+    header = stdout.readline(256)
+    if header != f"{blob} blob {size}\n".encode():
+        raise BrokenMirrorError(f"the local mirror has lost the content {blob}")
+    content = stdout.read(size + 1)
+    if len(content) != size + 1:
+        raise BrokenMirrorError(f"the local mirror has lost a part of the content {blob}")
+    return content[:-1]
+
+
+def _records(stdout: IO[bytes]) -> Iterator[bytes]:
+    rest = b""
+    while chunk := stdout.read(_CHUNK):
+        *whole, rest = (rest + chunk).split(b"\0")
+        yield from whole
+        if len(rest) > _ENTRY_MAX:
+            raise FetchError("the repository has a path of more than 64 KiB; remove it", retryable=False)
+
+
+def _entry(raw: bytes) -> Entry:
+    meta, _, path = raw.partition(b"\t")
+    mode, _, blob, size = meta.split()
+    if mode == b"160000":
+        return Entry(EntryKind.SUBMODULE, path)
+    if mode == b"120000":
+        return Entry(EntryKind.SYMLINK, path)
+    if size == b"-":
+        raise BrokenMirrorError(f"the local mirror has lost the content {blob.decode()}")
+    return Entry(EntryKind.FILE, path, int(size), blob.decode())
+
+
+def _what_is_there(git: GitRunner, info: CommitInfo) -> str:
+    with git.stream("ls-tree", "-z", "--name-only", "--full-tree", info.commit, "--") as stdout:
+        names = [name.decode("utf-8", "backslashreplace") for name in _records(stdout)]
+    if not names:
+        return "the commit holds no files at all; "
+    shown = ", ".join(repr(name[:60])[1:-1] for name in names[:_NAMES_SHOWN])
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"at its root there are: {shown}{more}; "
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:200]

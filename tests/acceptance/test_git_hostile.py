@@ -1,0 +1,148 @@
+"""Promises about repositories that mean harm."""
+
+import subprocess
+
+import pytest
+
+from gitmesh.fetch.errors import FetchError
+from gitmesh.fetch.mirror import GitMirror
+from gitmesh.model.config import GitLimits
+from gitmesh.playground.repository import GitRepository
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return GitRepository.create(tmp_path / "repository")
+
+
+def a_mirror(tmp_path, **limits) -> GitMirror:
+    return GitMirror(tmp_path / "mirror", GitLimits(**limits), allow_file_urls=True)
+
+
+def commit_tree(repository: GitRepository, entries: list[tuple[str, str, bytes]]) -> str:
+    """Commit a tree entry by entry, with names that no work tree could hold; push it."""
+    git_dir = repository.work / ".git"
+    lines = b"".join(
+        f"{mode} {'tree' if mode == '40000' else 'commit' if mode == '160000' else 'blob'} {oid}\t".encode()
+        + name + b"\0"
+        for mode, oid, name in entries
+    )  # fmt: skip
+    tree = plumbing(git_dir, ["mktree", "-z", "--missing"], lines)
+    commit = repository.git("commit-tree", "-m", "hostile", tree)
+    repository.git("push", "--quiet", "--force", "origin", f"{commit}:refs/heads/main")
+    return tree
+
+
+def plumbing(git_dir, arguments, stdin: bytes) -> str:
+    done = subprocess.run(
+        ["git", f"--git-dir={git_dir}", *arguments], input=stdin, capture_output=True, check=True
+    )
+    return done.stdout.decode().strip()
+
+
+def blob(repository, content: bytes) -> str:
+    return plumbing(repository.work / ".git", ["hash-object", "-w", "--stdin"], content)
+
+
+async def test_a_symbolic_link_out_of_the_repository_is_not_followed(repository, tmp_path):
+    repository.write({"good.yaml": "a: 1"})
+    (repository.work / "passwd.yaml").symlink_to("/etc/passwd")
+    (repository.work / "etc").symlink_to("/etc")
+    repository.commit("links")
+    repository.push()
+    revision = await a_mirror(tmp_path).fetch(repository.url, "main", ".")
+    assert list(revision.files) == ["good.yaml"]
+    assert [(d.code, d.at.file) for d in revision.diagnostics] == [("GM001", "etc"), ("GM001", "passwd.yaml")]
+
+
+async def test_a_path_that_is_a_symbolic_link_or_leads_through_one_is_not_followed(repository, tmp_path):
+    repository.write({"real/a.yaml": "a: 1"})
+    (repository.work / "link").symlink_to("real")
+    repository.commit("links")
+    repository.push()
+    mirror = a_mirror(tmp_path)
+    assert (await mirror.fetch(repository.url, "main", "link")).files == {}
+    with pytest.raises(FetchError, match="no path"):
+        await mirror.fetch(repository.url, "main", "link/a.yaml")
+
+
+async def test_a_submodule_is_left_out_with_a_warning(repository, tmp_path):
+    commit_tree(repository, [("100644", blob(repository, b"a: 1"), b"a.yaml"), ("160000", "1" * 40, b"lib")])
+    revision = await a_mirror(tmp_path).fetch(repository.url, "main", ".")
+    assert list(revision.files) == ["a.yaml"]
+    assert [d.code for d in revision.diagnostics] == ["GM002"]
+
+
+async def test_a_tree_with_a_git_directory_in_it_does_not_get_in(repository, tmp_path):
+    content = blob(repository, b"[core]\nfsmonitor = touch /tmp/x\n")
+    inner = plumbing(repository.work / ".git", ["mktree"], f"100644 blob {content}\tconfig\n".encode())
+    commit_tree(repository, [("40000", inner, b".git")])
+    with pytest.raises(FetchError, match=r"git's own check refuses.*git fsck"):
+        await a_mirror(tmp_path).fetch(repository.url, "main", ".")
+
+
+async def test_names_with_line_breaks_quotes_and_other_bytes_do_no_harm(repository, tmp_path):
+    content = blob(repository, b"a: 1")
+    names = [b'"quoted".yaml', b"\xff\xfe.yaml", b"a\nb.yaml", b"tab\there.yaml", "größe.yaml".encode()]
+    commit_tree(repository, [("100644", content, name) for name in sorted(names)])
+    revision = await a_mirror(tmp_path).fetch(repository.url, "main", ".")
+    assert set(revision.files) == {'"quoted".yaml', "größe.yaml"}
+    assert [d.code for d in revision.diagnostics] == ["GM005"] * 3
+    assert all(str(d).isprintable() for d in revision.diagnostics)
+
+
+async def test_a_name_that_looks_like_an_option_or_a_pattern_is_a_name(repository, tmp_path):
+    repository.publish({"--output=x/a.yaml": "a: 1", "*/b.yaml": "b: 1", ":(top)c/c.yaml": "c: 1"}, "names")
+    mirror = a_mirror(tmp_path)
+    assert list((await mirror.fetch(repository.url, "main", "--output=x")).files) == ["--output=x/a.yaml"]
+    assert list((await mirror.fetch(repository.url, "main", "*")).files) == ["*/b.yaml"]
+    assert list((await mirror.fetch(repository.url, "main", ":(top)c")).files) == [":(top)c/c.yaml"]
+
+
+async def test_a_huge_file_and_a_deep_path_are_reported_and_not_read(repository, tmp_path):
+    deep = "/".join(["d"] * 40) + "/deep.yaml"
+    repository.publish(
+        {"huge.yaml": b"x" * 200_000, deep: "a: 1", "fine.yaml": "a: 1", "x.bin": b"\0" * 300_000}, "size"
+    )
+    mirror = a_mirror(tmp_path, file_bytes_max=100_000)
+    revision = await mirror.fetch(repository.url, "main", ".")
+    assert list(revision.files) == ["fine.yaml"]
+    assert {d.code for d in revision.diagnostics} == {"GM003", "GM004"}
+    assert mirror.counters.blobs_read == 1
+
+
+async def test_a_tree_that_unfolds_without_end_is_stopped_at_the_limit(repository, tmp_path):
+    git_dir = repository.work / ".git"
+    content = blob(repository, b"a: 1")
+    entry = f"100644 blob {content}\t"
+    tree = plumbing(git_dir, ["mktree"], "".join(f"{entry}{n}.yaml\n" for n in range(10)).encode())
+    for _ in range(11):
+        tree = plumbing(git_dir, ["mktree"], "".join(f"40000 tree {tree}\t{n}\n" for n in range(10)).encode())
+    commit_tree(repository, [("40000", tree, b"bomb")])
+    with pytest.raises(FetchError, match="more than 20000 files"):
+        await a_mirror(tmp_path, fetch_timeout="20s").fetch(repository.url, "main", ".")
+
+
+async def test_a_hook_and_a_filter_in_the_repository_do_not_run(repository, tmp_path):
+    marker = tmp_path / "ran"
+    repository.publish({"a.yaml": "a: 1", ".gitattributes": "*.yaml filter=evil diff=evil\n"}, "attributes")
+    for name in ("post-checkout", "reference-transaction", "post-merge"):
+        hook = tmp_path / "mirror" / "hooks" / name
+        await a_mirror(tmp_path).fetch(repository.url, "main", ".")
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {marker}\n")
+        hook.chmod(0o755)
+    repository.publish({"a.yaml": "a: 2"}, "again")
+    revision = await a_mirror(tmp_path).fetch(repository.url, "main", ".")
+    assert revision.files["a.yaml"].content == b"a: 2"
+    assert not marker.exists()
+
+
+async def test_the_text_of_a_commit_reaches_nobody_with_control_characters(repository, tmp_path):
+    repository.publish({"a.yaml": "a: 1"}, "red \x1b[31malert\x07 " + "x" * 5000)
+    revision = await a_mirror(tmp_path).fetch(repository.url, "main", ".")
+    assert revision.subject.startswith("red  [31malert")
+    assert revision.subject.isprintable()
+    assert len(revision.subject) <= 200
