@@ -30,3 +30,10 @@ class RequestStats:
     requests: float
     failed: float
     query: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsFailure:
+    """Why a query has no answer. The guard is blind for it: neither good nor bad."""
+
+    message: str

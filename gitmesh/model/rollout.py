@@ -122,8 +122,10 @@ class RolloutRecord(ApiModel):
     stable: Snapshot
     previous: Snapshot | None = None
     canary_hash: str = ""
+    canary: Snapshot | None = None  # what is on its way; None when nothing is
     targets: tuple[Target, ...] = ()
     quarantined: tuple[str, ...] = ()
+    retried: str = ""  # the retry that was honoured, so that one request starts one attempt
     failed_checks: int = 0
     verdict: Verdict | None = None
     message: str = ""

@@ -1,0 +1,276 @@
+"""What Git, and a person, make of a rollout: start, start again, carry on, go back, or be done.
+
+Stage: decide (pure). Called every pass for each VirtualService of the desired revision. It compares states
+and reacts to no event, so calling it again with the same arguments changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitmesh.decide.transitions import (
+    HISTORY_MAX,
+    advance,
+    changed,
+    noted,
+    quarantine,
+)
+from gitmesh.istio.canonical import canonical, spec_hash
+from gitmesh.istio.routes import Destination
+from gitmesh.istio.weights import (
+    changed_destinations,
+    describe_weights,
+    growing_destinations,
+    moves_weight,
+    same_course,
+)
+from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
+from gitmesh.model.resource import Resource
+from gitmesh.model.rollout import Advance, Phase, RolloutIntent, RolloutRecord, Snapshot, Target
+
+Resolve = Callable[[str, str], Target]  # (fully qualified host, subset) -> how metrics know it
+
+
+def retarget(
+    record: RolloutRecord | None,
+    *,
+    desired: Resource,
+    live: Resource | None,
+    policy: RolloutPolicy | None,
+    resolve: Resolve,
+    intent: RolloutIntent,
+    source: str,
+    revision: str,
+    now: datetime,
+    history_max: int = HISTORY_MAX,
+) -> RolloutRecord | None:
+    """Return the record that fits what is desired now; None where there is nothing to remember.
+
+    `live` matters only when there is no record: a live object is then stable as it is, and without one
+    there is nothing to protect and the desired content goes live whole.
+    """
+    if record is None and policy is None:
+        return None
+    content = _snapshot(desired, revision)
+    turn = _Turn(content, desired.key.namespace, policy, resolve, intent, revision, now, history_max)
+    if record is None:
+        record = _first_record(turn, live, source)
+    record = _with_policy(record, policy)
+    return _follow(turn, _obey(turn, record))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What one call of `retarget` knows."""
+
+    desired: Snapshot
+    namespace: str
+    policy: RolloutPolicy | None
+    resolve: Resolve
+    intent: RolloutIntent
+    revision: str
+    now: datetime
+    history_max: int
+
+    def note(self, record: RolloutRecord, message: str) -> RolloutRecord:
+        return noted(record, self.now, message, self.history_max)
+
+
+def _snapshot(resource: Resource, revision: str) -> Snapshot:
+    return Snapshot(spec=canonical(resource.spec), hash=spec_hash(resource.spec), revision=revision)
+
+
+def _first_record(turn: _Turn, live: Resource | None, source: str) -> RolloutRecord:
+    stable = turn.desired if live is None else _snapshot(live, "")
+    record = RolloutRecord(
+        phase=Phase.SUCCEEDED,
+        source=source,
+        revision=stable.revision,
+        weights=describe_weights(stable.spec),
+        finished_at=turn.now,
+        stable=stable,
+        canary_hash=stable.hash,
+    )
+    return turn.note(record, "created" if live is None else "found live as it is")
+
+
+def _with_policy(record: RolloutRecord, policy: RolloutPolicy | None) -> RolloutRecord:
+    """Take over a changed policy. What is in motion keeps its progress and finds it in the new steps."""
+    if policy is None or record.policy_spec == policy.spec:
+        return record if policy is None else changed(record, policy=policy.name)
+    record = changed(record, policy=policy.name, policy_spec=policy.spec)
+    if record.steps == 0 or not (record.phase.in_motion or record.phase is Phase.WAITING):
+        return record
+    if record.phase is Phase.PROGRESSING:
+        record = changed(record, step=_step_at(policy.spec, record.progress))
+    elif record.phase is Phase.PROMOTING:
+        record = changed(record, step=len(policy.spec.steps) - 1)
+    return changed(record, steps=len(policy.spec.steps))
+
+
+def _step_at(policy: RolloutPolicySpec, progress: float) -> int:
+    """Return the last step that is not ahead of `progress`; -1 when every step is."""
+    return max((i for i, step in enumerate(policy.steps) if step.progress <= progress), default=-1)
+
+
+def _obey(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
+    """Do what a person asked for: retry, then roll back. Asked for both, the content stays away."""
+    intent = turn.intent
+    if intent.retry != record.retried:
+        waiting = tuple(h for h in record.quarantined if h != intent.retry)
+        record = changed(record, retried=intent.retry, quarantined=waiting)
+    unwanted = intent.roll_back
+    if not unwanted or unwanted in record.quarantined:
+        return record
+    if unwanted != record.stable.hash:
+        return changed(record, quarantined=quarantine(record, unwanted))
+    if record.phase is not Phase.SUCCEEDED or record.previous is None:
+        return record
+    return _back_to_previous(turn, record, record.previous)
+
+
+def _back_to_previous(turn: _Turn, record: RolloutRecord, previous: Snapshot) -> RolloutRecord:
+    if previous.hash in record.quarantined:
+        return record
+    record = changed(
+        record, stable=previous, previous=None, quarantined=quarantine(record, record.stable.hash)
+    )
+    return _rolled_back(turn, record, "rolled back on request, to what was stable before")
+
+
+def _follow(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
+    """Compare what is desired with what is stable, what is on its way, and what must not come back."""
+    content = turn.desired.hash
+    if content == record.stable.hash:
+        return _settled(turn, record)
+    if content in record.quarantined:
+        return _kept_back(turn, record)
+    if turn.policy is None:
+        return _at_once(turn, record, "no policy selects it: applied at once", previous=record.stable)
+    if record.previous is not None and content == record.previous.hash:
+        # Not kept as previous: the content that was just reverted has to prove itself again.
+        return _at_once(turn, record, "reverted in Git: applied at once", previous=None)
+    if record.canary is not None and content == record.canary_hash:
+        return _released(turn, record)
+    return _new_content(turn, record)
+
+
+def _settled(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
+    """Git says what is stable already."""
+    if record.phase is Phase.SUCCEEDED:
+        return record
+    back = record.phase.in_motion
+    record = changed(
+        _at_rest(turn, record, Phase.SUCCEEDED), canary_hash=record.stable.hash, revision=turn.revision
+    )
+    return turn.note(record, "reverted in Git: back to stable" if back else "Git says what is stable")
+
+
+def _kept_back(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
+    """Git says what failed. It stays away, and it shows that Git is ahead of the cluster."""
+    if record.phase is Phase.ROLLED_BACK and record.canary_hash == turn.desired.hash:
+        return record
+    on_request = turn.intent.roll_back == turn.desired.hash and record.canary_hash == turn.desired.hash
+    record = changed(record, canary_hash=turn.desired.hash, revision=turn.revision)
+    reason = "rolled back on request" if on_request else "Git says what was rolled back before; stable stays"
+    return _rolled_back(turn, record, reason)
+
+
+def _rolled_back(turn: _Turn, record: RolloutRecord, message: str) -> RolloutRecord:
+    return turn.note(_at_rest(turn, record, Phase.ROLLED_BACK), message)
+
+
+def _at_once(turn: _Turn, record: RolloutRecord, message: str, *, previous: Snapshot | None) -> RolloutRecord:
+    record = changed(
+        record,
+        stable=turn.desired,
+        previous=previous,
+        canary_hash=turn.desired.hash,
+        revision=turn.revision,
+    )
+    if turn.policy is None:
+        record = changed(record, policy="", policy_spec=None)
+    return turn.note(_at_rest(turn, record, Phase.SUCCEEDED), message)
+
+
+def _at_rest(turn: _Turn, record: RolloutRecord, phase: Phase) -> RolloutRecord:
+    """End what was in motion: `stable` is what should be live."""
+    return changed(
+        record,
+        phase=phase,
+        step=0,
+        steps=0,
+        progress=100.0 if phase is Phase.SUCCEEDED else 0.0,
+        weights=describe_weights(record.stable.spec),
+        entered_at=turn.now,
+        effective_at=None,
+        next_at=None,
+        finished_at=turn.now,
+        canary=None,
+        failed_checks=0,
+    )
+
+
+def _released(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
+    """Let what waited begin, once nothing holds it."""
+    if record.phase is not Phase.WAITING or turn.intent.suspend:
+        return record
+    return _begin(turn, record)
+
+
+def _new_content(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
+    """Start the way to new content, or carry on when it leads to the same weights."""
+    assert turn.policy is not None
+    stable, target = record.stable.spec, turn.desired.spec
+    moves = moves_weight(stable, target, namespace=turn.namespace)
+    carries_on = (
+        moves
+        and record.phase.in_motion
+        and record.canary is not None
+        and same_course(stable, record.canary.spec, target, namespace=turn.namespace)
+    )
+    grows = growing_destinations if moves else changed_destinations
+    record = changed(
+        record,
+        revision=turn.revision,
+        canary=turn.desired,
+        canary_hash=turn.desired.hash,
+        targets=_targets(turn, grows(stable, target, namespace=turn.namespace)),
+    )
+    if carries_on:
+        return turn.note(record, f"changed in Git on the way, same weights: stays at {record.progress:g} %")
+    record = _waiting(record, len(turn.policy.spec.steps) if moves else 0)
+    if turn.intent.suspend:
+        return turn.note(record, "new content waits: suspended")
+    return _begin(turn, record)
+
+
+def _targets(turn: _Turn, destinations: tuple[Destination, ...]) -> tuple[Target, ...]:
+    return tuple(dict.fromkeys(turn.resolve(d.host, d.subset) for d in destinations))
+
+
+def _waiting(record: RolloutRecord, steps: int) -> RolloutRecord:
+    return changed(
+        record,
+        phase=Phase.WAITING,
+        step=0,
+        steps=steps,
+        progress=0.0,
+        weights=describe_weights(record.stable.spec),
+        started_at=None,
+        entered_at=None,
+        effective_at=None,
+        next_at=None,
+        finished_at=None,
+        failed_checks=0,
+        verdict=None,
+    )
+
+
+def _begin(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
+    reason = "new weights in Git" if record.steps else "new content in Git, same weights"
+    return advance(
+        record, Advance(0, reason), turn.now, history_max=turn.history_max, namespace=turn.namespace
+    )

@@ -1,0 +1,255 @@
+"""The four decisions of a rollout, and what each makes of the record.
+
+Stage: decide (pure). `TABLE` is the single source of which phase follows which: code, docs and tests read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, assert_never
+
+from gitmesh.istio.weights import describe_weights, interpolate
+from gitmesh.model.policy import Analysis
+from gitmesh.model.rollout import (
+    Advance,
+    Decision,
+    Finish,
+    HistoryEntry,
+    Hold,
+    Outcome,
+    Phase,
+    RollBack,
+    RolloutRecord,
+)
+
+HISTORY_MAX = 20
+QUARANTINE_MAX = 100
+
+
+class Move(StrEnum):
+    """A decision as the table sees it: entering the last step is another move than entering one before."""
+
+    STEP = "advance"
+    LAST_STEP = "advance to 100 %"
+    HOLD = "hold"
+    ROLL_BACK = "roll back"
+    FINISH = "finish"
+
+
+TABLE: Mapping[tuple[Phase, Move], Phase] = {
+    (Phase.WAITING, Move.HOLD): Phase.WAITING,
+    (Phase.WAITING, Move.STEP): Phase.PROGRESSING,
+    (Phase.WAITING, Move.LAST_STEP): Phase.PROMOTING,
+    (Phase.WAITING, Move.ROLL_BACK): Phase.ROLLED_BACK,
+    (Phase.PROGRESSING, Move.HOLD): Phase.PROGRESSING,
+    (Phase.PROGRESSING, Move.STEP): Phase.PROGRESSING,
+    (Phase.PROGRESSING, Move.LAST_STEP): Phase.PROMOTING,
+    (Phase.PROGRESSING, Move.ROLL_BACK): Phase.ROLLED_BACK,
+    (Phase.PROMOTING, Move.HOLD): Phase.PROMOTING,
+    (Phase.PROMOTING, Move.FINISH): Phase.SUCCEEDED,
+    (Phase.PROMOTING, Move.ROLL_BACK): Phase.ROLLED_BACK,
+    (Phase.SUCCEEDED, Move.HOLD): Phase.SUCCEEDED,
+    (Phase.ROLLED_BACK, Move.HOLD): Phase.ROLLED_BACK,
+}
+
+
+def decide(record: RolloutRecord, *, suspended: bool, now: datetime) -> Decision:
+    """Say what a rollout does now. Rolling back comes first, and nothing gates it."""
+    analysis = analysis_of(record)
+    if record.phase.in_motion and analysis and record.failed_checks >= analysis.failures:
+        return RollBack(rollback_reason(record))
+    if not record.phase.in_motion and record.phase is not Phase.WAITING:
+        return Hold(record.message)
+    if suspended:  # Forward only: nothing below this line takes traffic off a canary.
+        return Hold(f"suspended at {record.progress:g} %")
+    if record.phase is Phase.WAITING:
+        return Advance(record.step, "nothing holds it any more")
+    if record.effective_at is None:
+        return Hold(f"waits until {record.progress:g} % is live")
+    due = record.effective_at + dwell(record)
+    if now < due:
+        return Hold(f"{_stay(record)} until {due:%H:%M:%S} UTC", until=due)
+    if missing := missing_evidence(record):
+        return Hold(missing)
+    if is_last(record):
+        return Finish(f"finished: {_passed(record)}")
+    return Advance(record.step + 1, _passed(record))
+
+
+def advance(
+    record: RolloutRecord,
+    decision: Decision,
+    now: datetime,
+    *,
+    history_max: int = HISTORY_MAX,
+    namespace: str = "",
+) -> RolloutRecord:
+    """Return the record after a decision. `namespace` of the VirtualService reads short host names."""
+    phase = TABLE.get((record.phase, move_of(record, decision)))
+    assert phase is not None, f"{record.phase} cannot {move_of(record, decision)}"
+    match decision:
+        case Hold(reason, until):
+            return changed(record, message=reason, next_at=until)
+        case Advance(step, reason):
+            after = _enter(record, phase, step, now, namespace)
+            return noted(after, now, f"{after.progress:g} % ({after.weights}): {reason}", history_max)
+        case RollBack(reason):
+            return noted(_roll_back(record, now), now, f"rolled back: {reason}", history_max)
+        case Finish(reason):
+            return noted(_finish(record, now), now, reason, history_max)
+        case other:  # pragma: no cover
+            assert_never(other)
+
+
+def mark_effective(record: RolloutRecord, now: datetime) -> RolloutRecord:
+    """Note that what the record asks for has been seen live. A dwell counts from here."""
+    if record.effective_at is not None:
+        return record
+    in_motion = record.phase.in_motion
+    return changed(record, effective_at=now, next_at=now + dwell(record) if in_motion else None)
+
+
+def move_of(record: RolloutRecord, decision: Decision) -> Move:
+    """Name a decision as the table does."""
+    match decision:
+        case Advance(step):
+            return Move.LAST_STEP if step >= record.steps - 1 else Move.STEP
+        case Hold():
+            return Move.HOLD
+        case RollBack():
+            return Move.ROLL_BACK
+        case Finish():
+            return Move.FINISH
+        case other:  # pragma: no cover
+            assert_never(other)
+
+
+def analysis_of(record: RolloutRecord) -> Analysis | None:
+    """Return how the guard judges this rollout; None when nobody asked for a guard."""
+    return record.policy_spec.analysis if record.policy_spec else None
+
+
+def is_last(record: RolloutRecord) -> bool:
+    """Say whether no step is left. A change that moves no weight has no steps at all."""
+    return record.step >= record.steps - 1
+
+
+def dwell(record: RolloutRecord) -> timedelta:
+    """Return how long the record stays where it is, from the moment that its step is live."""
+    policy = record.policy_spec
+    if policy is None:
+        return timedelta(0)
+    hold = policy.steps[max(record.step, 0)].hold if record.steps else timedelta(0)
+    return hold + policy.bake if is_last(record) else hold
+
+
+def missing_evidence(record: RolloutRecord) -> str:
+    """Say which evidence the next move lacks; empty when there is enough, or none was asked for.
+
+    Nothing on the canary yet (progress 0), or an end without a bake, has nothing to be measured.
+    """
+    bakes = not is_last(record) or dwell(record) > timedelta(0)
+    if analysis_of(record) is None or not record.targets or record.progress <= 0 or not bakes:
+        return ""
+    verdict = record.verdict
+    if verdict is None or (record.effective_at is not None and verdict.at < record.effective_at):
+        return f"waits for the first check at {record.progress:g} %"
+    if verdict.outcome is Outcome.PASS:
+        return ""
+    count = f", {record.failed_checks} failed in a row" if verdict.outcome is Outcome.FAIL else ""
+    return f"{verdict.outcome.value}: {verdict.summary}{count}"
+
+
+def rollback_reason(record: RolloutRecord) -> str:
+    """Say why the guard rolls back, with its evidence."""
+    count = record.failed_checks
+    summary = record.verdict.summary if record.verdict else "no evidence kept"
+    return f"{summary}; {count} failed {'check' if count == 1 else 'checks'}"
+
+
+def changed(record: RolloutRecord, **fields: Any) -> RolloutRecord:
+    """Return the record with some fields replaced."""
+    return record.model_copy(update=fields)
+
+
+def noted(record: RolloutRecord, now: datetime, message: str, history_max: int) -> RolloutRecord:
+    """Return the record with a message that is also kept in its history, the oldest entries dropped."""
+    entry = HistoryEntry(at=now, phase=record.phase, progress=record.progress, message=message)
+    history = (*record.history, entry)[-history_max:] if history_max > 0 else ()
+    return changed(record, message=message, history=history)
+
+
+def quarantine(record: RolloutRecord, content: str) -> tuple[str, ...]:
+    """Return the quarantine with one more content in it."""
+    if not content or content in record.quarantined:
+        return record.quarantined
+    return (*record.quarantined, content)[-QUARANTINE_MAX:]
+
+
+def progress_at(record: RolloutRecord, step: int) -> float:
+    """Return the progress of a step; a change that moves no weight is there at once."""
+    if record.policy_spec is None or record.steps == 0:
+        return 100.0
+    return record.policy_spec.steps[step].progress
+
+
+def _enter(record: RolloutRecord, phase: Phase, step: int, now: datetime, namespace: str) -> RolloutRecord:
+    progress = progress_at(record, step)
+    target = record.canary.spec if record.canary else record.stable.spec
+    live = interpolate(record.stable.spec, target, progress, namespace=namespace)
+    return changed(
+        record,
+        phase=phase,
+        step=step,
+        progress=progress,
+        weights=describe_weights(live),
+        started_at=record.started_at or now,
+        entered_at=now,
+        effective_at=None,
+        next_at=None,
+        finished_at=None,
+    )
+
+
+def _roll_back(record: RolloutRecord, now: datetime) -> RolloutRecord:
+    return changed(
+        record,
+        phase=Phase.ROLLED_BACK,
+        progress=0.0,
+        weights=describe_weights(record.stable.spec),
+        entered_at=now,
+        effective_at=None,
+        next_at=None,
+        finished_at=now,
+        quarantined=quarantine(record, record.canary_hash),
+        canary=None,
+    )
+
+
+def _finish(record: RolloutRecord, now: datetime) -> RolloutRecord:
+    assert record.canary is not None
+    return changed(
+        record,
+        phase=Phase.SUCCEEDED,
+        progress=100.0,
+        weights=describe_weights(record.canary.spec),
+        entered_at=now,
+        next_at=None,
+        finished_at=now,
+        stable=record.canary,
+        previous=record.stable,
+        canary=None,
+        failed_checks=0,
+    )
+
+
+def _stay(record: RolloutRecord) -> str:
+    return "bakes" if record.phase is Phase.PROMOTING else f"holds at {record.progress:g} %"
+
+
+def _passed(record: RolloutRecord) -> str:
+    if analysis_of(record) and record.verdict and record.verdict.outcome is Outcome.PASS:
+        return record.verdict.summary
+    return "time is up, nothing to measure"
