@@ -5,16 +5,14 @@ Stage: fetch (effect).
 
 from __future__ import annotations
 
+from gitmesh.model.errors import EdgeError
 
-class FetchError(Exception):
-    """A revision could not be had. Its text says what, where and what to do, and holds no secret.
+
+class FetchError(EdgeError):
+    """A revision could not be had.
 
     `retryable` is true when the same request may work later without anyone changing the TrafficSource.
     """
-
-    def __init__(self, message: str, *, retryable: bool) -> None:
-        super().__init__(message)
-        self.retryable = retryable
 
 
 class BrokenMirrorError(FetchError):

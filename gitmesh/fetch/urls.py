@@ -18,7 +18,6 @@ _SCP_LIKE = re.compile(
 )
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]")
 _USER = re.compile(r"[A-Za-z0-9_][\w.-]*")
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _URL_MAX = 2048
 _ALLOWED = "use https://host/path, ssh://git@host/path or git@host:path"
@@ -39,12 +38,14 @@ def check_url(url: str, *, allow_file_urls: bool) -> Remote:
     """Return what git may be given for this URL. Raises FetchError; its text never shows a password."""
     if not url:
         raise _refused("it is empty")
-    if len(url) > _URL_MAX or _CONTROL.search(url):
-        raise _refused("it holds spaces or control characters, or is too long")
+    if len(url) > _URL_MAX or not url.isprintable():
+        raise _refused("it holds control characters, or is too long")
     if url.startswith("-"):
         raise _refused("it begins with a dash, as an option does")
     if url.startswith(("/", "./", "../", "~")):
         return _local(url, allow_file_urls=allow_file_urls)
+    if " " in url:
+        raise _refused("it holds a space")
     if "://" in url:
         return _with_scheme(url, allow_file_urls=allow_file_urls)
     if _SCP_LIKE.fullmatch(url):
@@ -153,7 +154,7 @@ def _local(url: str, *, allow_file_urls: bool) -> Remote:
     path = local_path(url)
     if path is None:
         raise _refused("file:// names a path of this machine: file:///path/to/repository")
-    return Remote(f"file://{path}", "file")
+    return Remote(path.as_uri(), "file")
 
 
 def _is_loopback(host: str) -> bool:

@@ -89,6 +89,12 @@ def test_a_local_repository_needs_permission_and_then_becomes_a_file_url(url):
     assert str(local_path(url)) == "/srv/mesh.git"
 
 
+@pytest.mark.parametrize("url", ["/srv/my mesh 100%.git", "file:///srv/my%20mesh%20100%25.git"])
+def test_a_local_path_may_hold_any_letter(url):
+    assert check_url(url, allow_file_urls=True).text == "file:///srv/my%20mesh%20100%25.git"
+    assert str(local_path(url)) == "/srv/my mesh 100%.git"
+
+
 def test_a_file_url_of_another_host_is_refused():
     with pytest.raises(FetchError, match="this machine"):
         check_url("file://fileserver/mesh.git", allow_file_urls=True)
