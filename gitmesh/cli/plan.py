@@ -1,0 +1,137 @@
+"""`gitmesh plan`: what a directory would change in the cluster, in waves, and why.
+
+Stage: none (face). The same code as in a pass, from parsing to the plan; only the writing is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from gitmesh.apply.executor import dry_run
+from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async
+from gitmesh.cli.findings import render_findings, summary
+from gitmesh.cli.main import Refused
+from gitmesh.cli.sync import find_source
+from gitmesh.cli.validate import read_paths
+from gitmesh.engine.accept import desired_of, examine
+from gitmesh.engine.clock import SystemClock
+from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.report import Source, read_source
+from gitmesh.engine.rollouts import move, records_of
+from gitmesh.model.config import Config, ParseLimits
+from gitmesh.model.diagnostic import has_errors
+from gitmesh.model.kinds import TRAFFIC_SOURCE
+from gitmesh.model.plan import Plan
+from gitmesh.model.resource import Resource
+from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
+from gitmesh.observe.live import LiveState
+from gitmesh.plan.overlay import overlay
+from gitmesh.plan.planner import PlanInput, make_plan
+from gitmesh.plan.render import render_json, render_text
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@click.option("--source", help="The TrafficSource that these files stand for [default: the only one].")
+@click.option(
+    "-n", "--namespace", default="default", show_default=True, help="Namespace of the TrafficSource."
+)
+@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--dry-run/--no-dry-run", default=True, show_default=True, help="Ask the API server too.")
+@cluster_options
+def plan(
+    paths: tuple[Path, ...],
+    source: str | None,
+    namespace: str,
+    output: str,
+    dry_run: bool,
+    kubeconfig: Path | None,
+    context: str,
+    playground: bool,
+    playground_dir: Path | None,
+) -> None:
+    """Show what pushing PATHS (default: this directory) would change in the cluster, in waves, and why.
+
+    Nothing is written. Weight changes that a RolloutPolicy walks in steps show their first step.
+    Exit status 0: shown; 1: the files have errors, or the plan is refused; 2: could not run.
+
+    \b
+    Examples:
+      gitmesh plan manifests policies --playground
+      gitmesh plan . --source traffic --format json
+    """
+    where = connection(kubeconfig, context, playground, playground_dir)
+    text, ok = run_async(lambda: _plan(where, paths or (Path(),), source, namespace, output, dry_run))
+    click.echo(text)
+    raise SystemExit(0 if ok else 1)
+
+
+async def _plan(
+    where: Connection,
+    paths: tuple[Path, ...],
+    name: str | None,
+    namespace: str,
+    output: str,
+    ask_server: bool,
+) -> tuple[str, bool]:
+    async with cluster(where) as client:
+        live = await look(client)
+        source = _source(live, namespace, name)
+        revision = read_paths(paths)
+        parsed, findings = examine(
+            revision,
+            default_namespace=source.default_namespace,
+            limits=ParseLimits(),
+            known_hosts=live.service_hosts,
+        )
+        if has_errors(findings):
+            shown = render_findings(findings, revision.files) + summary(findings, len(revision.files))
+            return (
+                json.dumps({"findings": [f.as_json() for f in findings]}) if output == "json" else shown
+            ), False
+        memory = SourceMemory(source.resource.key, desired=desired_of(revision, parsed))
+        planned = make(source, memory, live, SystemClock().now())
+        refusals = await dry_run(planned, client) if ask_server else ()
+    if output == "json":
+        return json.dumps(render_json(planned, refusals), indent=2), not (planned.refusals or refusals)
+    return "\n".join(render_text(planned, refusals)), not (planned.refusals or refusals)
+
+
+def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -> Plan:
+    """Return the plan that a pass would make now for these desired resources."""
+    assert memory.desired is not None
+    moved = move(memory, live, source=source.name, suspended=False, history_max=1, now=now)
+    return make_plan(
+        PlanInput(
+            source=source.name,
+            revision=memory.desired.revision.short,
+            effective=overlay(memory.desired.resources, records_of(moved), live.resources),
+            live=live.resources,
+            inventory=source.inventory,
+            previous_revision="",
+            spec=source.spec,
+            settle_seconds=Config(data_dir=Path()).settle.total_seconds(),
+            moving=frozenset(item.key for item in moved if item.changed),
+        )
+    )
+
+
+def _source(live: LiveState, namespace: str, name: str | None) -> Source:
+    if name is None and not live.sources:
+        # Before the first TrafficSource exists, show what it would do.
+        body = {
+            "apiVersion": TRAFFIC_SOURCE.api_version,
+            "kind": TRAFFIC_SOURCE.kind,
+            "metadata": {"name": "traffic", "namespace": namespace},
+        }
+        key = TRAFFIC_SOURCE.key(namespace, "traffic")
+        resource = Resource(key, TRAFFIC_SOURCE.api_version, body)
+        return Source(resource, TrafficSourceSpec(url="file:///"), TrafficSourceStatus())
+    source = read_source(live.sources[find_source(live, namespace, name)])
+    if isinstance(source, Source):
+        return source
+    raise Refused(f"the TrafficSource makes no sense: {source}")

@@ -1,0 +1,151 @@
+"""`gitmesh run`: the daemon.
+
+Stage: none (face).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+import structlog
+
+from gitmesh.apply.sources import ensure_source
+from gitmesh.cli.connection import Connection, cluster_options, connection, run_async
+from gitmesh.cli.logs import LEVELS, configure
+from gitmesh.engine.wiring import daemon, lead
+from gitmesh.model.config import Config, MetricsConfig
+from gitmesh.model.source import TrafficSourceSpec
+from gitmesh.model.values import parse_duration
+from gitmesh.web.health import app, serve
+
+
+def default_data_dir() -> Path:
+    """Return where mirrors are kept unless told otherwise."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "gitmesh" / "data"
+
+
+class DurationType(click.ParamType[Any]):
+    """A duration such as 250ms, 10s or 1m30s."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the text."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(short_help="Run the daemon.")
+@cluster_options
+@click.option("--repo", help="Also create a TrafficSource for this repository (a URL or a directory).")
+@click.option("--name", default="traffic", show_default=True, help="Name of that TrafficSource.")
+@click.option(
+    "-n", "--namespace", default="default", show_default=True, help="Namespace of that TrafficSource."
+)
+@click.option("--branch", default="main", show_default=True, help="Branch of that repository.")
+@click.option("--path", default=".", show_default=True, help="Directory inside that repository.")
+@click.option(
+    "--interval", type=DurationType(), default="1m", show_default=True, help="How often to poll it."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where mirrors are kept.")
+@click.option("--prometheus", default="", help="URL of a Prometheus that scrapes Istio's metrics.")
+@click.option("--scrape", default="", help="URL of an Envoy's own metrics, when there is no Prometheus.")
+@click.option(
+    "--settle", type=DurationType(), default="2s", show_default=True, help="Wait between waves of a plan."
+)
+@click.option("--allow-file-urls", is_flag=True, help="Allow repositories on this machine (file://).")
+@click.option("--listen", default="", help="Serve /healthz, /readyz and /metrics at HOST:PORT.")
+@click.option(
+    "--leader-election/--no-leader-election", default=False, help="Work only while holding a Lease."
+)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto", show_default=True)
+def run(
+    kubeconfig: Path | None,
+    context: str,
+    playground: bool,
+    playground_dir: Path | None,
+    log_level: str,
+    log_format: str,
+    **options: Any,
+) -> None:
+    """Run the daemon: make a cluster follow its TrafficSources until stopped.
+
+    The cluster is that of --kubeconfig, the one the daemon runs in, or the playground. Every option can
+    also be an environment variable: --data-dir is GITMESH_RUN_DATA_DIR.
+
+    \b
+    Examples:
+      gitmesh run --playground --repo ./my-mesh
+      gitmesh run --kubeconfig ~/.kube/config --prometheus http://127.0.0.1:9090
+    """
+    configure(log_level, log_format)
+    where = connection(kubeconfig, context, playground, playground_dir)
+    config = _config(where, options)
+    source = _source(options, config) if options["repo"] else None
+    run_async(lambda: _serve(where, config, options["name"], options["namespace"], source))
+
+
+def _config(where: Connection, options: dict[str, Any]) -> Config:
+    host, _, port = options["listen"].rpartition(":")
+    if options["listen"] and not port.isdigit():
+        raise click.UsageError(f"--listen {options['listen']}: write HOST:PORT, for example 127.0.0.1:8080")
+    scrape = options["scrape"]
+    if where.playground and not options["prometheus"]:
+        scrape = scrape or where.playground["metrics"]
+    return Config(
+        data_dir=options["data_dir"] or default_data_dir(),
+        # A playground is this machine's own, and so are the repositories that it is tried with.
+        allow_file_urls=options["allow_file_urls"] or where.playground is not None,
+        settle=options["settle"],
+        listen_host=host or "127.0.0.1",
+        listen_port=int(port or 0),
+        leader_election=options["leader_election"],
+        metrics=MetricsConfig(prometheus_url=options["prometheus"], scrape_url=scrape),
+    )
+
+
+def _source(options: dict[str, Any], config: Config) -> TrafficSourceSpec:
+    url = options["repo"]
+    if "://" not in url and Path(url).exists():
+        url = Path(url).resolve().as_uri()
+    if url.startswith("file:") and not config.allow_file_urls:
+        raise click.UsageError(f"--repo {url}: a repository on this machine needs --allow-file-urls")
+    return TrafficSourceSpec(
+        url=url, branch=options["branch"], path=options["path"], interval=options["interval"]
+    )
+
+
+async def _serve(
+    where: Connection, config: Config, name: str, namespace: str, source: TrafficSourceSpec | None
+) -> None:
+    log = structlog.get_logger()
+    async with daemon(config, where.kubeconfig, where.context) as running:
+        if source is not None:
+            await ensure_source(running.cluster, namespace, name, source)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_stop_on_signal, group.cancel_scope)
+            if config.listen_port:
+                health = app(lambda: running.ready, running.meters.registry)
+                group.start_soon(serve, health, config.listen_host, config.listen_port)
+            log.info("daemon started", stage="engine", data_dir=str(config.data_dir))
+            await lead(running, config)
+    log.info("daemon stopped", stage="engine")
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return

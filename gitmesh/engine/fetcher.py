@@ -1,0 +1,95 @@
+"""Fetching: keeps each source's newest revision in memory, and knows when to look again.
+
+Stage: fetch (called by the daemon, apart from the pass, so that a slow remote holds nothing up).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from gitmesh.engine.accept import desired_of, examine
+from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.ports import Git, Ports
+from gitmesh.engine.report import Source
+from gitmesh.fetch.errors import FetchError
+from gitmesh.model.config import Config
+from gitmesh.model.diagnostic import has_errors
+from gitmesh.model.resource import ResourceKey
+from gitmesh.model.source import SYNC_ANNOTATION
+
+RETRY_FIRST = timedelta(seconds=2)
+
+
+class Fetcher:
+    """One mirror for each source."""
+
+    def __init__(self, ports: Ports, config: Config) -> None:
+        self._ports = ports
+        self._config = config
+        self._mirrors: dict[ResourceKey, Git] = {}
+        self._failures: dict[ResourceKey, int] = {}
+
+    async def fetch(self, source: Source, memory: SourceMemory) -> timedelta | None:
+        """Fetch once. Returns when to try again after a failure; None after a success."""
+        git, spec = self._mirror(source.resource.key), source.spec
+        log = self._ports.log.bind(stage="fetch", source=source.name)
+        # Read before fetching: a push that came after this moment is not what was asked for.
+        sync = source.resource.annotations.get(SYNC_ANNOTATION, "")
+        await self._restore(git, source, memory)
+        try:
+            revision = await git.fetch(spec.url, spec.branch, spec.path)
+        except FetchError as error:
+            if memory.fetch_error != str(error):
+                log.warning("fetch failed", error=str(error))
+            memory.fetch_error, memory.handled_sync = str(error), sync
+            failures = self._failures[source.resource.key] = self._failures.get(source.resource.key, 0) + 1
+            return min(RETRY_FIRST * (1 << min(failures - 1, 10)), max(spec.interval, RETRY_FIRST))
+        if memory.fetched is None or memory.fetched.commit != revision.commit:
+            log.info("fetched", revision=revision.short, subject=revision.subject, files=len(revision.files))
+        self._failures.pop(source.resource.key, None)
+        memory.fetched, memory.fetch_error, memory.handled_sync = revision, "", sync
+        return None
+
+    async def _restore(self, git: Git, source: Source, memory: SourceMemory) -> None:
+        """After a restart: take the last applied revision out of the mirror, so that it is healed and guarded
+        even when the remote is down or its newest commit is broken."""
+        if memory.restored:
+            return
+        memory.restored = True
+        branch, _, commit = source.status.last_applied_revision.rpartition("@")
+        if not commit or memory.desired is not None:
+            return
+        try:
+            revision = await git.read(commit, branch, source.spec.path)
+        except FetchError as error:
+            self._ports.log.info(
+                "last applied revision is not in the mirror",
+                stage="fetch",
+                source=source.name,
+                error=str(error),
+            )
+            return
+        parsed, findings = examine(
+            revision,
+            default_namespace=source.default_namespace,
+            limits=self._config.parse,
+            known_hosts=None,
+        )
+        if not has_errors(findings):
+            memory.desired = desired_of(revision, parsed)
+
+    def _mirror(self, key: ResourceKey) -> Git:
+        if key not in self._mirrors:
+            self._mirrors[key] = self._ports.open_git(key)
+        return self._mirrors[key]
+
+    async def forget(self, key: ResourceKey) -> None:
+        """Close the mirror of a source that is gone."""
+        mirror = self._mirrors.pop(key, None)
+        if mirror is not None:
+            await mirror.close()
+
+    async def close(self) -> None:
+        """Close all mirrors."""
+        for key in list(self._mirrors):
+            await self.forget(key)

@@ -1,0 +1,35 @@
+"""What the daemon counts about itself.
+
+Stage: engine (shell). The names are documented in docs/metrics.md; a test compares.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Meters:
+    """One set of meters with a registry of its own, so that two daemons in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.passes = Counter(
+            "gitmesh_passes_total", "Passes over a source, by outcome", ["outcome"], registry=self.registry
+        )
+        self.pass_seconds = Histogram(
+            "gitmesh_pass_duration_seconds", "How long one pass took", registry=self.registry
+        )
+        self.fetches = Counter(
+            "gitmesh_fetches_total", "Fetches from Git, by outcome", ["outcome"], registry=self.registry
+        )
+        self.changes = Counter(
+            "gitmesh_changes_total", "Changes written to the cluster", ["change"], registry=self.registry
+        )
+        self.drift = Counter("gitmesh_drift_healed_total", "Drifts healed", registry=self.registry)
+        self.checks = Counter(
+            "gitmesh_checks_total", "Checks of rollouts by the guard", ["verdict"], registry=self.registry
+        )
+        self.rollouts = Gauge(
+            "gitmesh_rollouts", "Rollouts that are in a phase now", ["phase"], registry=self.registry
+        )
+        self.rollbacks = Counter("gitmesh_rollbacks_total", "Rollouts rolled back", registry=self.registry)

@@ -1,0 +1,94 @@
+"""What the engine asks of the world. Effects satisfy these by shape and never import the engine.
+
+Stage: engine (shell).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from gitmesh.engine.clock import Clock
+from gitmesh.engine.meters import Meters
+from gitmesh.kube.protocol import Body, ClusterClient
+from gitmesh.model.metrics import RequestQuery, RequestStats
+from gitmesh.model.resource import Resource, ResourceKey
+from gitmesh.model.revision import Revision
+from gitmesh.observe.live import LiveState
+
+
+class Git(Protocol):
+    """One repository, mirrored. Raises FetchError."""
+
+    async def fetch(self, url: str, branch: str, path: str) -> Revision:
+        """Bring the newest commit of the branch."""
+
+    async def read(self, commit: str, branch: str, path: str) -> Revision:
+        """Read a commit that was fetched before, without the network."""
+
+    async def close(self) -> None:
+        """End what is running."""
+
+
+class Live(Protocol):
+    """The watch cache: what is live, as far as we know now."""
+
+    @property
+    def connected(self) -> bool:
+        """False while the API server cannot be reached."""
+
+    def snapshot(self) -> LiveState:
+        """Return what is live; immutable."""
+
+    def absorb(self, body: Body) -> None:
+        """Take in an object that we have just written, before its watch event comes."""
+
+    def drop(self, key: ResourceKey) -> None:
+        """Forget an object that we have just deleted."""
+
+
+class Metrics(Protocol):
+    """Request statistics. Raises MetricsError."""
+
+    async def count(self, query: RequestQuery) -> RequestStats:
+        """Count the requests that the query names."""
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
+class Events(Protocol):
+    """Where people are told. Never raises."""
+
+    async def record(self, about: Resource, type: str, reason: str, message: str) -> None:
+        """Tell that something happened to an object; `type` is Normal or Warning."""
+
+
+class Alarms(Protocol):
+    """The alarm clock. An alarm only wakes somebody; truth never lives in it."""
+
+    def every(self, name: str, interval: timedelta, ring: Callable[[], None]) -> None:
+        """Ring again and again, first after one interval. The same name replaces."""
+
+    def at(self, name: str, when: datetime, ring: Callable[[], None]) -> None:
+        """Ring once; at once when the moment has passed. The same name replaces."""
+
+    def cancel(self, name: str) -> None:
+        """Forget an alarm, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that the engine touches."""
+
+    cluster: ClusterClient
+    live: Live
+    metrics: Metrics | None
+    events: Events
+    alarms: Alarms
+    clock: Clock
+    open_git: Callable[[ResourceKey], Git]
+    meters: Meters
+    log: Any  # a structlog logger; untyped upstream

@@ -1,0 +1,162 @@
+"""The status of a TrafficSource after a pass: conditions, revisions, inventory, findings.
+
+Stage: engine (pure).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ValidationError
+
+from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.report import PassReport, Source
+from gitmesh.model.config import Config
+from gitmesh.model.diagnostic import Diagnostic, Severity, has_errors
+from gitmesh.model.resource import Resource
+from gitmesh.model.rollout import Phase
+from gitmesh.model.source import OWNER_ANNOTATION, Condition, Finding, TrafficSourceStatus
+from gitmesh.observe.live import LiveState
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Ready says, and whether we are still working on it or stuck until a person acts."""
+
+    ready: Truth
+    reason: str
+    message: str
+    reconciling: bool = False
+    stalled: bool = False
+
+
+def status_of(
+    source: Source,
+    memory: SourceMemory,
+    report: PassReport,
+    live: LiveState,
+    config: Config,
+    now: datetime,
+) -> TrafficSourceStatus:
+    """Return the new status. Equal worlds give equal statuses: nothing is written when nothing changed."""
+    verdict = _verdict(source, memory, report)
+    generation = int(source.resource.metadata.get("generation") or 0)
+    applied = source.status.last_applied_revision
+    if report.complete and memory.desired is not None and not source.spec.suspend:
+        applied = memory.desired.revision.id
+    fetched = memory.fetched.id if memory.fetched else source.status.fetched_revision
+    return TrafficSourceStatus(
+        observed_generation=generation,
+        conditions=_conditions(verdict, source.status, generation, now),
+        fetched_revision=fetched,
+        last_attempted_revision=fetched if memory.judged else source.status.last_attempted_revision,
+        last_applied_revision=applied,
+        last_handled_sync=memory.handled_sync or source.status.last_handled_sync,
+        inventory=_inventory(source, report, live),
+        findings=tuple(_finding(d) for d in worst_first(memory.findings)[: config.findings_max]),
+    )
+
+
+def worst_first(findings: tuple[Diagnostic, ...]) -> list[Diagnostic]:
+    """Sort errors before warnings before notes, and each by place."""
+    order = [Severity.ERROR, Severity.WARNING, Severity.INFO]
+    return sorted(findings, key=lambda d: (order.index(d.severity), str(d.at)))
+
+
+def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdict:
+    rolled_back = [m for m in report.moved if m.after.phase is Phase.ROLLED_BACK]
+    in_motion = [m for m in report.moved if m.after.phase.in_motion]
+    if report.errors:
+        return Verdict("False", "ApplyFailed", report.errors[0], reconciling=True)
+    if has_errors(memory.findings):
+        return Verdict("False", "ValidationFailed", _validation_message(memory), stalled=True)
+    if report.refusals:
+        first = report.refusals[0]
+        about = f"{first.key}: " if first.key else ""
+        return Verdict("False", "PlanRefused", f"{about}{first.reason}; {first.hint}", stalled=True)
+    if memory.fetch_error:
+        return Verdict("False", "FetchFailed", memory.fetch_error, reconciling=True)
+    if rolled_back:
+        first_back = rolled_back[0]
+        text = f"{first_back.key} is rolled back: {first_back.after.message}"
+        return Verdict("False", "RolledBack", text, stalled=True)
+    if memory.desired is None:
+        return Verdict("Unknown", "Fetching", f"waiting for the first fetch of {source.spec.branch}", True)
+    if source.spec.suspend:
+        return Verdict("Unknown", "Suspended", "spec.suspend is true: nothing moves forward")
+    if in_motion:
+        text = ", ".join(f"{m.key} {m.after.phase.value} {m.after.progress:g} %" for m in in_motion)
+        return Verdict("Unknown", "Progressing", text, reconciling=True)
+    if not report.complete:
+        return Verdict("Unknown", "Progressing", "applying", reconciling=True)
+    return Verdict("True", "Applied", f"applied {memory.desired.revision.short}")
+
+
+def _validation_message(memory: SourceMemory) -> str:
+    errors = [d for d in memory.findings if d.severity is Severity.ERROR]
+    revision = memory.fetched.short if memory.fetched else ""
+    kept = f"; {memory.desired.revision.short} stays" if memory.desired else "; nothing is applied"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{revision} has {len(errors)} error{'s' if len(errors) > 1 else ''}{kept}: {errors[0]}{more}"
+
+
+def _conditions(
+    verdict: Verdict, before: TrafficSourceStatus, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    old = {c.type: c for c in before.conditions}
+
+    def condition(type: Literal["Ready", "Reconciling", "Stalled"], status: Truth) -> Condition:
+        last = old.get(type)
+        since = last.last_transition_time if last and last.status == status else now
+        return Condition(
+            type=type,
+            status=status,
+            reason=verdict.reason,
+            message=verdict.message,
+            last_transition_time=since,
+            observed_generation=generation,
+        )
+
+    conditions = [condition("Ready", verdict.ready)]
+    if verdict.reconciling:
+        conditions.append(condition("Reconciling", "True"))
+    if verdict.stalled:
+        conditions.append(condition("Stalled", "True"))
+    return tuple(conditions)
+
+
+def _inventory(source: Source, report: PassReport, live: LiveState) -> tuple[str, ...]:
+    owned = {k.path for k, r in live.resources.items() if r.annotations.get(OWNER_ANNOTATION) == source.name}
+    if not report.complete:
+        owned |= set(source.status.inventory)
+    return tuple(sorted(owned))
+
+
+def _finding(diagnostic: Diagnostic) -> Finding:
+    return Finding(
+        code=diagnostic.code,
+        severity=diagnostic.severity.value,
+        message=diagnostic.message,
+        hint=diagnostic.hint,
+        at=str(diagnostic.at) if diagnostic.at else "",
+    )
+
+
+def invalid_status(resource: Resource, problem: str, now: datetime) -> TrafficSourceStatus:
+    """Return the status of a TrafficSource whose own spec makes no sense; the rest of it stays as it was."""
+    try:
+        before = TrafficSourceStatus.model_validate(resource.body.get("status") or {})
+    except ValidationError:
+        before = TrafficSourceStatus()
+    generation = int(resource.metadata.get("generation") or 0)
+    verdict = Verdict("False", "InvalidSpec", problem, stalled=True)
+    return before.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": _conditions(verdict, before, generation, now),
+        }
+    )

@@ -1,0 +1,130 @@
+"""The only place that builds the daemon out of its real parts.
+
+Stage: engine (shell).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import structlog
+
+from gitmesh.engine.alarms import SchedulerAlarms
+from gitmesh.engine.clock import SystemClock
+from gitmesh.engine.daemon import Daemon
+from gitmesh.engine.meters import Meters
+from gitmesh.engine.ports import Git, Metrics, Ports
+from gitmesh.fetch.mirror import GitMirror
+from gitmesh.fetch.watch import RepositoryWatch
+from gitmesh.kube.connect import connect
+from gitmesh.kube.lease import LeaderElector
+from gitmesh.kube.protocol import ClusterClient
+from gitmesh.model.config import Config
+from gitmesh.model.resource import ResourceKey
+from gitmesh.notify.events import EventRecorder
+from gitmesh.observe.live import LiveCache
+from gitmesh.observe.prometheus import PrometheusMetrics
+from gitmesh.observe.scrape import ScrapeMetrics
+
+
+@dataclass(slots=True)
+class Running:
+    """A daemon with its parts, ready to run."""
+
+    daemon: Daemon
+    cluster: ClusterClient
+    live: LiveCache
+    meters: Meters
+
+    @property
+    def ready(self) -> bool:
+        """True once the cluster is known and reachable."""
+        return self.live.connected
+
+
+def open_metrics(config: Config, clock: SystemClock) -> Metrics | None:
+    """Return the configured metrics provider; None when there is none: rollouts then are blind and hold."""
+    settings = config.metrics
+    if settings.prometheus_url:
+        return PrometheusMetrics(
+            settings.prometheus_url,
+            timeout=settings.timeout,
+            response_bytes_max=settings.response_bytes_max,
+        )
+    if settings.scrape_url:
+        return ScrapeMetrics(
+            settings.scrape_url,
+            clock=clock,
+            timeout=settings.timeout,
+            response_bytes_max=settings.response_bytes_max,
+        )
+    return None
+
+
+def mirror_directory(config: Config, key: ResourceKey) -> Path:
+    """Return where the mirror of a source is kept. The hash keeps hostile names out of the file system."""
+    digest = hashlib.sha256(key.path.encode()).hexdigest()[:16]
+    return Path(config.data_dir) / "mirrors" / digest
+
+
+@contextlib.asynccontextmanager
+async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> AsyncIterator[Running]:
+    """Build a daemon, wait until it knows the cluster, yield it, and take it apart again."""
+    log, clock, alarms = structlog.get_logger(), SystemClock(), SchedulerAlarms()
+    cluster = await connect(kubeconfig, context=context, timeout=config.api_timeout)
+    metrics = open_metrics(config, clock)
+    built: list[Daemon] = []
+    live = LiveCache(
+        cluster, clock=clock, on_change=lambda key: built[0].live_changed(key) if built else None
+    )
+
+    def open_git(key: ResourceKey) -> Git:
+        return GitMirror(mirror_directory(config, key), config.git, allow_file_urls=config.allow_file_urls)
+
+    meters = Meters()
+    events = EventRecorder(cluster, clock)
+    ports = Ports(cluster, live, metrics, events, alarms, clock, open_git, meters, log)
+    alarms.start()
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(live.run)
+            await live.wait_synced()
+            built.append(Daemon(ports, config))
+            watch = RepositoryWatch(_on_loop(built[0].repository_changed))
+            if config.allow_file_urls:
+                built[0].watch_repository = watch.add
+            try:
+                yield Running(built[0], cluster, live, meters)
+            finally:
+                watch.close()
+                group.cancel_scope.cancel()
+    finally:
+        alarms.stop()
+        if metrics is not None:
+            await metrics.close()
+        await cluster.close()
+
+
+def _on_loop(callback: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that any thread may call and that runs `callback` on this event loop."""
+    loop = asyncio.get_running_loop()
+
+    def call() -> None:
+        loop.call_soon_threadsafe(callback)
+
+    return call
+
+
+async def lead(running: Running, config: Config) -> None:
+    """Run the daemon until cancelled; with leader election, only while it holds the lease."""
+    if not config.leader_election:
+        await running.daemon.run()
+        return
+    namespace = config.namespace or "gitmesh-system"
+    await LeaderElector(running.cluster, namespace=namespace, clock=SystemClock()).run(running.daemon.run)
