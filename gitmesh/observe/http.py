@@ -1,0 +1,100 @@
+"""HTTP to a metrics endpoint: time limit, bounded answer, foreign errors translated once.
+
+Stage: observe (effect).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+import anyio
+
+from gitmesh.observe.errors import MetricsError
+
+
+class Endpoint:
+    """One address, one connection pool. `name` says in errors what it is."""
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        timeout: timedelta,
+        response_bytes_max: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(
+                f"the address of {name} must be an http or https URL, not {without_secrets(url)!r}"
+            )
+        self._url = url
+        self.where = f"{name} at {without_secrets(url)}"
+        self._timeout = timeout.total_seconds()
+        self._limit = response_bytes_max
+        self._headers = dict(headers or {})
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self) -> bytes:
+        """Return the body of a 200. Raises MetricsError."""
+        status, body = await self.request("GET")
+        if status != 200:
+            raise MetricsError(f"{self.where}: HTTP {status}; check the address", retryable=True)
+        return body
+
+    async def request(
+        self, method: str, path: str = "", form: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Return status and body. Raises MetricsError: no answer, or one that is too large."""
+        try:
+            with anyio.fail_after(self._timeout):
+                async with self._opened().request(
+                    method, self._url + path, data=form, allow_redirects=False
+                ) as response:
+                    return response.status, await self._read(response)
+        except TimeoutError as error:
+            raise MetricsError(f"{self.where}: no answer within {self._timeout:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            text = str(error)[:200] or type(error).__name__
+            raise MetricsError(f"{self.where}: {text}; is it running?") from error
+
+    async def close(self) -> None:
+        """Release connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # As in Go, a proxy of the environment is never used for loopback; aiohttp would use it.
+            self._session = aiohttp.ClientSession(
+                headers=self._headers, trust_env=not _is_loopback(self._url)
+            )
+        return self._session
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self._limit:
+                raise MetricsError(f"{self.where}: the answer is above {self._limit} bytes; it was not read")
+        return bytes(body)
+
+
+def without_secrets(url: str) -> str:
+    """Return the address without user, password and query: any of them can hold a secret."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

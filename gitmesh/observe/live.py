@@ -1,0 +1,246 @@
+"""What is live now: a watch cache of everything that a pass looks at.
+
+Stage: observe (effect).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import anyio
+
+from gitmesh.istio.hosts import service_host
+from gitmesh.kube.protocol import Body, ClusterClient
+from gitmesh.kube.reflector import Clock, EventType, Reflector
+from gitmesh.model.kinds import SERVICE, TRAFFIC_KINDS, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, Kind
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, resource_from_body
+from gitmesh.observe.slim import FieldManager, field_managers, last_foreign, slim
+
+CACHED_KINDS = (*TRAFFIC_KINDS, SERVICE, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT)
+_TRAFFIC = frozenset((kind.group, kind.kind) for kind in TRAFFIC_KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """Everything live at one moment; immutable. Equal `version` of one cache means equal content.
+
+    Of a Service only its host is kept. `managers` says who wrote an object, for the words of a drift.
+    """
+
+    resources: ResourceSet
+    service_hosts: frozenset[str]
+    sources: Mapping[ResourceKey, Resource]
+    rollouts: Mapping[ResourceKey, Resource]
+    managers: Mapping[ResourceKey, tuple[FieldManager, ...]] = field(default_factory=dict)
+    version: int = 0
+
+    def changed_by(self, key: ResourceKey) -> str:
+        """Return the field manager other than GitMesh that wrote last; empty when there is none."""
+        return last_foreign(self.managers.get(key, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class KindState:
+    """How one kind's watch is doing."""
+
+    kind: str
+    connected: bool
+    synced: bool
+    served: bool
+    error: str
+
+
+class LiveCache:
+    """Follows the cluster and hands out snapshots.
+
+    `on_change(key)` runs for each change that the watch brings, not for what `absorb` and `drop` bring: an
+    own write whose watch event comes after `absorb` wakes nobody. Should the event come first, it does wake,
+    and the pass finds nothing to do. A kind that the server does not serve is empty and looked for again.
+    """
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        *,
+        clock: Clock,
+        on_change: Callable[[ResourceKey], None],
+        namespace: str = "",
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Prepare; `run` does the work. `namespace` restricts the TrafficSources alone; empty: all."""
+        self._on_change = on_change
+        self._resources: dict[ResourceKey, Resource] = {}
+        self._services: set[ResourceKey] = set()
+        self._managers: dict[ResourceKey, tuple[FieldManager, ...]] = {}
+        self._absorbed: dict[ResourceKey, str] = {}  # own writes that the watch has not shown yet
+        self._version = 0
+        self._snapshot: LiveState | None = None
+        self._reflectors = tuple(
+            Reflector(
+                client,
+                kind,
+                on_event=self._on_event,
+                on_listed=self._after_listing(kind),
+                clock=clock,
+                namespace=namespace if kind is TRAFFIC_SOURCE else "",
+                jitter=jitter,
+            )
+            for kind in CACHED_KINDS
+        )
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled."""
+        async with anyio.create_task_group() as group:
+            for reflector in self._reflectors:
+                group.start_soon(reflector.run, name=f"watch {reflector.kind.plural}")
+
+    async def wait_synced(self) -> None:
+        """Wait until every kind was listed once, or is known not to be served."""
+        for reflector in self._reflectors:
+            await reflector.wait_synced()
+
+    @property
+    def synced(self) -> bool:
+        """True once `wait_synced` would not wait."""
+        return all(reflector.synced for reflector in self._reflectors)
+
+    @property
+    def connected(self) -> bool:
+        """False while any watch is broken: what `snapshot` says may be old."""
+        return all(reflector.connected for reflector in self._reflectors)
+
+    @property
+    def states(self) -> tuple[KindState, ...]:
+        """How each kind's watch is doing."""
+        return tuple(
+            KindState(r.kind.kind, r.connected, r.synced, r.served, r.error) for r in self._reflectors
+        )
+
+    def snapshot(self) -> LiveState:
+        """Return what is live. The same object again while nothing has changed."""
+        if self._snapshot is None:
+            self._snapshot = self._take()
+        return self._snapshot
+
+    def absorb(self, body: Body) -> None:
+        """Take in an object that we have just written; an older version than the known one is ignored."""
+        resource = resource_from_body(slim(body))
+        key, version = resource.key, resource.resource_version
+        known = self._resources.get(key)
+        if known is not None and not _is_newer(version, known.resource_version):
+            return
+        self._absorbed[key] = version
+        self._store(key, resource, body)
+
+    def drop(self, key: ResourceKey) -> None:
+        """Forget an object that we have just deleted."""
+        self._absorbed.pop(key, None)
+        self._remove(key)
+
+    def _on_event(self, type_: EventType, key: ResourceKey, body: Body | None) -> None:
+        if self._overtaken(key, body):
+            return
+        if type_ == "DELETED" or body is None:
+            changed = self._remove(key)
+        elif key.kind == SERVICE.kind:
+            changed = self._add_service(key)
+        else:
+            changed = self._update(key, body)
+        if changed:
+            self._on_change(key)
+
+    def _overtaken(self, key: ResourceKey, body: Body | None) -> bool:
+        """Say whether an own write is newer than this event. The events alone are in order already."""
+        absorbed = self._absorbed.get(key)
+        if absorbed is None:
+            return False
+        if body is None:
+            return True  # missing in a listing: `_after_listing` knows how old the listing is
+        version = str((body.get("metadata") or {}).get("resourceVersion") or "")
+        if version != absorbed and _is_newer(absorbed, version) and _both_numeric(absorbed, version):
+            return True
+        del self._absorbed[key]
+        return False
+
+    def _update(self, key: ResourceKey, body: Body) -> bool:
+        resource = resource_from_body(slim(body))
+        known = self._resources.get(key)
+        if (
+            known is not None
+            and resource.resource_version
+            and (known.resource_version == resource.resource_version)
+        ):
+            return False
+        self._store(key, resource, body)
+        return True
+
+    def _after_listing(self, kind: Kind) -> Callable[[frozenset[ResourceKey], str], None]:
+        def listed(keys: frozenset[ResourceKey], version: str) -> None:
+            """Let go of own writes that somebody deleted while the watch was away."""
+            for key, absorbed in tuple(self._absorbed.items()):
+                ours = (key.group, key.kind) == (kind.group, kind.kind)
+                if ours and key not in keys and not _is_newer(absorbed, version):
+                    self.drop(key)
+                    self._on_change(key)
+
+        return listed
+
+    def _store(self, key: ResourceKey, resource: Resource, body: Body) -> None:
+        self._resources[key] = resource
+        self._managers[key] = field_managers(body)
+        self._touch()
+
+    def _add_service(self, key: ResourceKey) -> bool:
+        if key in self._services:
+            return False
+        self._services.add(key)
+        self._touch()
+        return True
+
+    def _remove(self, key: ResourceKey) -> bool:
+        known = self._resources.pop(key, None) is not None or key in self._services
+        self._services.discard(key)
+        self._managers.pop(key, None)
+        if known:
+            self._touch()
+        return known
+
+    def _touch(self) -> None:
+        self._version += 1
+        self._snapshot = None
+
+    def _take(self) -> LiveState:
+        """Copy the dictionaries, not what is in them: values are never changed once stored."""
+        return LiveState(
+            resources=self._where(lambda key: (key.group, key.kind) in _TRAFFIC),
+            service_hosts=frozenset(service_host(key.name, key.namespace) for key in self._services),
+            sources=self._where(lambda key: key.kind == TRAFFIC_SOURCE.kind),
+            rollouts=self._where(lambda key: key.kind == TRAFFIC_ROLLOUT.kind),
+            managers=MappingProxyType(dict(self._managers)),
+            version=self._version,
+        )
+
+    def _where(self, wanted: Callable[[ResourceKey], bool]) -> Mapping[ResourceKey, Resource]:
+        return MappingProxyType(_pick(self._resources.items(), wanted))
+
+
+def _pick(
+    items: Iterable[tuple[ResourceKey, Resource]], wanted: Callable[[ResourceKey], bool]
+) -> dict[ResourceKey, Resource]:
+    return {key: resource for key, resource in items if wanted(key)}
+
+
+def _both_numeric(a: str, b: str) -> bool:
+    return a.isdigit() and b.isdigit()
+
+
+def _is_newer(version: str, known: str) -> bool:
+    """Compare resource versions; those that are no numbers cannot be compared, and count as newer.
+
+    Source: kubernetes.io, API concepts, "Resource versions": comparable as integers since 1.35, and before
+    in every release.
+    """
+    return int(version) > int(known) if _both_numeric(version, known) else True
