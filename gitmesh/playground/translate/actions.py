@@ -71,10 +71,14 @@ def forward_to(cluster: str) -> Envoy:
     """Return the action of a plain Service: its cluster, no timeout, the default retries."""
     return {
         "cluster": cluster,
-        "timeout": "0s",
-        "max_grpc_timeout": "0s",
+        **no_longer_than("0s"),
         "retry_policy": default_retry_policy(),
     }
+
+
+def no_longer_than(timeout: str) -> Envoy:
+    """Return the timeout of a route, also for gRPC; `0s` is none. Envoy's own default would be 15 seconds."""
+    return {"timeout": timeout, "max_stream_duration": {"grpc_timeout_header_max": timeout}}
 
 
 def action_of(rule: Field, cluster_of: ClusterOf) -> Envoy | None:
@@ -100,7 +104,7 @@ def _forward(rule: Field, cluster_of: ClusterOf) -> Envoy | None:
     route: Envoy = {}
     add_header_operations(route, rule["headers"])
     timeout = rule["timeout"].duration() or "0s"
-    action: Envoy = {"timeout": timeout, "max_grpc_timeout": timeout}
+    action: Envoy = no_longer_than(timeout)
     if len(destinations) == 1:
         action["cluster"] = cluster_of(destinations[0]["destination"])
         _set_if(action, "host_rewrite_literal", host_rewrite(destinations[0]["headers"]))

@@ -1,0 +1,1 @@
+"""A real Envoy as the playground's data plane: found, started, fed by files, watched."""
