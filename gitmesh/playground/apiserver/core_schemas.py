@@ -1,0 +1,84 @@
+"""Schemas of the built-in kinds, as far as a playground needs them: open, but with the keys of merged lists.
+
+Stage: playground (pure). Unknown fields pass. Source: kubernetes.io, API reference, `x-kubernetes-list-map-keys`.
+"""
+
+from __future__ import annotations
+
+from gitmesh.playground.apiserver.kinds import Body
+
+
+def _open(**properties: Body) -> Body:
+    found: Body = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {**found, "properties": properties} if properties else found
+
+
+def _keyed(*keys: str, **properties: Body) -> Body:
+    items = _open(**properties)
+    return {
+        "type": "array",
+        "items": {**items, "required": list(keys)} if len(keys) == 1 else items,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": list(keys),
+    }
+
+
+def _kind(**properties: Body) -> Body:
+    envelope = {"apiVersion": TEXT, "kind": TEXT, "metadata": {"type": "object"}}
+    return _open(**envelope, **properties)
+
+
+TEXT: Body = {"type": "string"}
+WHOLE: Body = {"type": "integer"}
+TEXTS: Body = {"type": "object", "additionalProperties": {"type": "string"}}
+_INT_OR_TEXT: Body = {"x-kubernetes-int-or-string": True}
+_CONTAINER_PORT = {
+    **_keyed(
+        "containerPort", "protocol", containerPort=WHOLE, name=TEXT, protocol={**TEXT, "default": "TCP"}
+    ),
+}
+_CONTAINERS = _keyed(
+    "name",
+    name=TEXT,
+    image=TEXT,
+    env=_keyed("name", name=TEXT, value=TEXT),
+    ports=_CONTAINER_PORT,
+)
+_CONDITIONS = _keyed("type", type=TEXT, status=TEXT, reason=TEXT, message=TEXT)
+
+SCHEMAS: dict[str, Body] = {
+    "Namespace": _kind(spec=_open(), status=_open(phase=TEXT, conditions=_CONDITIONS)),
+    "Service": _kind(
+        spec=_open(
+            selector=TEXTS,
+            type=TEXT,
+            clusterIP=TEXT,
+            ports=_keyed(
+                "port",
+                "protocol",
+                port={**WHOLE, "minimum": 1, "maximum": 65535},
+                protocol={**TEXT, "default": "TCP"},
+                name=TEXT,
+                targetPort=_INT_OR_TEXT,
+                nodePort=WHOLE,
+                appProtocol=TEXT,
+            ),
+        ),
+        status=_open(conditions=_CONDITIONS),
+    ),
+    "Pod": _kind(
+        spec=_open(containers=_CONTAINERS, nodeName=TEXT, serviceAccountName=TEXT),
+        status=_open(phase=TEXT, podIP=TEXT, conditions=_CONDITIONS),
+    ),
+    "ConfigMap": _kind(data=TEXTS, binaryData=TEXTS, immutable={"type": "boolean"}),
+    "Secret": _kind(data=TEXTS, stringData=TEXTS, type=TEXT, immutable={"type": "boolean"}),
+    "Lease": _kind(
+        spec=_open(
+            holderIdentity=TEXT,
+            leaseDurationSeconds={**WHOLE, "minimum": 1},
+            acquireTime=TEXT,
+            renewTime=TEXT,
+            leaseTransitions=WHOLE,
+        )
+    ),
+}
