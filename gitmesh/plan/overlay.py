@@ -1,0 +1,94 @@
+"""What should be live now: what Git says, overlaid with where each rollout stands.
+
+Stage: plan (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from gitmesh.istio.weights import interpolate
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.rollout import Phase, RolloutRecord
+from gitmesh.model.source import OWNER_ANNOTATION
+from gitmesh.plan.references import Need, Offers, any_answered, needs_of, offers_of, services_in
+from gitmesh.plan.widen import widened
+
+
+def overlay(
+    desired: ResourceSet, records: Mapping[ResourceKey, RolloutRecord], live: ResourceSet
+) -> ResourceSet:
+    """Return the effective resources.
+
+    A rollout in motion has its weights in between; one that waits or was rolled back has its stable spec.
+    Subsets and hosts that such a spec still names stay, also when Git dropped them. With nothing desired
+    (Git cannot be read) what was rolled back is still known, and stays so on the live object.
+    """
+    if not desired:
+        effective = {
+            key: live[key].with_spec(record.stable.spec)
+            for key, record in records.items()
+            if record.phase is Phase.ROLLED_BACK and key in live
+        }
+    else:
+        effective = {key: _overlaid(resource, records.get(key)) for key, resource in desired.items()}
+    return _with_retained(effective, live)
+
+
+def overlay_reasons(
+    desired: ResourceSet, records: Mapping[ResourceKey, RolloutRecord], effective: ResourceSet
+) -> Mapping[ResourceKey, str]:
+    """Say, for each object that is not as Git says, why."""
+    reasons = {}
+    for key, resource in effective.items():
+        if resource is desired.get(key):
+            continue
+        record = records.get(key)
+        reasons[key] = _why(record) if record else _why_retained(desired.get(key), resource)
+    return reasons
+
+
+def _overlaid(resource: Resource, record: RolloutRecord | None) -> Resource:
+    if record is None or record.phase is Phase.SUCCEEDED:
+        return resource
+    if not record.phase.in_motion:
+        return resource.with_spec(record.stable.spec)
+    spec = interpolate(record.stable.spec, resource.spec, record.progress, namespace=resource.key.namespace)
+    return resource if spec is resource.spec else resource.with_spec(spec)
+
+
+def _with_retained(effective: dict[ResourceKey, Resource], live: ResourceSet) -> ResourceSet:
+    """Keep from live what effective routes name and nothing effective defines."""
+    lacking = _lacking(effective.values())
+    result = dict(effective)
+    for key, resource in live.items():
+        owned = OWNER_ANNOTATION in resource.annotations
+        if not owned or not any(any_answered(offer, lacking) for offer in offers_of(resource)):
+            continue
+        wanted = effective.get(key)
+        kept = resource if wanted is None else widened(wanted, resource, partial(any_answered, needs=lacking))
+        result[key] = kept
+    return result
+
+
+def _lacking(effective: Iterable[Resource]) -> frozenset[Need]:
+    resources = tuple(effective)
+    offers = Offers(resources)
+    needs = {need for service in services_in(resources) for need in needs_of(service)}
+    return frozenset(need for need in needs if not offers.meets(need))
+
+
+def _why(record: RolloutRecord) -> str:
+    if record.phase is Phase.ROLLED_BACK:
+        return f"rolled back ({record.message})" if record.message else "rolled back"
+    if record.phase is Phase.WAITING:
+        return f"waits: {record.message}"
+    return f"rollout at {record.progress:g} % ({record.weights})"
+
+
+def _why_retained(wanted: Resource | None, kept: Resource) -> str:
+    if wanted is None:
+        return "gone from Git, kept because a route still names it"
+    names = sorted(need.subset or need.host for need in offers_of(kept) - offers_of(wanted))
+    return f"keeps {', '.join(names)}, gone from Git, because a route still names it"

@@ -1,0 +1,89 @@
+"""Plans as people and programs read them.
+
+Stage: plan (pure).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from gitmesh.model.plan import ABSENT, Change, ChangeKind, Plan, Refusal
+from gitmesh.plan.diff import format_path
+
+SIGNS = {ChangeKind.CREATE: "+", ChangeKind.UPDATE: "~", ChangeKind.DELETE: "-"}
+VALUE_MAX = 80
+FIELDS_MAX = 20
+
+
+def render_text(plan: Plan) -> list[str]:
+    """Return the plan as lines: waves, changes with their reason, and each field's old and new value."""
+    lines = [line for refusal in plan.refusals for line in _refusal_lines(refusal)]
+    for number, wave in enumerate(plan.waves, start=1):
+        lines.append(f"wave {number} of {len(plan.waves)}: {wave.title}")
+        lines.extend(line for change in wave.changes for line in _change_lines(change))
+        if wave.settle_seconds:
+            lines.append(f"  wait {wave.settle_seconds:g}s")
+    lines.append(_summary(plan))
+    return lines
+
+
+def render_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan in the form that programs read."""
+    return {
+        "source": plan.source,
+        "revision": plan.revision,
+        "hash": plan.hash,
+        "unchanged": plan.unchanged,
+        "refusals": [
+            {"resource": str(r.key) if r.key else None, "reason": r.reason, "hint": r.hint}
+            for r in plan.refusals
+        ],
+        "waves": [
+            {
+                "title": wave.title,
+                "settleSeconds": wave.settle_seconds,
+                "changes": [_change_json(change) for change in wave.changes],
+            }
+            for wave in plan.waves
+        ],
+    }
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    return {
+        "kind": change.kind.value,
+        "resource": str(change.key),
+        "key": change.key.path,
+        "reason": change.reason,
+        "drift": change.drift,
+        "fields": [{"path": format_path(f.path), "old": f.old, "new": f.new} for f in change.fields],
+    }
+
+
+def _refusal_lines(refusal: Refusal) -> Iterator[str]:
+    about = f"{refusal.key}: " if refusal.key else "the whole plan: "
+    yield f"! refused, {about}{refusal.reason}"
+    yield f"    {refusal.hint}"
+
+
+def _change_lines(change: Change) -> Iterator[str]:
+    yield f"  {SIGNS[change.kind]} {change.key}" + (f"  ({change.reason})" if change.reason else "")
+    for field in change.fields[:FIELDS_MAX]:
+        yield f"      {format_path(field.path)}: {_value(field.old)} -> {_value(field.new)}"
+    if len(change.fields) > FIELDS_MAX:
+        yield f"      and {len(change.fields) - FIELDS_MAX} more fields"
+
+
+def _value(value: Any) -> str:
+    text = value if value == ABSENT else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= VALUE_MAX else f"{text[: VALUE_MAX - 1]}…"
+
+
+def _summary(plan: Plan) -> str:
+    kinds = [change.kind for change in plan.changes()]
+    counts = [f"{kinds.count(kind)} to {kind.value}" for kind in ChangeKind if kind in kinds]
+    if plan.refusals:
+        counts.append(f"{len(plan.refusals)} refused")
+    return f"{', '.join(counts) or 'nothing to change'}; {plan.unchanged} unchanged"
