@@ -35,10 +35,14 @@ class Precheck:
 
     async def check(self, old: Snapshot, new: Snapshot) -> None:
         """Check `new`, as deeply as its difference from `old` asks for."""
-        for problem in structural_problems(new):
-            raise Rejected("routes", problem)
+        _check_structure(new)
         if differs_in_shape(old, new):
             await self.validate(new)
+
+    async def check_fully(self, snapshot: Snapshot) -> None:
+        """Check a snapshot as if nothing of it were known."""
+        _check_structure(snapshot)
+        await self.validate(snapshot)
 
     async def validate(self, snapshot: Snapshot) -> None:
         """Let an Envoy of its own read the whole snapshot."""
@@ -65,6 +69,11 @@ class Precheck:
                 with anyio.CancelScope(shield=True):
                     await process.wait()
         return process.returncode or 0, output.decode(errors="replace")
+
+
+def _check_structure(snapshot: Snapshot) -> None:
+    for problem in structural_problems(snapshot):
+        raise Rejected("routes", problem)
 
 
 def structural_problems(snapshot: Snapshot) -> Iterator[str]:

@@ -70,6 +70,7 @@ class Destinations:
     def __init__(self, resources: ResourceSet, client_namespace: str, reports: Reports) -> None:
         self._client_namespace = client_namespace
         self._rules: dict[str, list[tuple[str, Field]]] = {}
+        self._used: set[tuple[str, str]] = set()
         group_kind = (DESTINATION_RULE.group, DESTINATION_RULE.kind)
         rules = (r for k, r in resources.items() if (k.group, k.kind) == group_kind)
         for resource in sorted(rules, key=age):
@@ -84,8 +85,18 @@ class Destinations:
             rules = self._rules.get(place, ())
             best = max((h for h, _ in rules if covers(h, host)), key=_precision, default=None)
             if best is not None:
+                self._used.add((place, best))
                 return _merge(spec for h, spec in rules if h == best)
         return Destination()
+
+    def report_unused(self) -> None:
+        """Report the rules that hold for no Service. To be called after the last `of`."""
+        for namespace, rules in self._rules.items():
+            for host, spec in rules:
+                if (namespace, host) not in self._used:
+                    spec["host"].report(
+                        "the rule has no effect: it holds for no HTTP Service of the playground"
+                    )
 
 
 def _is_visible(spec: Field) -> bool:
@@ -105,11 +116,17 @@ def _merge(specs: Iterable[Field]) -> Destination:
     subsets: dict[str, Subset] = {}
     policy: Field | None = None
     for spec in specs:
-        if policy is None and spec["trafficPolicy"].present:
-            policy = spec["trafficPolicy"]
+        if spec["trafficPolicy"].present:
+            if policy is not None:
+                spec["trafficPolicy"].report(
+                    f"has no effect: {policy.key} is older and has one for this host"
+                )
+            policy = policy or spec["trafficPolicy"]
         for field in spec["subsets"].items():
             labels = {name: value.text() for name, value in field["labels"].entries()}
             name = field["name"].text()
+            if name in subsets:
+                field.report(f"has no effect: an older subset of this host is called {name} too")
             subsets.setdefault(name, Subset(name, labels, field["trafficPolicy"]))
     subsets.pop("", None)
     return Destination(tuple(subsets.values()), policy)

@@ -17,7 +17,7 @@ from gitmesh.playground.translate.destinations import age
 from gitmesh.playground.translate.fields import Field, Reports, spec_of
 from gitmesh.playground.translate.matches import is_catch_all
 from gitmesh.playground.translate.naming import Envoy
-from gitmesh.playground.translate.routes import VirtualService, routes_of
+from gitmesh.playground.translate.routes import MESH, VirtualService, routes_of
 from gitmesh.playground.translate.services import Service
 
 _HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
@@ -51,6 +51,7 @@ def gateway_virtual_hosts(
     """Return one virtual host for each domain that a server and a VirtualService have in common."""
     ordered = tuple(sources)
     domains: dict[str, _Domain] = {}
+    _report_unknown(resources, ordered)
     for server in _servers(resources, reports):
         for source in ordered:
             if server.gateway in source.gateways:
@@ -59,6 +60,14 @@ def gateway_virtual_hosts(
             for _, host in server.hosts:
                 _domain(domains, host, server.port).requires_tls = True
     return [_virtual_host(domain, found) for domain, found in sorted(domains.items())]
+
+
+def _report_unknown(resources: ResourceSet, sources: Iterable[VirtualService]) -> None:
+    for source in sources:
+        for name in sorted(source.gateways - {MESH}):
+            namespace, _, short = name.partition("/")
+            if GATEWAY.key(namespace, short) not in resources:
+                source.spec["gateways"].report(f"there is no Gateway {name}")
 
 
 def _servers(resources: ResourceSet, reports: Reports) -> Iterator[_Server]:

@@ -83,9 +83,11 @@ def _service_routes(
 def _port_routes(
     service: Service, port: ServicePort, sources: Sequence[VirtualService], services: Mapping[str, Service]
 ) -> list[Envoy]:
-    for source in sources:
+    for place, source in enumerate(sources):
         routes = routes_of(source, MESH, port.number, services)
         if routes:
+            for hidden in sources[place + 1 :]:
+                _report_hidden(hidden, service.host, by=source)
             return routes
     return [default_route(service, port.number)]
 
@@ -107,14 +109,27 @@ def _only_at(port: ServicePort, routes: list[Envoy]) -> Iterator[Envoy]:
 def _literal_hosts(
     sources: Sequence[VirtualService], services: Mapping[str, Service], taken: set[str]
 ) -> Iterator[Envoy]:
+    owners: dict[str, VirtualService] = {}
     for source in sources:
         for host in source.hosts:
+            if host in owners and host not in services:
+                _report_hidden(source, host, by=owners[host])
             if host in taken or any(covers(host, known) for known in services):
                 continue
             routes = routes_of(source, MESH, _LITERAL_HOST_PORT, services)
             if routes:
                 taken.add(host)
+                owners[host] = source
                 yield {"name": f"{host}:{_LITERAL_HOST_PORT}", "domains": [host], "routes": routes}
+
+
+def _report_hidden(source: VirtualService, host: str, *, by: VirtualService) -> None:
+    # A wildcard that gives way to a more precise host is meant so; two objects for one host seldom are.
+    if host in source.hosts and host in by.hosts and source is not by:
+        message = (
+            f"has no effect on {host} inside the mesh: {by.spec.key} has it too and is older, as in Istio"
+        )
+        source.spec["hosts"].report(message)
 
 
 def _block_all() -> Envoy:

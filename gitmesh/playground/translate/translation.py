@@ -45,6 +45,7 @@ def translate(resources: ResourceSet, *, client_namespace: str = "default") -> T
     for service in services.values():
         for cluster in clusters_of(service, destinations.of(service.host, service.namespace)):
             clusters[cluster["name"]] = cluster
+    destinations.report_unused()
     sources = read_virtual_services(resources, reports)
     mesh = mesh_virtual_hosts(sources, services, client_namespace)
     gateway = gateway_virtual_hosts(resources, sources, services, reports)
