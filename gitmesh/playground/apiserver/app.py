@@ -1,6 +1,6 @@
-"""HTTP: authentication, paths, bodies and answers. What is asked is then done by reads, writes, deletes and watches.
+"""HTTP: authentication, paths, bodies and answers.
 
-Stage: playground.
+Stage: playground. What is asked is then done by `reads`, `writes`, `deletes` and `watches`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.routing import Route
 from gitmesh.playground.apiserver import deletes, discovery, failures, reads, requests, watches, writes
 from gitmesh.playground.apiserver.bodies import read_body
 from gitmesh.playground.apiserver.cluster import Cluster
-from gitmesh.playground.apiserver.failures import ApiFailure
+from gitmesh.playground.apiserver.failures import ApiError
 from gitmesh.playground.apiserver.kinds import Body, Target, metadata_of
 from gitmesh.playground.apiserver.negotiation import Form, choose_form, wanted_discovery
 from gitmesh.playground.apiserver.openapi2 import MEDIA_TYPE, OpenApi2
@@ -69,7 +69,7 @@ class _Server:
         """Answer any request; refusals become a Status."""
         try:
             return await self._dispatch(request)
-        except ApiFailure as failure:
+        except ApiError as failure:
             response = _json(failure.status(), status=failure.code)
             if failure.details and "retryAfterSeconds" in failure.details:
                 response.headers["Retry-After"] = str(failure.details["retryAfterSeconds"])
@@ -78,8 +78,8 @@ class _Server:
             return Response(status_code=499)
         except Exception:
             _log.exception("request failed", method=request.method, path=request.url.path)
-            failure = ApiFailure(500, "InternalError", "Internal error: see the log of the API server")
-            return _json(failure.status(), status=500)
+            broken = ApiError(500, "InternalError", "Internal error: see the log of the API server")
+            return _json(broken.status(), status=500)
 
     async def _dispatch(self, request: Request) -> Response:
         path = request.url.path

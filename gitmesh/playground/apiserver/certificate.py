@@ -1,7 +1,8 @@
 """A certificate for 127.0.0.1, made once and kept beside the token.
 
-Stage: playground (effect). Kubernetes clients send a bearer token over HTTPS only, so a playground needs one; making it
-here needs neither a program nor a package. Source: RFC 5280; RFC 5915; SEC 1 and FIPS 186-5 for P-256.
+Stage: playground (effect). Kubernetes clients send a bearer token over HTTPS only, so one is needed;
+making it here needs neither a program nor a package.
+Source: RFC 5280; RFC 5915; SEC 1 and FIPS 186-5 for P-256.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The API machinery without HTTP: store, kinds, time and identity in one place.
 
-Stage: playground. The functions of `reads`, `writes`, `deletes` and `watches` take it as their first argument.
+Stage: playground. `reads`, `writes`, `deletes` and `watches` take it as their first argument.
 """
 
 from __future__ import annotations

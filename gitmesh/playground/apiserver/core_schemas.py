@@ -1,6 +1,7 @@
-"""Schemas of the built-in kinds, as far as a playground needs them: open, but with the keys of merged lists.
+"""Schemas of the built-in kinds, as far as a playground needs them: open, with the keys of merged lists.
 
-Stage: playground (pure). Unknown fields pass. Source: kubernetes.io, API reference, `x-kubernetes-list-map-keys`.
+Stage: playground (pure). Unknown fields pass.
+Source: kubernetes.io, API reference, `x-kubernetes-list-map-keys`.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def _waits(cluster: Cluster, kind: ServedKind, name: str, live: Body) -> bool:
         return True
     if kind.resource == "namespaces":
         return any(True for _ in _content(cluster, name))
-    return kind.resource == DEFINITIONS and bool(cluster.store.list(name))
+    return kind.resource == DEFINITIONS and bool(cluster.store.all(name))
 
 
 def finish_if_ready(cluster: Cluster, kind: ServedKind, namespace: str, name: str) -> None:
@@ -176,7 +176,7 @@ def _empty_namespace(cluster: Cluster, namespace: str) -> None:
 
 def _remove_instances(cluster: Cluster, resource: str) -> None:
     kind = cluster.registry.by_resource(resource)
-    for body in cluster.store.list(resource) if kind else ():
+    for body in cluster.store.all(resource) if kind else ():
         assert kind is not None
         remove(cluster, kind, metadata_of(body).get("namespace", ""), metadata_of(body)["name"])
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-class ApiFailure(Exception):
+class ApiError(Exception):
     """A request that is answered with a Status object."""
 
     def __init__(
@@ -49,54 +49,52 @@ def _details(name: str, group: str, plural: str, causes: Iterable[dict[str, str]
     return {key: value for key, value in details.items() if value}
 
 
-def bad_request(message: str) -> ApiFailure:
+def bad_request(message: str) -> ApiError:
     """400: the request itself makes no sense."""
-    return ApiFailure(400, "BadRequest", message)
+    return ApiError(400, "BadRequest", message)
 
 
-def unauthorized() -> ApiFailure:
+def unauthorized() -> ApiError:
     """401: no bearer token, or not ours."""
-    return ApiFailure(401, "Unauthorized", "Unauthorized")
+    return ApiError(401, "Unauthorized", "Unauthorized")
 
 
-def forbidden(name: str, group: str, plural: str, message: str, *, cause: str = "") -> ApiFailure:
+def forbidden(name: str, group: str, plural: str, message: str, *, cause: str = "") -> ApiError:
     """403: understood, and not allowed."""
     causes = [{"reason": cause, "message": message}] if cause else []
     text = f'{qualified(plural, group)} "{name}" is forbidden: {message}'
-    return ApiFailure(403, "Forbidden", text, details=_details(name, group, plural, causes))
+    return ApiError(403, "Forbidden", text, details=_details(name, group, plural, causes))
 
 
-def not_found(name: str, group: str, plural: str) -> ApiFailure:
+def not_found(name: str, group: str, plural: str) -> ApiError:
     """404: no such object."""
     text = f'{qualified(plural, group)} "{name}" not found'
-    return ApiFailure(404, "NotFound", text, details=_details(name, group, plural))
+    return ApiError(404, "NotFound", text, details=_details(name, group, plural))
 
 
-def no_such_path() -> ApiFailure:
+def no_such_path() -> ApiError:
     """404: no such group, version, kind or path."""
-    return ApiFailure(404, "NotFound", "the server could not find the requested resource")
+    return ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
-def method_not_allowed(method: str) -> ApiFailure:
+def method_not_allowed(method: str) -> ApiError:
     """405: this path has no such verb."""
-    return ApiFailure(
-        405, "MethodNotAllowed", f"the server does not allow {method} on the requested resource"
-    )
+    return ApiError(405, "MethodNotAllowed", f"the server does not allow {method} on the requested resource")
 
 
-def already_exists(name: str, group: str, plural: str) -> ApiFailure:
+def already_exists(name: str, group: str, plural: str) -> ApiError:
     """409 on create."""
     text = f'{qualified(plural, group)} "{name}" already exists'
-    return ApiFailure(409, "AlreadyExists", text, details=_details(name, group, plural))
+    return ApiError(409, "AlreadyExists", text, details=_details(name, group, plural))
 
 
-def conflict(name: str, group: str, plural: str, message: str) -> ApiFailure:
+def conflict(name: str, group: str, plural: str, message: str) -> ApiError:
     """409: a stale write or a precondition that no longer holds."""
     text = f'Operation cannot be fulfilled on {qualified(plural, group)} "{name}": {message}'
-    return ApiFailure(409, "Conflict", text, details=_details(name, group, plural))
+    return ApiError(409, "Conflict", text, details=_details(name, group, plural))
 
 
-def stale_write(name: str, group: str, plural: str) -> ApiFailure:
+def stale_write(name: str, group: str, plural: str) -> ApiError:
     """409: metadata.resourceVersion is not the live one."""
     return conflict(
         name,
@@ -106,35 +104,35 @@ def stale_write(name: str, group: str, plural: str) -> ApiFailure:
     )
 
 
-def apply_conflict(message: str, conflicts: Sequence[tuple[str, str]]) -> ApiFailure:
+def apply_conflict(message: str, conflicts: Sequence[tuple[str, str]]) -> ApiError:
     """409: other field managers own what a server-side apply wants. `conflicts`: cause and field."""
     causes = [{"reason": "FieldManagerConflict", "message": c, "field": f} for c, f in conflicts]
-    return ApiFailure(409, "Conflict", message, details={"causes": causes})
+    return ApiError(409, "Conflict", message, details={"causes": causes})
 
 
-def expired(message: str) -> ApiFailure:
+def expired(message: str) -> ApiError:
     """410: the history that this needs is gone; list again."""
-    return ApiFailure(410, "Expired", message)
+    return ApiError(410, "Expired", message)
 
 
-def too_large(limit: int) -> ApiFailure:
+def too_large(limit: int) -> ApiError:
     """413: the body is longer than `body_bytes_max`."""
-    return ApiFailure(
+    return ApiError(
         413, "RequestEntityTooLarge", f"the request body is longer than {limit} bytes (body_bytes_max)"
     )
 
 
-def unsupported_media(message: str) -> ApiFailure:
+def unsupported_media(message: str) -> ApiError:
     """415: a body in a form that is not read here."""
-    return ApiFailure(415, "UnsupportedMediaType", message)
+    return ApiError(415, "UnsupportedMediaType", message)
 
 
-def invalid(name: str, group: str, kind: str, causes: Sequence[tuple[str, str]]) -> ApiFailure:
+def invalid(name: str, group: str, kind: str, causes: Sequence[tuple[str, str]]) -> ApiError:
     """422: fields that are wrong. `causes`: field path and message."""
     listed = [{"reason": "FieldValueInvalid", "message": m, "field": p} for p, m in causes]
     problems = [f"{path}: {message}" for path, message in causes]
     text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-    return ApiFailure(
+    return ApiError(
         422,
         "Invalid",
         f'{qualified(kind, group)} "{name}" is invalid: {text}',
@@ -142,16 +140,16 @@ def invalid(name: str, group: str, kind: str, causes: Sequence[tuple[str, str]])
     )
 
 
-def too_many(message: str) -> ApiFailure:
+def too_many(message: str) -> ApiError:
     """429: a named limit is reached."""
-    return ApiFailure(429, "TooManyRequests", message, details={"retryAfterSeconds": 1})
+    return ApiError(429, "TooManyRequests", message, details={"retryAfterSeconds": 1})
 
 
-def too_large_version(requested: int, current: int) -> ApiFailure:
+def too_large_version(requested: int, current: int) -> ApiError:
     """504: a resource version from the future.
 
     Source: kube-apiserver, `NewTooLargeResourceVersionError`.
     """
     message = f"Timeout: Too large resource version: {requested}, current: {current}"
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
-    return ApiFailure(504, "Timeout", message, details={"causes": causes, "retryAfterSeconds": 1})
+    return ApiError(504, "Timeout", message, details={"causes": causes, "retryAfterSeconds": 1})

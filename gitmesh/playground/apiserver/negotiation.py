@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitmesh.playground.apiserver.failures import ApiFailure
+from gitmesh.playground.apiserver.failures import ApiError
 
 _JSON = frozenset({"application/json", "*/*", "application/*", ""})
 
@@ -36,9 +36,9 @@ def choose_form(accept: str) -> Form:
     raise not_acceptable()
 
 
-def not_acceptable() -> ApiFailure:
+def not_acceptable() -> ApiError:
     """406: only JSON is served."""
-    return ApiFailure(406, "NotAcceptable", "only the following media types are accepted: application/json")
+    return ApiError(406, "NotAcceptable", "only the following media types are accepted: application/json")
 
 
 def wanted_discovery(accept: str) -> str:

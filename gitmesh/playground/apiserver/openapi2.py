@@ -1,8 +1,8 @@
 """OpenAPI v2, as JSON and as protobuf. kubectl before 1.27 checks and explains objects with it.
 
 Stage: playground (pure). Those versions take nothing but protobuf.
-Source: google/gnostic, openapiv2/OpenAPIv2.proto for field numbers; apiextensions-apiserver, ToStructuralOpenAPIV2 for what
-is left out.
+Source: google/gnostic, openapiv2/OpenAPIv2.proto for field numbers; apiextensions-apiserver,
+ToStructuralOpenAPIV2 for what is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from gitmesh.playground.apiserver.schema_documents import (
     schema_name,
 )
 
-MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+# Clients ask for `...v2@v1.0+protobuf`, and some cannot parse that very name in an answer.
+# Source: kubernetes/kube-openapi, pkg/handler.
+MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _PREFIX = "#/definitions/"
 _KEPT = ("description", "format", "type", "required", "items", "properties", "additionalProperties")
 

@@ -29,8 +29,8 @@ _PATCHES = (
     "application/apply-patch+yaml",
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
 )
+_STRATEGIC = "application/strategic-merge-patch+json"
 
 
 class OpenApi3:
@@ -104,12 +104,14 @@ def _paths(kind: ServedKind, version: str) -> dict[str, Body]:
     ref = {"$ref": _PREFIX + schema_name(kind, version)}
     listed = {"$ref": f"{_PREFIX}{schema_name(kind, version)}List"}
     common = {GVK: gvk(kind, version), "tags": [kind.plural]}
+    # kubectl apply chooses its kind of patch by this list. Source: kubectl, gvkSupportsPatchOpenAPIV3.
+    patches = _PATCHES if kind.custom else (*_PATCHES, _STRATEGIC)
 
     def operation(action: str, answer: Body, *, writes: bool = False) -> Body:
-        found = {**common, "x-kubernetes-action": action, "responses": _responses(answer)}
+        found: Body = {**common, "x-kubernetes-action": action, "responses": _responses(answer)}
         if writes:
             found["parameters"] = [_parameter(name) for name in _WRITE_PARAMETERS]
-            media = _PATCHES if action == "patch" else ("application/json",)
+            media = patches if action == "patch" else ("application/json",)
             found["requestBody"] = {"content": {m: {"schema": {"type": "object"}} for m in media}}
         return found
 

@@ -1,6 +1,6 @@
 """The few objects that kubectl posts as protobuf and never as JSON, read into plain values.
 
-Stage: playground (pure). `kubectl create namespace|configmap|secret|serviceaccount`, `auth can-i`, `auth whoami`.
+Stage: playground (pure). `kubectl create namespace|configmap|secret`, `auth can-i`, `auth whoami`.
 Source: kubernetes/api, generated.proto of core/v1 and authorization/v1; apimachinery, runtime.Unknown.
 """
 
@@ -18,7 +18,7 @@ _MAGIC = b"k8s\x00"
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """Which field number is which key. `maps`: text to text, or text to bytes when the name is in `binary`."""
+    """Which field number is which key. Maps are text to text; those in `binary`, text to bytes."""
 
     texts: dict[int, str] = field(default_factory=dict)
     flags: dict[int, str] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Get and list: selectors, pages, resource versions.
 
-Stage: playground. Source: kubernetes.io, API concepts, "Resource versions" and "Retrieving large results sets in chunks".
+Stage: playground.
+Source: kubernetes.io, API concepts, "Resource versions", "Retrieving large results sets in chunks".
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def list_page(cluster: Cluster, target: Target, options: ListOptions) -> Page:
     """Return the objects that are asked for, from one moment, in order of namespace and name."""
     wanted = selection(target.kind, options.label_selector, options.field_selector)
     at, start = _where(cluster, target.kind, options)
-    found = cluster.store.list(target.kind.resource, target.namespace, at=at)
+    found = cluster.store.all(target.kind.resource, target.namespace, at=at)
     items = [body for body in found if wanted(body) and (start is None or _place(body) > start)]
     token, remaining = "", 0
     if options.limit and len(items) > options.limit:

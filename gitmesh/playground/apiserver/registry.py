@@ -24,7 +24,7 @@ def version_rank(version: str) -> tuple[int, int, int]:
 
 
 class Registry:
-    """Served kinds by group and plural. `generation` grows with each change, so that documents can be cached."""
+    """Served kinds by group and plural. `generation` grows with each change: documents are kept by it."""
 
     def __init__(self, kinds: Iterable[ServedKind] = ()) -> None:
         self._kinds: dict[tuple[str, str], ServedKind] = {}

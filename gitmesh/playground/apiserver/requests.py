@@ -119,7 +119,7 @@ def write_options(query: Query, media_type: str, user_agent: str) -> WriteOption
     validation = query.get("fieldValidation", "") or "Warn"
     if validation not in VALIDATIONS:
         raise failures.bad_request(
-            f'the query parameter fieldValidation is "{validation}"; it must be one of {", ".join(VALIDATIONS)}'
+            f'the query parameter fieldValidation is "{validation}"; use one of {", ".join(VALIDATIONS)}'
         )
     # Source: apiserver, managerOrUserAgent: the client's name up to the first slash.
     return WriteOptions(

@@ -100,13 +100,13 @@ def gvk(kind: ServedKind, version: str, name: str = "") -> Body:
 def object_schema(kind: ServedKind, version: str) -> Body:
     """Return the schema of one kind, with metadata by reference."""
     served = kind.version(version)
-    schema = served.schema if served else {"type": "object"}
-    envelope = {
+    schema: Body = served.schema if served else {"type": "object"}
+    envelope: Body = {
         "apiVersion": _said(_TEXT, "The group and version of this form of the object."),
         "kind": _said(_TEXT, "The kind of the object."),
         "metadata": {"$ref": f"{META}.ObjectMeta"},
     }
-    properties = {**(schema.get("properties") or {}), **envelope}
+    properties: Body = {**schema.get("properties", {}), **envelope}
     return {**schema, "type": "object", "properties": properties, GVK: [gvk(kind, version)]}
 
 

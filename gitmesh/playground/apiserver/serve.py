@@ -14,7 +14,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class ServeOptions:
     database: str
     kubeconfig: Path | None = None
     ready_file: Path | None = None
-    limits: ApiLimits = ApiLimits()
+    limits: ApiLimits = field(default_factory=ApiLimits)
 
 
 def serve(options: ServeOptions) -> None:

@@ -1,4 +1,4 @@
-"""A cluster as it is on its first day: the built-in kinds, the preinstalled definitions, the usual namespaces.
+"""A cluster as it is on its first day: built-in kinds, preinstalled definitions, the usual namespaces.
 
 Stage: playground.
 """
@@ -40,7 +40,7 @@ def open_cluster(
     store = Store(path, limits, first_revision=int(now().timestamp() * 1000))
     registry = Registry(CORE_KINDS)
     cluster = Cluster(store, registry, now, monotonic, limits, uids)
-    for body in store.list(DEFINITIONS):
+    for body in store.all(DEFINITIONS):
         registry.add(served_kind(body))
     kind = registry.by_resource(DEFINITIONS)
     namespaces = registry.by_resource("namespaces")

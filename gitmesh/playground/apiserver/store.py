@@ -1,6 +1,6 @@
 """All objects and their recent history: in memory to read, in SQLite to survive.
 
-Stage: playground (effect). Bodies in the store are shared with every reader and must never be changed in place.
+Stage: playground (effect). Bodies are shared with every reader and must never be changed in place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 import anyio
 import orjson
 
-from gitmesh.playground.apiserver.failures import ApiFailure, expired, too_large_version
+from gitmesh.playground.apiserver.failures import ApiError, expired, too_large_version
 from gitmesh.playground.apiserver.kinds import Body
 from gitmesh.playground.apiserver.limits import ApiLimits
 
@@ -23,7 +23,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS objects (
   resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS counter (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), revision INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS counter (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1), revision INTEGER NOT NULL);
 """
 
 Place = tuple[str, str]  # namespace, name
@@ -50,8 +51,8 @@ class Store:
     def __init__(self, path: str, limits: ApiLimits, *, first_revision: int) -> None:
         """Open or create. A new database starts at `first_revision`.
 
-        Let that number grow with time: then a client that remembers a version of an earlier database is told to
-        list again instead of being shown nothing.
+        Let that number grow with time: then a client that remembers a version of an earlier database is told
+        to list again instead of being shown nothing.
         """
         self._limits = limits
         self._objects: dict[str, dict[Place, Body]] = {}
@@ -102,7 +103,7 @@ class Store:
         """Return one object, or None."""
         return self._objects.get(resource, {}).get((namespace, name))
 
-    def list(self, resource: str, namespace: str = "", *, at: int | None = None) -> list[Body]:
+    def all(self, resource: str, namespace: str = "", *, at: int | None = None) -> list[Body]:
         """Return the objects in order of namespace and name; with `at` as they were at that revision."""
         objects = self._objects.get(resource, {})
         if at is not None and at < self.revision:
@@ -172,7 +173,7 @@ class Store:
         objects = self._objects.setdefault(resource, {})
         before = objects.get((namespace, name))
         if before is None and self._count >= self._limits.objects_max:
-            raise ApiFailure(
+            raise ApiError(
                 507, "InsufficientStorage", f"the server holds {self._count} objects already (objects_max)"
             )
         stored = self._stamp(body)

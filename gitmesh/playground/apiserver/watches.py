@@ -1,7 +1,7 @@
 """Watch: events after a resource version, with bookmarks, until the time is up.
 
-Stage: playground. A watch reads the store's history and keeps no queue of its own: a client that is too slow loses its
-place and gets 410. Source: kubernetes.io, API concepts, "Efficient detection of changes".
+Stage: playground. A watch reads the store's history and keeps no queue of its own: a client that is too slow
+loses its place and gets 410. Source: kubernetes.io, API concepts, "Efficient detection of changes".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import anyio
 
 from gitmesh.playground.apiserver import failures
 from gitmesh.playground.apiserver.cluster import Cluster
-from gitmesh.playground.apiserver.failures import ApiFailure
+from gitmesh.playground.apiserver.failures import ApiError
 from gitmesh.playground.apiserver.kinds import Body, Target
 from gitmesh.playground.apiserver.reads import ListOptions, Wanted, read_version, selection
 from gitmesh.playground.apiserver.store import StoreEvent
@@ -53,7 +53,7 @@ def check_watch(options: WatchOptions) -> None:
         raise _forbidden("sendInitialEvents requires allowWatchBookmarks")
 
 
-def _forbidden(message: str) -> ApiFailure:
+def _forbidden(message: str) -> ApiError:
     return failures.invalid(
         "", "meta.k8s.io", "ListOptions", [("resourceVersionMatch", f"Forbidden: {message}")]
     )
@@ -82,7 +82,7 @@ async def watch(cluster: Cluster, target: Target, options: WatchOptions) -> Asyn
         try:
             async for event in _follow(cluster, target, options, wanted, deadline):
                 yield event
-        except ApiFailure as failure:
+        except ApiError as failure:
             yield "ERROR", failure.status()
 
 
@@ -97,7 +97,7 @@ async def _follow(
     position = _position(cluster, target, options)
     if position is None:
         position = store.revision
-        for body in store.list(resource, target.namespace):
+        for body in store.all(resource, target.namespace):
             if wanted(body):
                 yield "ADDED", target.kind.as_version(body, target.version)
         if options.initial_events:
@@ -113,7 +113,7 @@ async def _follow(
         if events:  # while they were sent, more may have come
             continue
         now = cluster.monotonic()
-        # A bookmark of this very revision is true: everything up to it has been sent. So position moves with it.
+        # A bookmark of this very revision is true: everything up to it has been sent.
         if options.bookmarks and told < store.revision and now >= min(bookmark_at, deadline):
             position = told = store.revision
             bookmark_at = now + cluster.limits.bookmark_seconds
