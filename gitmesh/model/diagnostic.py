@@ -63,3 +63,29 @@ class Diagnostic:
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     """Say whether any of them keeps the revision from being applied."""
     return any(d.severity is Severity.ERROR for d in diagnostics)
+
+
+MORE_FINDINGS = "GM024"
+
+
+def bounded(diagnostics: Iterable[Diagnostic], limit: int) -> tuple[Diagnostic, ...]:
+    """Return at most `limit` findings in the order of files, and one that counts the rest.
+
+    Errors are kept before warnings: they decide whether a revision is applied.
+    """
+    found = in_order(diagnostics)
+    if len(found) <= limit:
+        return found
+    kept = in_order(sorted(found, key=lambda d: d.severity is not Severity.ERROR)[:limit])
+    message = f"{len(found) - limit} more findings are not shown"
+    return (*kept, Diagnostic(MORE_FINDINGS, Severity.INFO, message, "fix the first ones, then look again"))
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the findings by file, line and column; those without a place come first."""
+    return tuple(sorted(diagnostics, key=_place))
+
+
+def _place(diagnostic: Diagnostic) -> tuple[str, int, int, str]:
+    at = diagnostic.at
+    return (at.file, at.line, at.column, diagnostic.code) if at else ("", 0, 0, diagnostic.code)

@@ -1,0 +1,107 @@
+"""JSON text to plain values.
+
+Stage: parse (pure). A file may hold several JSON values one after the other, as kubectl allows.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from gitmesh.model.config import ParseLimits
+from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.resource import Location
+from gitmesh.parse import codes
+from gitmesh.parse.scalars import as_json_number
+from gitmesh.parse.yaml_text import Document, read_yaml
+
+_SPACE = " \t\r\n"
+
+
+def read_json(
+    file: str, text: str, limits: ParseLimits
+) -> tuple[tuple[Document, ...], tuple[Diagnostic, ...]]:
+    """Return the values up to the first place that cannot be read, and all findings."""
+    documents: list[Document] = []
+    repeated: list[str] = []
+    decoder = _decoder(repeated)
+    at = _skip_space(text, 0)
+    try:
+        while at < len(text):
+            if len(documents) >= limits.documents_max:
+                return tuple(documents), (_limit(file, text, at, f"more than {limits.documents_max} values"),)
+            value, end = decoder.raw_decode(text, at)
+            if _deeper_than(value, limits.nesting_max):
+                message = f"nested deeper than {limits.nesting_max} levels"
+                return tuple(documents), (_limit(file, text, at, message),)
+            place = _place(file, text, at)
+            documents.append(Document(value, len(documents), place.line, place.column))
+            at = _skip_space(text, end)
+    except json.JSONDecodeError as error:
+        message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        return tuple(documents), (codes.SYNTAX.finding(message, Location(file, error.lineno, error.colno)),)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return tuple(documents), (codes.NO_JSON_VALUE.finding(reason, _place(file, text, at)),)
+    return tuple(documents), _duplicates(file, text, limits, repeated)
+
+
+def _decoder(repeated: list[str]) -> json.JSONDecoder:
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(found)
+        if len(result) < len(found):
+            names = [name for name, _ in found]
+            repeated.extend({name for name in result if names.count(name) > 1})
+        return result
+
+    def number(digits: str) -> int | float:
+        return as_json_number(float(digits)) if len(digits) > 400 else as_json_number(int(digits))
+
+    return json.JSONDecoder(
+        object_pairs_hook=pairs,
+        parse_int=number,
+        parse_float=lambda digits: as_json_number(float(digits)),
+        parse_constant=_no_constant,
+    )
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _duplicates(file: str, text: str, limits: ParseLimits, repeated: list[str]) -> tuple[Diagnostic, ...]:
+    """Name the places of repeated fields. JSON is YAML once its tabs are spaces, so the YAML reader can."""
+    if not repeated:
+        return ()
+    _, found = read_yaml(file, text.replace("\t", " "), limits)
+    duplicates = tuple(f for f in found if f.code == codes.DUPLICATE_FIELD.name)
+    message = f"a field is there twice: {', '.join(sorted(repeated)[:5])}"
+    return duplicates or (codes.DUPLICATE_FIELD.finding(message, Location(file)),)
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            child
+            for part in layer
+            if isinstance(part, dict | list)
+            for child in (part.values() if isinstance(part, dict) else part)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _limit(file: str, text: str, at: int, message: str) -> Diagnostic:
+    return codes.LIMIT.finding(message, _place(file, text, at), hint="split the file")
+
+
+def _skip_space(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _place(file: str, text: str, at: int) -> Location:
+    return Location(file, text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1)

@@ -1,0 +1,128 @@
+"""Files to resources.
+
+Stage: parse (pure). What was read from an equal file before is taken over, so a commit costs what it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gitmesh.model.config import ParseLimits
+from gitmesh.model.diagnostic import Diagnostic, bounded
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.revision import SourceFile
+from gitmesh.parse import codes
+from gitmesh.parse.envelope import Envelope
+from gitmesh.parse.json_text import read_json
+from gitmesh.parse.marks import Node, locate, read_marks
+from gitmesh.parse.selection import not_text, select
+from gitmesh.parse.text import decode
+from gitmesh.parse.yaml_text import read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What one file holds."""
+
+    blob: str
+    resources: tuple[Resource, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a revision holds. `files_read` counts the files that were not taken over from before."""
+
+    resources: ResourceSet
+    diagnostics: tuple[Diagnostic, ...]
+    files: Mapping[str, FileResult] = field(default_factory=dict)
+    files_read: int = 0
+    default_namespace: str = ""
+    limits: ParseLimits | None = None
+
+
+def parse_files(
+    files: Mapping[str, SourceFile],
+    *,
+    default_namespace: str,
+    limits: ParseLimits,
+    previous: Parsed | None = None,
+) -> Parsed:
+    """Read every file; keep what is right and report what is wrong.
+
+    `files`: path below the repository's root -> file. `previous` is the result for another revision.
+    """
+    known = _usable(previous, default_namespace, limits)
+    chosen, findings = select(files)
+    results: dict[str, FileResult] = {}
+    read = 0
+    for file in chosen:
+        result = known.get(file.path)
+        if result is None or not file.blob or result.blob != file.blob:
+            result = _read_file(file, default_namespace, limits)
+            read += 1
+        results[file.path] = result
+    resources, duplicates = _by_key(results.values())
+    found = [*findings, *duplicates, *(d for result in results.values() for d in result.diagnostics)]
+    shown = bounded(found, limits.diagnostics_max)
+    return Parsed(resources, shown, results, read, default_namespace, limits)
+
+
+def _usable(previous: Parsed | None, namespace: str, limits: ParseLimits) -> Mapping[str, FileResult]:
+    if previous is None or previous.default_namespace != namespace or previous.limits != limits:
+        return {}
+    return previous.files
+
+
+def _read_file(file: SourceFile, default_namespace: str, limits: ParseLimits) -> FileResult:
+    text = decode(file.content)
+    if text is None:
+        return FileResult(file.blob, (), (not_text(file),))
+    is_json = file.path.lower().endswith(".json")
+    documents, findings = (read_json if is_json else read_yaml)(file.path, text, limits)
+    envelope = Envelope(file.path, default_namespace, _Places(text.replace("\t", " ") if is_json else text))
+    found = [item for document in documents for item in envelope.read(document)]
+    return FileResult(
+        file.blob,
+        tuple(item for item in found if isinstance(item, Resource)),
+        (*findings, *(item for item in found if isinstance(item, Diagnostic))),
+    )
+
+
+class _Places:
+    """Finds the elements of a `List`. The text is read a second time, and only if it has one."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._roots: list[Node] | None = None
+
+    def __call__(self, document: int, path: tuple[str | int, ...]) -> tuple[int, int]:
+        """Return line and column of an element; the file's beginning where it cannot be found."""
+        if self._roots is None:
+            self._roots = read_marks(self._text)
+        if document >= len(self._roots):
+            return 1, 1
+        return locate(self._roots[document], path)
+
+
+def _by_key(results: Iterable[FileResult]) -> tuple[dict[ResourceKey, Resource], list[Diagnostic]]:
+    """Return the first object of each identity, and a finding for each further one."""
+    resources: dict[ResourceKey, Resource] = {}
+    findings: list[Diagnostic] = []
+    for result in results:
+        for resource in result.resources:
+            first = resources.setdefault(resource.key, resource)
+            if first is not resource:
+                assert first.origin is not None
+                assert resource.origin is not None
+                findings.append(
+                    codes.DUPLICATE_OBJECT.finding(
+                        f"{resource.key} is already defined at {first.origin.location}",
+                        resource.origin.location,
+                        hint="remove one of them, or give it another name or namespace",
+                        path=("metadata", "name"),
+                        key=resource.key,
+                    )
+                )
+    return resources, findings
