@@ -1,0 +1,243 @@
+"""The manifests of the installation against the code that they install."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from gitmesh import __version__
+from gitmesh.cli.main import cli
+from gitmesh.model import kinds
+from gitmesh.model.config import ParseLimits
+from gitmesh.model.kinds import (
+    LEASE,
+    NETWORKING,
+    TRAFFIC_KINDS,
+    TRAFFIC_ROLLOUT,
+    TRAFFIC_SOURCE,
+    Kind,
+)
+from gitmesh.observe.live import CACHED_KINDS
+from gitmesh.parse.yaml_text import read_yaml
+
+ROOT = Path(__file__).parents[2]
+INSTALL = ROOT / "manifests" / "install"
+
+# What the API server's authorizer calls each method of `ClusterClient`. Server-side apply is a patch, and
+# also a create where the object is new.
+# Source: kubernetes.io, Authorization, "Request verbs"; Server-Side Apply, "Authorization".
+VERBS = {
+    "list": {"list"},
+    "watch": {"watch"},
+    "get": {"get"},
+    "apply": {"patch", "create"},
+    "create": {"create"},
+    "replace": {"update"},
+    "merge_patch": {"patch"},
+    "delete": {"delete"},
+}
+# Calls whose kind is a variable: file -> the kinds that it can be.
+VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
+    "apply/executor.py": TRAFFIC_KINDS,
+    "apply/records.py": (TRAFFIC_SOURCE, TRAFFIC_ROLLOUT),
+    "kube/reflector.py": CACHED_KINDS,
+}
+# `gitmesh run --repo` creates a TrafficSource with a person's own rights; the Deployment does not use it.
+NOT_IN_CLUSTER = {"apply/sources.py"}
+BY_CONSTANT = {name: value for name, value in vars(kinds).items() if isinstance(value, Kind)}
+
+Permission = tuple[str, str, str]  # group, plural (with subresource), verb
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    found, findings = read_yaml(path.name, path.read_text(), ParseLimits(nesting_max=200))
+    assert findings == ()
+    return [document.value for document in found]
+
+
+def everything() -> list[dict[str, Any]]:
+    return [d for path in sorted(INSTALL.glob("*.yaml")) for d in documents(path)]
+
+
+def the(kind: str, name: str = "gitmesh") -> dict[str, Any]:
+    (found,) = [d for d in everything() if (d["kind"], d.get("metadata", {}).get("name")) == (kind, name)]
+    return found
+
+
+def calls() -> Iterator[tuple[str, str, str]]:
+    """Yield (file, method, first argument) of every call on a cluster client in the daemon's packages."""
+    for package in ("apply", "observe", "notify", "engine", "kube"):
+        for path in sorted((ROOT / "gitmesh" / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                    continue
+                if node.func.attr not in {*VERBS, "replace_status"}:
+                    continue
+                if not re.fullmatch(r"(.*\.)?_?(client|cluster)", ast.unparse(node.func.value)):
+                    continue
+                if node.args and not isinstance(node.args[0], ast.Constant):
+                    name = str(path.relative_to(ROOT / "gitmesh"))
+                    yield name, node.func.attr, ast.unparse(node.args[0])
+
+
+def needed() -> set[Permission]:
+    permissions: set[Permission] = set()
+    for file, method, argument in calls():
+        if file in NOT_IN_CLUSTER:
+            continue
+        asked = (BY_CONSTANT[argument],) if argument in BY_CONSTANT else VARIABLE_KINDS.get(file)
+        assert asked is not None, (
+            f"{file}: {method}({argument}) is new; say in VARIABLE_KINDS which kinds it is for"
+        )
+        for kind in asked:
+            if method == "replace_status":
+                permissions.add((kind.group, f"{kind.plural}/status", "update"))
+            else:
+                permissions |= {(kind.group, kind.plural, verb) for verb in VERBS[method]}
+    return permissions
+
+
+def granted(role: dict[str, Any]) -> set[Permission]:
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def all_granted() -> set[Permission]:
+    return granted(the("ClusterRole")) | granted(the("Role", "gitmesh-leader-election"))
+
+
+def container() -> dict[str, Any]:
+    (found,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def parsed_run(args: list[str]) -> dict[str, Any]:
+    """Let the real command read its options, without running it."""
+    group = click.Context(cli, info_name="gitmesh", auto_envvar_prefix="GITMESH")
+    command = cli.get_command(group, args[0])
+    assert command is not None
+    return dict(command.make_context(args[0], args[1:], parent=group).params)
+
+
+def test_every_document_names_what_it_is():
+    for document in everything():
+        assert document["apiVersion"]
+        assert document["kind"]
+        assert document["kind"] == "Kustomization" or document["metadata"]["name"]
+
+
+def test_kustomization_lists_every_file_and_no_other():
+    (kustomization,) = documents(INSTALL / "kustomization.yaml")
+    there = {path.name for path in INSTALL.glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(kustomization["resources"]) == there
+
+
+def test_the_daemon_may_do_what_its_code_does():
+    assert needed() - all_granted() == set()
+
+
+def test_the_daemon_may_do_no_more_than_its_code_does():
+    reads = {(group, resource, "get") for group, resource, verb in needed() if verb == "list"}
+    assert all_granted() - needed() - reads == set()
+
+
+def test_every_traffic_kind_can_be_changed_and_nothing_is_a_wildcard():
+    permissions = all_granted()
+    for kind in TRAFFIC_KINDS:
+        verbs = {
+            verb for group, resource, verb in permissions if (group, resource) == (NETWORKING, kind.plural)
+        }
+        assert verbs == {"get", "list", "watch", "create", "patch", "delete"}
+    assert not any("*" in part for permission in permissions for part in permission)
+
+
+def test_leases_are_granted_in_the_daemons_namespace_only():
+    assert not any(group == LEASE.group for group, _, _ in granted(the("ClusterRole")))
+    role = the("Role", "gitmesh-leader-election")
+    assert role["metadata"]["namespace"] == "gitmesh-system"
+
+
+def test_both_bindings_are_for_the_account_that_the_pod_uses():
+    account = the("Deployment")["spec"]["template"]["spec"]["serviceAccountName"]
+    for binding in (the("ClusterRoleBinding"), the("RoleBinding", "gitmesh-leader-election")):
+        (subject,) = binding["subjects"]
+        assert (subject["kind"], subject["name"]) == ("ServiceAccount", account)
+        assert subject["namespace"] == "gitmesh-system"
+    assert the("ServiceAccount")["metadata"]["name"] == account
+
+
+def test_the_deployments_arguments_are_options_of_the_command():
+    options = parsed_run(container()["args"])
+    assert options["leader_election"] is True
+    assert options["listen"] == "0.0.0.0:8080"
+    assert options["log_format"] == "json"
+
+
+def test_the_deployments_environment_is_read_by_the_command(monkeypatch: pytest.MonkeyPatch):
+    environment = {item["name"]: item["value"] for item in container()["env"]}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert parsed_run(container()["args"])["prometheus"] == environment["GITMESH_RUN_PROMETHEUS"]
+
+
+def test_probes_ask_for_paths_that_the_daemon_serves():
+    served = (ROOT / "gitmesh" / "web" / "health.py").read_text()
+    (port,) = container()["ports"]
+    assert parsed_run(container()["args"])["listen"].endswith(f":{port['containerPort']}")
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        request = container()[probe]["httpGet"]
+        assert request["port"] == port["name"]
+        assert f'Route("{request["path"]}"' in served
+
+
+def test_the_pod_has_no_right_that_it_does_not_need():
+    pod, main = the("Deployment")["spec"]["template"]["spec"], container()["securityContext"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 65532
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert main["allowPrivilegeEscalation"] is False
+    assert main["readOnlyRootFilesystem"] is True
+    assert main["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_what_the_daemon_writes_is_on_a_volume():
+    volumes = {v["name"]: v for v in the("Deployment")["spec"]["template"]["spec"]["volumes"]}
+    mounts = {m["mountPath"]: volumes[m["name"]] for m in container()["volumeMounts"]}
+    assert "emptyDir" in mounts[str(parsed_run(container()["args"])["data_dir"])]
+    assert "emptyDir" in mounts["/tmp"]
+
+
+def test_two_replicas_survive_an_eviction():
+    deployment, budget = the("Deployment")["spec"], the("PodDisruptionBudget")["spec"]
+    assert deployment["replicas"] == 2
+    assert budget["minAvailable"] == 1
+    assert budget["selector"] == deployment["selector"]
+    assert (
+        deployment["selector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items()
+    )
+
+
+def test_the_image_carries_the_version_of_the_package():
+    (kustomization,) = documents(INSTALL / "kustomization.yaml")
+    assert container()["image"] == f"gitmesh-controller:{__version__}"
+    assert kustomization["images"] == [{"name": "gitmesh-controller", "newTag": __version__}]
+
+
+def test_the_crds_are_those_that_the_daemon_watches():
+    names = defaultdict(set)
+    for document in everything():
+        if document["kind"] == "CustomResourceDefinition":
+            names[document["spec"]["group"]].add(document["spec"]["names"]["plural"])
+    assert names[TRAFFIC_SOURCE.group] == {TRAFFIC_SOURCE.plural, TRAFFIC_ROLLOUT.plural}
