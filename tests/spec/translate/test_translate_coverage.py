@@ -1,0 +1,315 @@
+"""Nothing is dropped in silence: each field of the Istio models is translated with an effect, or reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from fakes.mesh_objects import istio, pod, resource_set, service, subsets, to, virtual_service
+
+from gitmesh.istio.kinds import MODELS
+from gitmesh.model.kinds import TRAFFIC_KINDS
+from gitmesh.playground.translate import Translation, translate
+from gitmesh.playground.translate.handled import ANY_NAME, HANDLED, UNTRANSLATED_KINDS, WHOLE, Tree
+
+KINDS = tuple(kind.kind for kind in TRAFFIC_KINDS)
+EACH = "[]"  # in a path: any element of a list
+
+# They name a thing for people; pilot does not send them to Envoy either.
+ONLY_FOR_PEOPLE = {("Gateway", ("servers", EACH, "name")), ("Gateway", ("servers", EACH, "port", "name"))}
+
+
+def model_fields(kind: str) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Return path and schema of every field of a model, as people write it."""
+    schema = MODELS[kind].model_json_schema(by_alias=True)
+    definitions = schema.get("$defs", {})
+
+    def walk(node: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+        node = resolved(node, definitions)
+        for name, child in node.get("properties", {}).items():
+            yield (*path, name), resolved(child, definitions)
+            yield from walk(child, (*path, name))
+        if isinstance(node.get("items"), dict):
+            yield from walk(node["items"], (*path, EACH))
+        if isinstance(node.get("additionalProperties"), dict):
+            yield from walk(node["additionalProperties"], (*path, ANY_NAME))
+
+    return list(walk(schema, ()))
+
+
+def resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    for choice in node.get("anyOf", ()):
+        if choice.get("type") != "null":
+            return resolved(choice, definitions)
+    if "$ref" in node:
+        return resolved(definitions[node["$ref"].rpartition("/")[2]], definitions)
+    return node
+
+
+def holding(path: tuple[str, ...], value: Any) -> Any:
+    """Build the smallest spec that has `value` at `path`."""
+    for part in reversed(path):
+        value = [value] if part == EACH else {("x" if part == ANY_NAME else part): value}
+    return value
+
+
+def sample(schema: dict[str, Any]) -> Any:
+    kinds = {"string": "text", "integer": 7, "number": 7.0, "boolean": True, "array": [{}], "object": {}}
+    return schema["enum"][0] if "enum" in schema else kinds.get(schema.get("type", "string"), "text")
+
+
+def handled(kind: str, path: tuple[str, ...]) -> bool:
+    tree = HANDLED.get(kind)
+    if tree is None:
+        return False
+    for part in path:
+        if tree is WHOLE:
+            return True
+        if part != EACH:
+            tree = tree.get(part, tree.get(ANY_NAME))
+            if tree is None:
+                return False
+    return True
+
+
+FIELDS = [(kind, path, schema) for kind in KINDS for path, schema in model_fields(kind)]
+
+
+def test_the_models_have_the_fields_that_this_test_is_about():
+    assert len(FIELDS) > 300
+    assert ("VirtualService", ("http", EACH, "match", EACH, "uri", "exact")) in {f[:2] for f in FIELDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_that_is_not_translated_is_reported(kind: str):
+    for _, path, schema in (f for f in FIELDS if f[0] == kind and not handled(*f[:2])):
+        body = istio(kind, "it", holding(path, sample(schema)))
+        written = ("spec", *(0 if part == EACH else "x" if part == ANY_NAME else part for part in path))
+        reports = translate(resource_set([body])).untranslated
+        assert any(written[: len(report.path)] == report.path for report in reports), ".".join(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_field_that_no_model_knows_is_reported_too(kind: str):
+    reports = translate(resource_set([istio(kind, "it", {"brandNew": {"a": 1}})])).untranslated
+    assert any(report.path in (("spec",), ("spec", "brandNew")) for report in reports)
+
+
+def leaves(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if tree is WHOLE:
+        yield path
+    for name, child in tree.items():
+        yield from leaves(child, (*path, name))
+
+
+def without_lists(path: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part for part in path if part != EACH)
+
+
+@pytest.mark.parametrize("kind", sorted(HANDLED))
+def test_every_field_that_counts_as_translated_exists(kind: str):
+    known = {without_lists(path) for name, path, _ in FIELDS if name == kind}
+    for leaf in leaves(HANDLED[kind]):
+        assert leaf in known, leaf
+
+
+EXAMPLES = """
+kind: VirtualService
+spec:
+  hosts: [reviews]
+  gateways: [mesh, front]
+  exportTo: ["."]
+  http:
+  - name: everything
+    match:
+    - name: first
+      uri: {exact: /a}
+      ignoreUriCase: true
+      scheme: {exact: http}
+      method: {prefix: GE}
+      authority: {regex: rev.*}
+      headers: {end-user: {exact: jason}, x-p: {prefix: a}, x-r: {regex: b+}}
+      withoutHeaders: {x-no: {exact: "1"}, x-np: {prefix: a}, x-nr: {regex: b+}}
+      queryParams: {q: {exact: "1"}, qp: {prefix: a}, qr: {regex: b+}}
+    - uri: {prefix: /b}
+      scheme: {prefix: ht}
+      method: {regex: GET|PUT}
+      authority: {exact: reviews}
+      port: 9080
+    - uri: {regex: /c.*}
+      scheme: {regex: "https?"}
+      method: {exact: GET}
+      authority: {prefix: rev}
+      gateways: [front]
+    - uri: {exact: /d}
+      sourceLabels: {app: x}
+    - uri: {exact: /e}
+      sourceNamespace: x
+    route:
+    - destination: {host: reviews, subset: v1, port: {number: 9080}}
+      weight: 90
+      headers: &headers
+        request: {set: {a: "1"}, add: {b: "2"}, remove: [c]}
+        response: {set: {d: "1"}, add: {e: "2"}, remove: [f]}
+    - {destination: {host: reviews, subset: v2}, weight: 10}
+    headers: *headers
+    timeout: 10s
+    retries:
+      {attempts: 3, perTryTimeout: 2s, retryOn: "5xx,418", backoff: 50ms, retryIgnorePreviousHosts: false}
+    rewrite: {uri: /z, authority: inner}
+    fault:
+      delay: {fixedDelay: 1s, percentage: {value: 10}}
+      abort: {httpStatus: 500, percentage: {value: 5}}
+    mirrors:
+    - {destination: {host: reviews, subset: v2, port: {number: 9081}}, percentage: {value: 10}}
+    corsPolicy:
+      allowOrigins: [{exact: "https://a"}, {prefix: "https://b"}, {regex: "https://c.*"}]
+      allowMethods: [GET]
+      allowHeaders: [x]
+      exposeHeaders: [y]
+      maxAge: 1m
+      allowCredentials: true
+      unmatchedPreflights: IGNORE
+---
+kind: VirtualService
+spec:
+  hosts: [reviews]
+  http:
+  - match: [{uri: {exact: /a}}]
+    redirect:
+      {uri: /b, authority: other, port: 8443, scheme: https, redirectCode: 302, derivePort: FROM_REQUEST_PORT}
+  - match: [{uri: {exact: /c}}]
+    directResponse: {status: 418, body: {string: short and stout}}
+  - match: [{uri: {exact: /d}}]
+    directResponse: {status: 200, body: {bytes: AAEC}}
+  - match: [{uri: {exact: /e}}]
+    route: [{destination: {host: reviews}}]
+    rewrite: {uriRegexRewrite: {match: "^/(.*)$", rewrite: '/x/\\1'}}
+    fault: {delay: {fixedDelay: 1s, percent: 7}, abort: {grpcStatus: UNAVAILABLE, percentage: {value: 5}}}
+    mirror: {host: reviews, subset: v2, port: {number: 9081}}
+    mirrorPercentage: {value: 12.5}
+  - match: [{uri: {exact: /f}}]
+    route: [{destination: {host: reviews}}]
+    mirror: {host: reviews, subset: v2}
+    mirrorPercent: 20
+---
+kind: DestinationRule
+spec:
+  host: reviews
+  exportTo: ["."]
+  trafficPolicy: &policy
+    loadBalancer: {simple: RANDOM}
+    tls: {mode: SIMPLE}
+    connectionPool: &pool
+      tcp: {maxConnections: 1, connectTimeout: 2s, maxConnectionDuration: 4s, idleTimeout: 7s}
+      http:
+        http1MaxPendingRequests: 5
+        http2MaxRequests: 6
+        maxRequestsPerConnection: 7
+        maxRetries: 8
+        idleTimeout: 9s
+    outlierDetection: &outliers
+      consecutive5xxErrors: 3
+      consecutiveGatewayErrors: 4
+      consecutiveLocalOriginFailures: 5
+      splitExternalLocalOriginErrors: true
+      interval: 6s
+      baseEjectionTime: 7s
+      maxEjectionPercent: 80
+      minHealthPercent: 20
+    portLevelSettings:
+    - port: {number: 9081}
+      loadBalancer: {simple: ROUND_ROBIN}
+      tls: {mode: MUTUAL}
+      connectionPool: *pool
+      outlierDetection: *outliers
+  subsets:
+  - {name: v1, labels: {version: v1}, trafficPolicy: *policy}
+---
+kind: DestinationRule
+spec:
+  host: reviews
+  trafficPolicy: &idle
+    connectionPool: {tcp: {idleTimeout: 3s}}
+    portLevelSettings: [{port: {number: 9081}, connectionPool: {tcp: {idleTimeout: 4s}}}]
+  subsets: [{name: v1, labels: {version: v1}, trafficPolicy: *idle}]
+---
+kind: Gateway
+spec:
+  selector: {app: mine}
+  servers:
+  - name: front
+    hosts: [reviews.default.svc.cluster.local]
+    port: {number: 8080, name: http, protocol: HTTP}
+    tls: {httpsRedirect: true}
+"""
+
+
+def example_specs(kind: str) -> list[dict[str, Any]]:
+    return [doc["spec"] for doc in yaml.safe_load_all(EXAMPLES) if doc["kind"] == kind]
+
+
+def in_a_mesh(kind: str, spec: dict[str, Any]) -> Translation:
+    two_ports = service("reviews")
+    two_ports["spec"]["ports"].append({"name": "http-two", "port": 9081})
+    around = {
+        "VirtualService": virtual_service("reviews", {"route": [to("reviews")]}, gateways=["mesh", "front"]),
+        "DestinationRule": subsets("reviews", "v1", "v2"),
+        "Gateway": istio(
+            "Gateway",
+            "front",
+            {"servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]},
+        ),
+    }
+    around[kind] = istio(kind, {"Gateway": "front"}.get(kind, "reviews"), spec)
+    pods = [pod("reviews", "v1", "127.0.0.11"), pod("reviews", "v2", "127.0.0.12")]
+    return translate(resource_set([two_ports, *pods, *around.values()]))
+
+
+def values(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every field, at any depth."""
+    if isinstance(node, dict):
+        for name, child in node.items():
+            yield (*path, name)
+            yield from values(child, (*path, name))
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from values(child, (*path, index))
+
+
+def without(spec: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    fresh = json.loads(json.dumps(spec))  # a copy in which nothing is shared
+    node = fresh
+    for part in path[:-1]:
+        node = node[part]
+    del node[path[-1]]
+    return fresh
+
+
+def tree_path(kind: str, path: tuple[Any, ...]) -> tuple[str, ...] | None:
+    """Return the leaf of the tree that a field in an example is an instance of; None for one above the leaves."""
+    tree, found = HANDLED[kind], []
+    for part in (p for p in path if isinstance(p, str)):
+        if tree is WHOLE:
+            return None
+        name = part if part in tree else ANY_NAME
+        tree = tree[name]
+        found.append(name)
+    return tuple(found) if tree is WHOLE else None
+
+
+@pytest.mark.parametrize("kind", sorted(HANDLED))
+def test_every_field_that_counts_as_translated_changes_the_outcome(kind: str):
+    """Taking any one field out of an example changes Envoy's configuration or what is reported."""
+    effective = set()
+    for spec in example_specs(kind):
+        whole = in_a_mesh(kind, spec)
+        for path in values(spec):
+            leaf = tree_path(kind, path)
+            if leaf is not None and in_a_mesh(kind, without(spec, path)) != whole:
+                effective.add(leaf)
+    names_only = {without_lists(path) for name, path in ONLY_FOR_PEOPLE if name == kind}
+    assert set(leaves(HANDLED[kind])) - effective == names_only
