@@ -6,6 +6,7 @@ Stage: none (face). The same code as in a pass, from parsing to the plan; only t
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -95,10 +96,12 @@ async def _plan(
             ), False
         memory = SourceMemory(source.resource.key, desired=desired_of(revision, parsed))
         planned = make(source, memory, live, SystemClock().now())
-        refusals = await dry_run(planned, client) if ask_server else ()
+        if ask_server:
+            refused = await dry_run(planned, client)
+            planned = replace(planned, refusals=(*planned.refusals, *refused))
     if output == "json":
-        return json.dumps(render_json(planned, refusals), indent=2), not (planned.refusals or refusals)
-    return "\n".join(render_text(planned, refusals)), not (planned.refusals or refusals)
+        return json.dumps(render_json(planned), indent=2), not planned.refusals
+    return "\n".join(render_text(planned)), not planned.refusals
 
 
 def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -> Plan:

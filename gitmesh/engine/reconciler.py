@@ -6,7 +6,7 @@ middle of a ramp and a lost write are all the same case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 import anyio
@@ -26,9 +26,9 @@ from gitmesh.model.config import Config
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT
 from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import ResourceKey, ResourceSet
-from gitmesh.model.rollout import Phase
+from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.observe.live import LiveState
-from gitmesh.plan.overlay import overlay
+from gitmesh.plan.overlay import overlay, overlay_reasons
 from gitmesh.plan.planner import PlanInput, make_plan, make_rollback_plan
 
 
@@ -95,7 +95,7 @@ class Reconciler:
         desired = memory.desired.resources if memory.desired else {}
         live = self._ports.live.snapshot()
         plan = make_rollback_plan(
-            self._plan_input(source, memory, live, overlay(desired, records, live.resources), report),
+            self._plan_input(source, memory, live, desired, records, report),
             frozenset(records),
         )
         applied = await self._execute(plan)
@@ -107,8 +107,7 @@ class Reconciler:
         live = self._ports.live.snapshot()
         records = records_of(report.moved)
         assert memory.desired is not None
-        effective = overlay(memory.desired.resources, records, live.resources)
-        plan = make_plan(self._plan_input(source, memory, live, effective, report))
+        plan = make_plan(self._plan_input(source, memory, live, memory.desired.resources, records, report))
         report.refusals = plan.refusals
         if not plan.is_empty:
             report.refusals += await dry_run(plan, self._ports.cluster)
@@ -148,9 +147,11 @@ class Reconciler:
         source: Source,
         memory: SourceMemory,
         live: LiveState,
-        effective: ResourceSet,
+        desired: ResourceSet,
+        records: Mapping[ResourceKey, RolloutRecord],
         report: PassReport,
     ) -> PlanInput:
+        effective = overlay(desired, records, live.resources)
         moving = frozenset(m.key for m in report.moved if m.changed or m.after.effective_at is None)
         return PlanInput(
             source=source.name,
@@ -162,6 +163,8 @@ class Reconciler:
             spec=source.spec,
             settle_seconds=self._config.settle.total_seconds(),
             moving=moving,
+            reasons=overlay_reasons(desired, records, effective),
+            empty_source=not desired,
         )
 
     async def _record_union(self, source: Source, plan: Plan) -> None:

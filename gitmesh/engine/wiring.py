@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,5 +128,10 @@ async def lead(running: Running, config: Config) -> None:
     if not config.leader_election:
         await running.daemon.run()
         return
-    namespace = config.namespace or "gitmesh-system"
-    await LeaderElector(running.cluster, namespace=namespace, clock=SystemClock()).run(running.daemon.run)
+    elector = LeaderElector(
+        running.cluster,
+        identity=f"{socket.gethostname()}-{os.getpid()}",
+        namespace=config.lease_namespace,
+        clock=SystemClock(),
+    )
+    await elector.run(running.daemon.run)

@@ -55,6 +55,7 @@ class Config(ApiModel):
     listen_host: str = "127.0.0.1"
     listen_port: int = 0  # 0: no health and metrics server
     leader_election: bool = False
+    lease_namespace: str = "gitmesh-system"
     git: GitLimits = GitLimits()
     parse: ParseLimits = ParseLimits()
     metrics: MetricsConfig = MetricsConfig()

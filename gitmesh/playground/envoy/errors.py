@@ -5,8 +5,10 @@ Stage: playground (effect).
 
 from __future__ import annotations
 
+from gitmesh.model.errors import EdgeError
 
-class EnvoyError(Exception):
+
+class EnvoyError(EdgeError):
     """Envoy cannot do what is asked; the message says what, where and what to do."""
 
 

@@ -1,0 +1,130 @@
+"""`gitmesh play`: the playground, until Ctrl-C.
+
+Stage: none (face).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from pathlib import Path
+
+import anyio
+import click
+
+from gitmesh.cli.connection import run_async
+from gitmesh.cli.logs import LEVELS, configure
+from gitmesh.playground.pods import ERROR_PERCENT
+from gitmesh.playground.state import default_directory
+from gitmesh.playground.supervisor import Playground, Ports, playground
+
+_DEFAULT = Ports()
+_PORT = click.IntRange(0, 65535)
+
+
+@click.command(short_help="Start the playground.")
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    help="Where it keeps its files [default: $XDG_STATE_HOME/gitmesh/play].",
+)
+@click.option(
+    "--api-port", type=_PORT, default=_DEFAULT.api, show_default=True, help="Port of the API server."
+)
+@click.option(
+    "--gateway-port",
+    type=_PORT,
+    default=_DEFAULT.gateway,
+    show_default=True,
+    help="Port of the ingress gateway.",
+)
+@click.option(
+    "--mesh-port", type=_PORT, default=_DEFAULT.mesh, show_default=True, help="Port of the mesh's listener."
+)
+@click.option("--memory", is_flag=True, help="Keep no objects on disk.")
+@click.option("--reset", is_flag=True, help="Throw away the objects of last time.")
+@click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
+def play(
+    directory: Path | None,
+    api_port: int,
+    gateway_port: int,
+    mesh_port: int,
+    memory: bool,
+    reset: bool,
+    log_level: str,
+) -> None:
+    """Start a mesh on this machine and keep it running until Ctrl-C.
+
+    It is a small Kubernetes API server that kubectl works on, a real Envoy that follows the Istio objects in
+    it, and a process of a sample service for each Pod. Everything listens on 127.x addresses only. Objects
+    are kept for the next time, unless --memory or --reset says otherwise. A port of 0 takes a free one.
+
+    \b
+    Examples:
+      gitmesh play
+      gitmesh play --reset --dir /tmp/mesh --api-port 0 --gateway-port 0 --mesh-port 0
+    """
+    configure(log_level, "auto")
+    where = (directory or default_directory()).absolute()
+    ports = Ports(api=api_port, gateway=gateway_port, mesh=mesh_port)
+    run_async(lambda: _play(where, ports, memory=memory, reset=reset, is_default=directory is None))
+
+
+async def _play(directory: Path, ports: Ports, *, memory: bool, reset: bool, is_default: bool) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(_stop_on_signal, group.cancel_scope)
+        async with playground(directory, ports, memory=memory, reset=reset, on_progress=_progress) as running:
+            click.echo(
+                _welcome(
+                    running, option="" if is_default else f" --playground-dir {shlex.quote(str(directory))}"
+                )
+            )
+            await anyio.sleep_forever()
+    click.echo("stopped", err=True)
+
+
+def _progress(step: str) -> None:
+    click.echo(f"{step} ...", err=True)
+
+
+def _welcome(running: Playground, *, option: str) -> str:
+    kubeconfig = shlex.quote(str(running.kubeconfig))
+    gateway, mesh = running.gateway_address.url, running.mesh_address.url
+    rows = (
+        ("API server", running.api_url),
+        ("kubeconfig", str(running.kubeconfig)),
+        ("mesh", f"{mesh}  (the Host header chooses the service)"),
+        ("gateway", f"{gateway}  (serves what a Gateway and a VirtualService name)"),
+        ("probe", f"{running.probe_address.url}  (says which route takes a request)"),
+        ("metrics", running.metrics_url),
+        ("logs", str(running.files.logs)),
+    )
+    table = "\n".join(f"  {name:<12}{value}" for name, value in rows)
+    return f"""
+The playground runs (process {os.getpid()}). Ctrl-C stops it.
+
+{table}
+
+Look around, in another terminal:
+
+  export KUBECONFIG={kubeconfig}
+  kubectl get pods,services -o wide
+  curl -H 'Host: reviews:9080' {mesh}/reviews
+  curl -H 'Host: reviews:9080' {running.probe_address.url}/reviews
+  curl -i {gateway}/
+  kubectl annotate pod reviews-v2 {ERROR_PERCENT}=30 --overwrite
+
+Have a repository steer it:
+
+  gitmesh run --playground{option} --repo DIR
+  gitmesh status --playground{option} --watch
+"""
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
