@@ -3,6 +3,7 @@
 Run as `python tests/tools.py DIRECTORY`; `make tools` does. Quick when everything is there already.
 """
 
+# ruff: noqa: T201 (a command: it tells what it did)
 from __future__ import annotations
 
 import os

@@ -149,6 +149,12 @@ class Store:
         found.reverse()
         return found
 
+    def forget_history(self) -> None:
+        """Drop all history, as compaction does: a watch that has not seen everything yet gets 410."""
+        for resource in self._objects:
+            self._history.pop(resource, None)
+            self._floor[resource] = self.revision
+
     async def changed(self, resource: str) -> None:
         """Wait for the next write to a resource."""
         await self._changed.setdefault(resource, anyio.Event()).wait()

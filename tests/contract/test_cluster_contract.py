@@ -1,0 +1,357 @@
+"""One behaviour for every cluster: the playground's API server through the real client, and the fake."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from gitmesh.kube.connect import connect
+from gitmesh.kube.errors import (
+    ApplyConflictError,
+    NotFoundError,
+    RejectedError,
+    StaleWriteError,
+    WatchExpiredError,
+)
+from gitmesh.kube.protocol import ClusterClient, WatchEvent
+from gitmesh.model.kinds import LEASE, NAMESPACE, POD, SERVICE, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
+from gitmesh.playground.apiserver.limits import ApiLimits
+from tests.fakes.apiserver import an_api_server
+from tests.fakes.cluster import FakeCluster
+
+pytestmark = pytest.mark.anyio
+HISTORY = 40
+BOOKMARK_SECONDS = 0.2
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    arguments = ("--watch-history-max", str(HISTORY), "--bookmark-seconds", str(BOOKMARK_SECONDS))
+    with an_api_server(tmp_path_factory.mktemp("apiserver"), arguments=arguments) as server:
+        yield server.kubeconfig
+
+
+@pytest.fixture(params=["server", "fake"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[ClusterClient]:
+    if request.param == "fake":
+        limits = ApiLimits(watch_history_max=HISTORY, bookmark_seconds=BOOKMARK_SECONDS)
+        yield FakeCluster(limits=limits)
+        return
+    real = await connect(request.getfixturevalue("kubeconfig"), timeout=timedelta(seconds=10))
+    try:
+        yield real
+    finally:
+        await real.close()
+
+
+@pytest.fixture
+async def namespace(client: ClusterClient) -> str:
+    name = f"t-{uuid.uuid4().hex[:10]}"
+    await client.create(NAMESPACE, {"metadata": {"name": name}})
+    return name
+
+
+def reviews(namespace: str, v1: int = 100, *, name: str = "reviews", **spec: Any) -> dict[str, Any]:
+    weights = [("v1", v1), ("v2", 100 - v1)]
+    route = [{"destination": {"host": "reviews", "subset": s}, "weight": w} for s, w in weights]
+    return {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"hosts": ["reviews"], "http": [{"route": route}], **spec},
+    }
+
+
+def version_of(body: Any) -> str:
+    return str(body["metadata"]["resourceVersion"])
+
+
+async def test_a_created_object_gets_identity_version_and_generation(client: ClusterClient, namespace: str):
+    made = await client.create(VIRTUAL_SERVICE, reviews(namespace))
+    found = await client.get(VIRTUAL_SERVICE, namespace, "reviews")
+    assert found == made
+    assert made["metadata"]["generation"] == 1
+    assert {"uid", "resourceVersion", "creationTimestamp"} <= set(made["metadata"])
+    assert (made["apiVersion"], made["kind"]) == ("networking.istio.io/v1", "VirtualService")
+
+
+async def test_creating_what_exists_is_a_stale_write(client: ClusterClient, namespace: str):
+    await client.create(VIRTUAL_SERVICE, reviews(namespace))
+    with pytest.raises(StaleWriteError, match="already exists"):
+        await client.create(VIRTUAL_SERVICE, reviews(namespace))
+
+
+async def test_what_is_not_there_is_not_found(client: ClusterClient, namespace: str):
+    with pytest.raises(NotFoundError):
+        await client.get(VIRTUAL_SERVICE, namespace, "reviews")
+    with pytest.raises(NotFoundError):
+        await client.list(Kind("networking.istio.io", "v1", "EnvoyFilter", "envoyfilters"))
+
+
+async def test_nothing_is_written_into_a_namespace_that_does_not_exist(client: ClusterClient):
+    with pytest.raises(NotFoundError, match="nowhere"):
+        await client.apply(VIRTUAL_SERVICE, reviews("nowhere"))
+
+
+async def test_applying_again_changes_nothing(client: ClusterClient, namespace: str):
+    first = await client.apply(VIRTUAL_SERVICE, reviews(namespace))
+    again = await client.apply(VIRTUAL_SERVICE, reviews(namespace))
+    assert version_of(first) == version_of(again)
+
+
+async def test_applying_other_weights_counts_the_generation(client: ClusterClient, namespace: str):
+    first = await client.apply(VIRTUAL_SERVICE, reviews(namespace))
+    second = await client.apply(VIRTUAL_SERVICE, reviews(namespace, 75))
+    assert second["metadata"]["generation"] == 2
+    assert version_of(first) != version_of(second)
+    assert [d["weight"] for d in second["spec"]["http"][0]["route"]] == [75, 25]
+
+
+async def test_a_field_that_is_applied_no_more_goes(client: ClusterClient, namespace: str):
+    await client.apply(VIRTUAL_SERVICE, reviews(namespace, exportTo=["."]))
+    after = await client.apply(VIRTUAL_SERVICE, reviews(namespace))
+    assert "exportTo" not in after["spec"]
+
+
+async def test_the_fields_of_another_manager_conflict_until_forced(client: ClusterClient, namespace: str):
+    await client.create(
+        VIRTUAL_SERVICE, reviews(namespace)
+    )  # an update, and so another manager than our apply
+    with pytest.raises(ApplyConflictError) as caught:
+        await client.apply(VIRTUAL_SERVICE, reviews(namespace, 75))
+    assert [c.field for c in caught.value.conflicts] == [".spec.http"]
+    forced = await client.apply(VIRTUAL_SERVICE, reviews(namespace, 75), force=True)
+    assert forced["spec"]["http"][0]["route"][0]["weight"] == 75
+
+
+async def test_a_dry_run_answers_and_stores_nothing(client: ClusterClient, namespace: str):
+    shown = await client.apply(VIRTUAL_SERVICE, reviews(namespace), dry_run=True)
+    assert shown["spec"]["hosts"] == ["reviews"]
+    with pytest.raises(NotFoundError):
+        await client.get(VIRTUAL_SERVICE, namespace, "reviews")
+    made = await client.apply(VIRTUAL_SERVICE, reviews(namespace))
+    await client.apply(VIRTUAL_SERVICE, reviews(namespace, 75), dry_run=True)
+    await client.delete(VIRTUAL_SERVICE, namespace, "reviews", dry_run=True)
+    assert await client.get(VIRTUAL_SERVICE, namespace, "reviews") == made
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({"hostz": ["reviews"]}, 'unknown field "spec.hostz"'),
+        ({"hosts": "reviews"}, "spec.hosts"),
+    ],
+)
+async def test_a_wrong_object_is_rejected_by_name_and_not_stored(
+    client: ClusterClient, namespace: str, spec: dict[str, Any], named: str
+):
+    with pytest.raises(RejectedError) as caught:
+        await client.apply(VIRTUAL_SERVICE, reviews(namespace, **spec))
+    assert named in str(caught.value)
+    assert not caught.value.retryable
+    with pytest.raises(NotFoundError):
+        await client.get(VIRTUAL_SERVICE, namespace, "reviews")
+
+
+async def test_a_replace_of_an_older_version_is_stale(client: ClusterClient, namespace: str):
+    first = await client.create(VIRTUAL_SERVICE, reviews(namespace))
+    second = await client.replace(VIRTUAL_SERVICE, {**first, "spec": reviews(namespace, 50)["spec"]})
+    with pytest.raises(StaleWriteError):
+        await client.replace(VIRTUAL_SERVICE, {**first, "spec": reviews(namespace, 25)["spec"]})
+    assert await client.get(VIRTUAL_SERVICE, namespace, "reviews") == second
+
+
+async def test_status_and_spec_are_written_apart(client: ClusterClient, namespace: str):
+    source = {
+        "metadata": {"name": "mesh", "namespace": namespace},
+        "spec": {"url": "https://example.org/x.git"},
+    }
+    made = await client.create(TRAFFIC_SOURCE, {**source, "status": {"fetchedRevision": "ignored"}})
+    assert "status" not in made
+    wish = {**made, "spec": {"url": "https://example.org/y.git"}, "status": {"fetchedRevision": "abc"}}
+    told = await client.replace_status(TRAFFIC_SOURCE, wish)
+    assert told["spec"] == made["spec"]
+    assert told["status"]["fetchedRevision"] == "abc"
+    assert told["metadata"]["generation"] == 1
+    changed = await client.replace(TRAFFIC_SOURCE, {**wish, "metadata": told["metadata"], "status": {}})
+    assert changed["status"] == told["status"]
+    assert changed["metadata"]["generation"] == 2
+
+
+async def test_a_status_of_an_older_version_is_stale(client: ClusterClient, namespace: str):
+    body = {
+        "metadata": {"name": "mesh", "namespace": namespace},
+        "spec": {"url": "https://example.org/x.git"},
+    }
+    made = await client.create(TRAFFIC_SOURCE, body)
+    await client.replace_status(TRAFFIC_SOURCE, {**made, "status": {"fetchedRevision": "a"}})
+    with pytest.raises(StaleWriteError):
+        await client.replace_status(TRAFFIC_SOURCE, {**made, "status": {"fetchedRevision": "b"}})
+
+
+async def test_a_merge_patch_sets_and_removes(client: ClusterClient, namespace: str):
+    await client.create(VIRTUAL_SERVICE, reviews(namespace, exportTo=["."]))
+    patch = {"metadata": {"annotations": {"a": "b"}}, "spec": {"exportTo": None}}
+    after = await client.merge_patch(VIRTUAL_SERVICE, namespace, "reviews", patch)
+    assert after["metadata"]["annotations"] == {"a": "b"}
+    assert "exportTo" not in after["spec"]
+    with pytest.raises(NotFoundError):
+        await client.merge_patch(VIRTUAL_SERVICE, namespace, "ratings", patch)
+
+
+async def test_a_delete_may_name_the_very_object(client: ClusterClient, namespace: str):
+    made = await client.create(VIRTUAL_SERVICE, reviews(namespace))
+    with pytest.raises(StaleWriteError):
+        await client.delete(VIRTUAL_SERVICE, namespace, "reviews", uid="another")
+    await client.delete(VIRTUAL_SERVICE, namespace, "reviews", uid=made["metadata"]["uid"])
+    await client.delete(VIRTUAL_SERVICE, namespace, "reviews")  # absent already
+    with pytest.raises(NotFoundError):
+        await client.get(VIRTUAL_SERVICE, namespace, "reviews")
+
+
+async def test_an_object_with_finalizers_stays_until_they_are_gone(client: ClusterClient, namespace: str):
+    body = reviews(namespace)
+    body["metadata"]["finalizers"] = ["example.org/hold"]
+    await client.create(VIRTUAL_SERVICE, body)
+    await client.delete(VIRTUAL_SERVICE, namespace, "reviews")
+    held = await client.get(VIRTUAL_SERVICE, namespace, "reviews")
+    assert "deletionTimestamp" in held["metadata"]
+    await client.merge_patch(VIRTUAL_SERVICE, namespace, "reviews", {"metadata": {"finalizers": None}})
+    with pytest.raises(NotFoundError):
+        await client.get(VIRTUAL_SERVICE, namespace, "reviews")
+
+
+async def test_a_namespace_takes_its_content_with_it(client: ClusterClient, namespace: str):
+    await client.create(VIRTUAL_SERVICE, reviews(namespace))
+    await client.delete(NAMESPACE, "", namespace)
+    assert (await client.list(VIRTUAL_SERVICE, namespace=namespace)).items == ()
+    with pytest.raises(NotFoundError):
+        await client.get(NAMESPACE, "", namespace)
+
+
+async def test_a_list_has_all_pages_of_one_moment(client: ClusterClient, namespace: str):
+    names = [f"reviews-{i}" for i in range(7)]
+    for name in reversed(names):
+        await client.create(VIRTUAL_SERVICE, reviews(namespace, name=name))
+    listing = await client.list(VIRTUAL_SERVICE, namespace=namespace, page_size=3)
+    assert [item["metadata"]["name"] for item in listing.items] == names
+    assert {item["kind"] for item in listing.items} == {"VirtualService"}
+    everywhere = await client.list(VIRTUAL_SERVICE)
+    assert {item["metadata"]["uid"] for item in listing.items} <= {
+        item["metadata"]["uid"] for item in everywhere.items
+    }
+
+
+async def test_two_holders_cannot_both_take_a_lease(client: ClusterClient, namespace: str):
+    body = {"metadata": {"name": "leader", "namespace": namespace}, "spec": {"holderIdentity": ""}}
+    free = await client.create(LEASE, body)
+    await client.replace(LEASE, {**free, "spec": {"holderIdentity": "one"}})
+    with pytest.raises(StaleWriteError):
+        await client.replace(LEASE, {**free, "spec": {"holderIdentity": "two"}})
+
+
+async def test_the_status_of_a_pod_is_written_like_any_other(client: ClusterClient, namespace: str):
+    pod = {
+        "metadata": {"name": "reviews-v1", "namespace": namespace, "labels": {"app": "reviews"}},
+        "spec": {"containers": [{"name": "reviews", "image": "reviews"}]},
+    }
+    made = await client.create(POD, pod)
+    running = await client.replace_status(POD, {**made, "status": {"phase": "Running", "podIP": "127.0.1.1"}})
+    assert running["status"]["podIP"] == "127.0.1.1"
+    assert running["spec"] == made["spec"]
+
+
+async def test_a_service_has_the_defaults_of_a_cluster(client: ClusterClient, namespace: str):
+    spec = {"selector": {"app": "reviews"}, "ports": [{"name": "http", "port": 9080}]}
+    body = {"metadata": {"name": "reviews", "namespace": namespace}, "spec": spec}
+    made = await client.apply(SERVICE, body)
+    port = {"name": "http", "port": 9080, "protocol": "TCP", "targetPort": 9080}
+    assert made["spec"]["ports"] == [port]
+    assert version_of(await client.apply(SERVICE, body)) == version_of(made)
+
+
+async def follow(
+    client: ClusterClient, version: str, namespace: str, count: int, *, bookmarks: bool = False
+) -> list[WatchEvent]:
+    """Return the first `count` events after a version; the watch's own first bookmark is left out."""
+    found: list[WatchEvent] = []
+    with anyio.fail_after(10):
+        events = client.watch(VIRTUAL_SERVICE, resource_version=version, namespace=namespace)
+        async with aclosing(events):  # type: ignore[type-var]  # an async generator
+            async for event in events:
+                told = version_of(event.object) != version
+                if told and (event.type != "BOOKMARK" or bookmarks):
+                    found.append(event)
+                if len(found) == count:
+                    break
+    return found
+
+
+async def test_a_watch_goes_on_where_the_list_ended(client: ClusterClient, namespace: str):
+    await client.create(VIRTUAL_SERVICE, reviews(namespace))
+    start = (await client.list(VIRTUAL_SERVICE, namespace=namespace)).resource_version
+    await client.apply(VIRTUAL_SERVICE, reviews(namespace, 75), force=True)
+    await client.create(VIRTUAL_SERVICE, reviews(namespace, name="ratings"))
+    await client.delete(VIRTUAL_SERVICE, namespace, "reviews")
+    events = await follow(client, start, namespace, 3)
+    assert [(e.type, e.object["metadata"]["name"]) for e in events] == [
+        ("MODIFIED", "reviews"),
+        ("ADDED", "ratings"),
+        ("DELETED", "reviews"),
+    ]
+    versions = [int(version_of(e.object)) for e in events]
+    assert versions == sorted(versions)
+    assert versions[0] > int(start)
+
+
+async def test_a_watch_sees_what_happens_later_and_only_its_namespace(client: ClusterClient, namespace: str):
+    start = (await client.list(VIRTUAL_SERVICE)).resource_version
+    other = f"{namespace}-other"
+    await client.create(NAMESPACE, {"metadata": {"name": other}})
+    found: list[WatchEvent] = []
+
+    async def watch() -> None:
+        found.extend(await follow(client, start, namespace, 1))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        await anyio.sleep(0.05)
+        await client.create(VIRTUAL_SERVICE, reviews(other))
+        await client.create(VIRTUAL_SERVICE, reviews(namespace))
+    assert [e.object["metadata"]["namespace"] for e in found] == [namespace]
+
+
+async def test_a_quiet_watch_is_told_how_far_it_has_got(client: ClusterClient, namespace: str):
+    start = (await client.list(VIRTUAL_SERVICE)).resource_version
+    await client.create(NAMESPACE, {"metadata": {"name": f"{namespace}-later"}})
+    (bookmark,) = await follow(client, start, "", 1, bookmarks=True)
+    assert bookmark.type == "BOOKMARK"
+    assert int(version_of(bookmark.object)) > int(start)
+
+
+async def test_a_watch_ends_when_its_time_is_up(client: ClusterClient):
+    start = (await client.list(VIRTUAL_SERVICE)).resource_version
+    with anyio.fail_after(5):
+        events = client.watch(VIRTUAL_SERVICE, resource_version=start, timeout_seconds=1)
+        assert {e.type async for e in events} <= {"BOOKMARK"}
+
+
+async def test_a_watch_from_too_long_ago_is_expired(client: ClusterClient, namespace: str):
+    start = (await client.list(VIRTUAL_SERVICE)).resource_version
+    for weight in range(HISTORY + 2):
+        await client.apply(VIRTUAL_SERVICE, reviews(namespace, weight))
+    with pytest.raises(WatchExpiredError):
+        await follow(client, start, namespace, 1)
+
+
+async def test_a_watch_from_another_life_of_the_cluster_is_expired(client: ClusterClient, namespace: str):
+    with pytest.raises(WatchExpiredError):
+        await follow(client, "1", namespace, 1)
+    future = str(int((await client.list(VIRTUAL_SERVICE)).resource_version) + 1_000_000)
+    with pytest.raises(WatchExpiredError):
+        await follow(client, future, namespace, 1)
