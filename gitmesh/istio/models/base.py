@@ -66,9 +66,9 @@ def excluded(fields: Iterable[str]) -> PydanticCustomError:
     return PydanticCustomError("one_of", "set only one of {names}", {"names": names})
 
 
-def refused(reason: str) -> PydanticCustomError:
-    """Return the error for a combination that Istio's own validation refuses."""
-    return PydanticCustomError("refused", "{reason}", {"reason": reason})
+def refused(reason: str, *at: str | int) -> PydanticCustomError:
+    """Return the error for a combination that Istio's own validation refuses; `at` leads to the field."""
+    return PydanticCustomError("refused", "{reason}", {"reason": reason, "at": at})
 
 
 def malformed(reason: str) -> PydanticCustomError:
@@ -76,6 +76,6 @@ def malformed(reason: str) -> PydanticCustomError:
     return PydanticCustomError("malformed", "{reason}", {"reason": reason})
 
 
-def duplicated(what: str) -> PydanticCustomError:
-    """Return the error for elements of a list that must differ."""
-    return PydanticCustomError("duplicated", "{reason}", {"reason": what})
+def duplicated(reason: str, *at: str | int) -> PydanticCustomError:
+    """Return the error for elements of a list that must differ; `at` leads to the second one."""
+    return PydanticCustomError("duplicated", "{reason}", {"reason": reason, "at": at})

@@ -5,7 +5,6 @@ Stage: validate (pure). Source: CRD serviceentries.networking.istio.io of Istio 
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -51,13 +50,15 @@ class ServiceEntrySpec(IstioModel):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        for what, values in (
-            ("name", Counter(port.name for port in self.ports)),
-            ("number", Counter(port.number for port in self.ports)),
-        ):
-            for value, count in values.items():
-                if count > 1:
-                    raise duplicated(f"two ports have the {what} {value}")
+        names: set[str] = set()
+        numbers: set[int] = set()
+        for index, port in enumerate(self.ports):
+            if port.name in names:
+                raise duplicated(f"two ports have the name {port.name}", "ports", index, "name")
+            if port.number in numbers:
+                raise duplicated(f"two ports have the number {port.number}", "ports", index, "number")
+            names.add(port.name)
+            numbers.add(port.number)
         return self
 
     @model_validator(mode="after")
@@ -66,9 +67,11 @@ class ServiceEntrySpec(IstioModel):
             raise excluded(("workloadSelector", "endpoints"))
         resolution = self.resolution or "NONE"
         if resolution not in ("NONE", "STATIC") and any("/" in address for address in self.addresses):
-            raise refused("addresses in CIDR form go only with resolution NONE or STATIC")
+            raise refused("addresses in CIDR form go only with resolution NONE or STATIC", "addresses")
         if resolution == "NONE" and self.endpoints:
-            raise refused("endpoints cannot go with resolution NONE; set resolution: STATIC or DNS")
+            raise refused(
+                "endpoints cannot go with resolution NONE; set resolution: STATIC or DNS", "endpoints"
+            )
         if resolution == "DNS_ROUND_ROBIN" and len(self.endpoints) > 1:
-            raise refused("resolution DNS_ROUND_ROBIN takes at most one endpoint")
+            raise refused("resolution DNS_ROUND_ROBIN takes at most one endpoint", "endpoints")
         return self

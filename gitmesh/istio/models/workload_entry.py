@@ -50,7 +50,7 @@ class WorkloadEntrySpec(IstioModel):
         if self.address is None and self.network is None:
             raise refused("an address is required")
         if self.address is not None and self.address.startswith(UNIX) and self.ports:
-            raise refused("an address unix:// cannot have ports")
+            raise refused("an address unix:// cannot have ports", "ports")
         for name in self.ports:
             _port_name(name)
         return self

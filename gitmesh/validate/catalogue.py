@@ -1,0 +1,22 @@
+"""Every finding that GitMesh can make, by code. Codes are stable: none changes its meaning or is used again.
+
+Stage: validate (pure). GM0xx: files. GM1xx: the shape of one object. GM2xx: references. GM3xx: policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gitmesh.validate.rule import Rule
+from gitmesh.validate.rules_files import FILE_RULES
+from gitmesh.validate.rules_objects import OBJECT_RULES
+from gitmesh.validate.rules_references import REFERENCE_RULES
+from gitmesh.validate.rules_shape import SHAPE_RULES
+
+_ALL = (*FILE_RULES, *SHAPE_RULES, *OBJECT_RULES, *REFERENCE_RULES)
+
+CATALOGUE: Mapping[str, Rule] = MappingProxyType({rule.code: rule for rule in _ALL})
+assert len(CATALOGUE) == len(_ALL), "a code stands twice in the catalogue"
+
+__all__ = ["CATALOGUE", "Rule"]

@@ -1,0 +1,73 @@
+"""Everything that is wrong with a set of resources.
+
+Stage: validate (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from pydantic import BaseModel
+
+from gitmesh.istio.models.destination_rule import DestinationRuleSpec
+from gitmesh.istio.models.gateway import GatewaySpec
+from gitmesh.istio.models.service_entry import ServiceEntrySpec
+from gitmesh.istio.models.sidecar import SidecarSpec
+from gitmesh.istio.models.virtual_service import VirtualServiceSpec
+from gitmesh.model.config import ParseLimits
+from gitmesh.model.diagnostic import Diagnostic, bounded
+from gitmesh.model.resource import ResourceKey, ResourceSet
+from gitmesh.validate.destination_rules import check_destination_rule
+from gitmesh.validate.gateways import check_gateway
+from gitmesh.validate.policies import check_policies
+from gitmesh.validate.references import (
+    Known,
+    check_references,
+    check_rule_host,
+    check_shared_hosts,
+    what_is_known,
+)
+from gitmesh.validate.service_entries import check_service_entry, check_sidecar
+from gitmesh.validate.shape import check_shape
+from gitmesh.validate.subject import Subject
+from gitmesh.validate.virtual_services import check_virtual_service
+
+_FINDINGS_MAX = ParseLimits().diagnostics_max
+
+
+def validate(resources: ResourceSet, *, known_hosts: Collection[str] | None) -> tuple[Diagnostic, ...]:
+    """Return all findings. `known_hosts`: qualified hosts of the cluster's Services, None when not known."""
+    return bounded(_findings(resources, known_hosts), _FINDINGS_MAX)
+
+
+def _findings(resources: ResourceSet, known_hosts: Collection[str] | None) -> Iterator[Diagnostic]:
+    known = what_is_known(resources, known_hosts)
+    virtual_services: dict[ResourceKey, VirtualServiceSpec] = {}
+    for key, resource in resources.items():
+        spec, wrong = check_shape(resource)
+        yield from wrong
+        if spec is not None:
+            yield from _by_kind(Subject(resource), spec, known)
+        if isinstance(spec, VirtualServiceSpec):
+            virtual_services[key] = spec
+    yield from check_shared_hosts(virtual_services, resources)
+    yield from check_policies(resources)
+
+
+def _by_kind(subject: Subject, spec: BaseModel, known: Known) -> Iterator[Diagnostic]:
+    """Yield what the rules of a kind say about a spec of the right shape."""
+    match spec:
+        case VirtualServiceSpec():
+            yield from check_virtual_service(subject, spec)
+            yield from check_references(subject, spec, known)
+        case DestinationRuleSpec():
+            yield from check_destination_rule(subject, spec)
+            yield from check_rule_host(subject, known)
+        case GatewaySpec():
+            yield from check_gateway(subject, spec)
+        case ServiceEntrySpec():
+            yield from check_service_entry(subject, spec)
+        case SidecarSpec():
+            yield from check_sidecar(subject, spec)
+        case _:
+            pass

@@ -1,0 +1,210 @@
+"""The shape of a spec: pydantic's errors in the words of the person who wrote the YAML.
+
+Stage: validate (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gitmesh.istio.kinds import MODELS
+from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.policy import RolloutPolicySpec
+from gitmesh.model.resource import Resource
+from gitmesh.model.spelling import closest
+from gitmesh.validate.fields import fields_at
+from gitmesh.validate.subject import Path, Subject, dotted
+
+SPECS: Mapping[str, type[BaseModel]] = {**MODELS, "RolloutPolicy": RolloutPolicySpec}
+_ERRORS_MAX = 200
+_SHOWN_CHARS_MAX = 60
+_NAMES_SHOWN_MAX = 12
+
+Translate = Callable[[Subject, Path, ErrorDetails], Diagnostic]
+
+
+def check_shape(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic, ...]]:
+    """Return the typed spec, or what keeps it from being one."""
+    model = SPECS.get(resource.key.kind)
+    if model is None:
+        return None, ()
+    spec = resource.body.get("spec")
+    try:
+        return model.model_validate({} if spec is None else spec), ()
+    except ValidationError as error:
+        subject = Subject(resource)
+        details = error.errors(include_url=False)[:_ERRORS_MAX]
+        return None, tuple(_translate(subject, detail) for detail in details)
+
+
+def _translate(subject: Subject, error: ErrorDetails) -> Diagnostic:
+    path: Path = ("spec", *(part for part in error["loc"] if part != "[key]"))
+    kind = error["type"]
+    for translate, kinds in _TRANSLATIONS.items():
+        if kind in kinds:
+            return translate(subject, path, error)
+    return _wrong_type(subject, path, error)
+
+
+def _unknown_field(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+    name = str(path[-1])
+    message = f"unknown field {name} in {dotted(path[:-1])}"
+    return subject.finding("GM101", message, path, hint=_where_instead(subject, path), wants_key=True)
+
+
+def _where_instead(subject: Subject, path: Path) -> str:
+    """Say what was meant: a field with a similar name, the same name further up, or what there is."""
+    model = SPECS[subject.resource.key.kind]
+    name = str(path[-1])
+    known = fields_at(model, path[1:-1])
+    if near := closest(name, known):
+        return f"did you mean {near}?"
+    for length in range(len(path) - 2, 0, -1):
+        if name in fields_at(model, path[1:length]):
+            return f"{name} belongs to {dotted(path[:length])}"
+    more = ", ..." if len(known) > _NAMES_SHOWN_MAX else ""
+    return f"known fields: {', '.join(known[:_NAMES_SHOWN_MAX])}{more}" if known else ""
+
+
+def _missing(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+    parent = dotted(path[:-1])
+    written = error["input"]
+    near = closest(str(path[-1]), [str(name) for name in written]) if isinstance(written, dict) else ""
+    hint = f"did you mean {path[-1]} where {near} is written?" if near else ""
+    return subject.finding("GM103", f"{path[-1]} is missing in {parent}", path, hint=hint)
+
+
+_WANTED = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a mapping",
+    "model": "a mapping",
+}
+
+
+def _wrong_type(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+    found = error["input"]
+    wanted = _WANTED.get(error["type"].partition("_")[0])
+    if wanted is None:
+        return subject.finding("GM102", f"{dotted(path)}: {error['msg'][:200]}", path)
+    message = f"{dotted(path)} must be {wanted}, found {shown(found)}"
+    return subject.finding("GM102", message, path, hint=_type_hint(wanted, found))
+
+
+def _type_hint(wanted: str, found: Any) -> str:
+    if wanted == "text" and isinstance(found, bool | int | float):
+        return "quote it"
+    if wanted in ("a whole number", "true or false", "a number") and isinstance(found, str):
+        return (
+            "remove the quotes" if found.strip().lstrip("-").isdecimal() or wanted == "true or false" else ""
+        )
+    if wanted == "a list" and isinstance(found, dict):
+        return "begin each element with '- '"
+    if wanted == "a list" and isinstance(found, str):
+        return f"write [{found[:_SHOWN_CHARS_MAX]}]"
+    return ""
+
+
+def _not_listed(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+    expected = str(error.get("ctx", {}).get("expected", ""))
+    values = [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]
+    found = error["input"]
+    near = closest(found, values) if isinstance(found, str) else ""
+    hint = f"did you mean {near}?" if near else f"one of: {', '.join(values)}"
+    if near:
+        hint += f" It is one of: {', '.join(values)}"
+    return subject.finding("GM104", f"{shown(found)} is not a value of {dotted(path)}", path, hint=hint)
+
+
+def _excluded(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+    names = [str(name) for name in error.get("ctx", {}).get("names", ())]
+    message = f"{' and '.join(names)} exclude each other in {dotted(path)}"
+    last = [name for name in names if name in error["input"]] if isinstance(error["input"], dict) else []
+    return subject.finding(
+        "GM105", message, (*path, last[-1]) if last else path, hint="keep one of them", wants_key=bool(last)
+    )
+
+
+_BOUNDS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
+
+
+def _out_of_range(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+    context = error.get("ctx", {})
+    for name, words in _BOUNDS.items():
+        if name in context:
+            message = f"{dotted(path)} must be {words} {context[name]}, found {shown(error['input'])}"
+            return subject.finding("GM106", message, path)
+    for name, words in (("min_length", "at least"), ("max_length", "at most")):
+        if name in context:
+            unit = "characters" if isinstance(error["input"], str) else "elements"
+            message = f"{dotted(path)} must have {words} {context[name]} {unit}"
+            return subject.finding("GM106", message, path)
+    return subject.finding("GM106", f"{dotted(path)}: {error['msg'][:200]}", path)
+
+
+def _duration(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+    message = f"{dotted(path)}: {error['msg']}"
+    hint = "write for example 250ms, 10s or 1m30s; leave the field out for no limit"
+    return subject.finding("GM107", message, path, hint=hint)
+
+
+def _by_code(code: str) -> Translate:
+    def translate(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+        at = (*path, *error.get("ctx", {}).get("at", ()))
+        return subject.finding(code, f"{dotted(at)}: {error['msg']}", at, wants_key=at != path)
+
+    return translate
+
+
+def _contradiction(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
+    reason = str(error.get("ctx", {}).get("error", error["msg"]))
+    return subject.finding("GM301", f"{dotted(path)}: {reason}", path)
+
+
+_TRANSLATIONS: Mapping[Translate, frozenset[str]] = {
+    _unknown_field: frozenset(("extra_forbidden",)),
+    _missing: frozenset(("missing",)),
+    _not_listed: frozenset(("literal_error", "enum")),
+    _excluded: frozenset(("one_of",)),
+    _out_of_range: frozenset(
+        (
+            "greater_than",
+            "greater_than_equal",
+            "less_than",
+            "less_than_equal",
+            "finite_number",
+            "int_parsing_size",
+            "too_long",
+            "too_short",
+            "string_too_long",
+            "string_too_short",
+        )
+    ),
+    _duration: frozenset(("duration",)),
+    _by_code("GM108"): frozenset(("malformed",)),
+    _by_code("GM109"): frozenset(("refused",)),
+    _by_code("GM110"): frozenset(("duplicated",)),
+    _contradiction: frozenset(("value_error", "assertion_error")),
+}
+
+
+def shown(value: Any) -> str:
+    """Return a value in a form that says its type, and is short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {str(value)[:_SHOWN_CHARS_MAX]}"
+    if isinstance(value, str):
+        cut = value if len(value) <= _SHOWN_CHARS_MAX else value[:_SHOWN_CHARS_MAX] + "..."
+        return f'the text "{cut}"'
+    return "a list" if isinstance(value, list | tuple) else "a mapping"
