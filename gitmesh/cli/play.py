@@ -15,6 +15,7 @@ import click
 
 from gitmesh.cli.connection import run_async
 from gitmesh.cli.logs import LEVELS, configure
+from gitmesh.model.errors import EdgeError
 from gitmesh.playground.pods import ERROR_PERCENT
 from gitmesh.playground.state import default_directory
 from gitmesh.playground.supervisor import Playground, Ports, playground
@@ -73,15 +74,21 @@ def play(
 
 
 async def _play(directory: Path, ports: Ports, *, memory: bool, reset: bool, is_default: bool) -> None:
+    option = "" if is_default else f" --playground-dir {shlex.quote(str(directory))}"
+    failure: EdgeError | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(_stop_on_signal, group.cancel_scope)
-        async with playground(directory, ports, memory=memory, reset=reset, on_progress=_progress) as running:
-            click.echo(
-                _welcome(
-                    running, option="" if is_default else f" --playground-dir {shlex.quote(str(directory))}"
-                )
-            )
-            await anyio.sleep_forever()
+        try:
+            async with playground(
+                directory, ports, memory=memory, reset=reset, on_progress=_progress
+            ) as running:
+                click.echo(_welcome(running, option=option))
+                await anyio.sleep_forever()
+        except EdgeError as error:  # the group would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     click.echo("stopped", err=True)
 
 

@@ -176,7 +176,7 @@ class _Connection:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self._ask(request)
-        except (OSError, TimeoutError, EOFError, ValueError):
+        except (OSError, TimeoutError, EOFError, ValueError, asyncio.LimitOverrunError):
             self.close()
             return NO_ANSWER, ""
 

@@ -99,15 +99,17 @@ class PodProcess:
 
     async def run(self) -> None:
         """Keep the process running and the status true."""
-        with self._scope:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._write_status)
-                await self._keep_running()
-                group.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            if self.pid is not None:
-                await self._clock.sleep(DRAIN_SECONDS)
-            await self._end_child()
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._write_status)
+                    await self._keep_running()
+                    group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                if self._scope.cancel_called and self.pid is not None:
+                    await self._clock.sleep(DRAIN_SECONDS)
+                await self._end_child()
 
     async def _keep_running(self) -> None:
         backoff, longest = BACKOFF_SECONDS

@@ -130,7 +130,6 @@ async def playground(
             try:
                 play = await _start(stack, files, ports, memory=memory, on_progress=on_progress, clock=clock)
                 files.write_state(play.as_json())
-                on_progress("ready")
                 yield play
             except Exception as error:  # task groups on the stack would wrap it in groups
                 failure = error
