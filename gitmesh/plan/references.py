@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from typing import Any
 
 from gitmesh.istio.hosts import covers, fully_qualified
 from gitmesh.istio.routes import all_routes, referenced_destinations
@@ -82,7 +83,7 @@ def rule_host(rule: Resource) -> str:
     return fully_qualified(str(rule.spec.get("host") or ""), rule.key.namespace)
 
 
-def subsets_of(rule: Resource) -> dict[str, object]:
+def subsets_of(rule: Resource) -> dict[str, Any]:
     """Return the subsets of a DestinationRule by name."""
     entries = rule.spec.get("subsets")
     return {str(s.get("name")): s for s in entries if hasattr(s, "get")} if isinstance(entries, list) else {}

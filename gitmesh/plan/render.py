@@ -84,6 +84,5 @@ def _value(value: Any) -> str:
 def _summary(plan: Plan) -> str:
     kinds = [change.kind for change in plan.changes()]
     counts = [f"{kinds.count(kind)} to {kind.value}" for kind in ChangeKind if kind in kinds]
-    if plan.refusals:
-        counts.append(f"{len(plan.refusals)} refused")
-    return f"{', '.join(counts) or 'nothing to change'}; {plan.unchanged} unchanged"
+    refused = [f"{len(plan.refusals)} refused"] if plan.refusals else []
+    return f"{', '.join([*(counts or ['nothing to change']), *refused])}; {plan.unchanged} unchanged"
