@@ -8,6 +8,7 @@ part stands between `<!-- generated: NAME -->` and `<!-- /generated -->`.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,8 @@ def rules() -> str:
         blocks += [f"## {rule.code}", f"**{rule.title}** ({rule.severity.value})", rule.explanation.strip()]
         for label, example in (("Wrong", rule.wrong), ("Right", rule.right)):
             if example.strip():
-                blocks.append(f"{label}:\n\n```yaml\n{example.strip(chr(10))}\n```")
+                language = "yaml" if ":" in example else ""
+                blocks.append(f"{label}:\n\n```{language}\n{example.strip(chr(10))}\n```")
     return "\n\n".join(blocks)
 
 
@@ -76,12 +78,12 @@ GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
 
 def block(name: str) -> re.Pattern[str]:
     """Where the generated part of that name stands."""
-    return re.compile(rf"(<!-- generated: {name} -->\n)(.*?)(\n?<!-- /generated -->)", re.S)
+    return re.compile(rf"(<!-- generated: {name} -->\n)(.*?)(<!-- /generated -->)", re.S)
 
 
 def _help(command: click.Command) -> Iterator[str]:
     """Yield the paragraphs of a help; one that click must not wrap becomes a block of code."""
-    for paragraph in (command.help or "").split("\n\n"):
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         text = paragraph.strip("\n")
         if not text.startswith("\b"):
             yield " ".join(text.split())
@@ -94,16 +96,25 @@ def _help(command: click.Command) -> Iterator[str]:
 def _options(command: click.Command, context: click.Context) -> str:
     rows = ["| Option | Default | Meaning |", "|---|---|---|"]
     for parameter in command.get_params(context):
-        if not isinstance(parameter, click.Option):
+        if not isinstance(parameter, click.Option) or "--help" in parameter.opts:
             continue
         names = " ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
-        choices = isinstance(parameter.type, click.Choice)
-        value = "" if parameter.is_flag else f" {parameter.make_metavar(context)}".replace("|", " or ")
-        meaning = (parameter.help or ("One of these." if choices else "")).replace("|", "\\|")
-        shown = parameter.default if isinstance(parameter.default, str | int | float) else ""
-        default = f"`{shown}`" if shown not in ("", False, True) else ""
-        rows.append(f"| {names}{value} | {default} | {meaning} |")
+        meaning = [(parameter.help or "").replace("|", "\\|")]
+        value = "" if parameter.is_flag else f" {parameter.make_metavar(context).removesuffix(' RANGE')}"
+        if isinstance(parameter.type, click.Choice):
+            value, choices = "", (f"`{choice}`" for choice in parameter.type.choices)
+            meaning.append(f"One of {', '.join(choices)}.")
+        default = _default(parameter)
+        rows.append(f"| {names}{value} | {default} | {' '.join(meaning).strip()} |")
     return "\n".join(rows)
+
+
+def _default(option: click.Option) -> str:
+    value = option.default
+    if option.secondary_opts:
+        return f"`{(option.opts if value else option.secondary_opts)[0]}`"
+    shown = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+    return f"`{value}`" if shown else ""
 
 
 def main() -> None:
@@ -113,7 +124,7 @@ def main() -> None:
         text = path.read_text()
         found = block(name).search(text)
         assert found, f"{file} has no place for {name}"
-        path.write_text(text[: found.start(2)] + generate() + text[found.end(2) :])
+        path.write_text(f"{text[: found.start(2)]}\n{generate()}\n\n{text[found.end(2) :]}")
 
 
 if __name__ == "__main__":

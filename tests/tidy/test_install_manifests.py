@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,3 +244,16 @@ def test_the_crds_are_those_that_the_daemon_watches():
         if document["kind"] == "CustomResourceDefinition":
             names[document["spec"]["group"]].add(document["spec"]["names"]["plural"])
     assert names[TRAFFIC_SOURCE.group] == {TRAFFIC_SOURCE.plural, TRAFFIC_ROLLOUT.plural}
+
+
+@pytest.mark.real
+def test_kubectl_builds_the_same_objects_from_the_kustomization(tmp_path: Path):
+    path = f"{ROOT / '.tools' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    kubectl = shutil.which("kubectl", path=path)
+    assert kubectl, "kubectl is missing: run `make tools`"
+    built = tmp_path / "built.yaml"
+    with built.open("w") as output:
+        subprocess.run([kubectl, "kustomize", str(INSTALL)], stdout=output, check=True, timeout=60)
+    names = [(d["kind"], d["metadata"]["name"]) for d in documents(built)]
+    written = [d for d in everything() if d["kind"] != "Kustomization"]
+    assert sorted(names) == sorted((d["kind"], d["metadata"]["name"]) for d in written)

@@ -40,7 +40,7 @@ def fences(*languages: str) -> Iterator[tuple[Path, str]]:
 
 
 def commands_shown() -> list[tuple[str, list[str]]]:
-    """Every `gitmesh ...` line of a block of shell commands, without a prompt, comment, pipe or redirection."""
+    """Every `gitmesh ...` line of a block of shell commands, without prompt, comment, pipe or redirection."""
     found = []
     for path, text in fences("sh", "console"):
         for line in text.replace("\\\n", " ").splitlines():
@@ -53,6 +53,8 @@ def commands_shown() -> list[tuple[str, list[str]]]:
 
 def own_objects() -> Iterator[tuple[Path, dict[str, Any]]]:
     for path, text in fences("yaml"):
+        if path.name == "rules.md":  # half of its examples are wrong on purpose
+            continue
         documents, findings = read_yaml(path.name, text, ParseLimits())
         assert findings == (), f"{name_of(path)} shows YAML that cannot be read"
         for document in documents:
@@ -65,7 +67,7 @@ def test_generated_parts_are_what_the_code_says(name: str):
     file, generate = GENERATED[name]
     found = block(name).search((DOCS / file).read_text())
     assert found, f"docs/{file} has no place for {name}"
-    assert found[2] == generate(), "run: .venv/bin/python tests/tidy/generate_docs.py"
+    assert found[2] == f"\n{generate()}\n\n", "run: .venv/bin/python tests/tidy/generate_docs.py"
 
 
 def test_every_command_and_option_is_documented():
@@ -94,7 +96,7 @@ def test_every_transition_is_documented_and_no_other():
     text = (DOCS / "rollouts.md").read_text()
     found = block("transitions").search(text)
     assert found
-    rows = [tuple(cell.strip() for cell in row.split("|")[1:4]) for row in found[2].splitlines()[2:]]
+    rows = [tuple(cell.strip() for cell in row.split("|")[1:4]) for row in found[2].strip().splitlines()[2:]]
     assert rows == [(phase.value, move.value, after.value) for (phase, move), after in TABLE.items()]
     assert {phase.value for phase in Phase} == {row[0] for row in rows} | {row[2] for row in rows}
 
@@ -116,8 +118,8 @@ def test_every_command_shown_exists_with_its_options():
 def test_every_example_of_our_own_kinds_is_right():
     seen = set()
     for path, body in own_objects():
-        OWN_KINDS[body["kind"]].model_validate(body["spec"]), name_of(path)
-        assert body["apiVersion"] == "gitmesh.dev/v1alpha1"
+        OWN_KINDS[body["kind"]].model_validate(body["spec"])
+        assert body["apiVersion"] == "gitmesh.dev/v1alpha1", name_of(path)
         seen.add(body["kind"])
     assert seen == set(OWN_KINDS), "the documents show an example of each"
 
