@@ -55,11 +55,16 @@ def kubeconfig(directory: Path, server: str, user: dict[str, Any] | None = None)
 
 @asynccontextmanager
 async def a_client(
-    tmp_path: Path, handler: Handler, *, seconds: float = 5, user: dict[str, Any] | None = None
+    tmp_path: Path,
+    handler: Handler,
+    *,
+    seconds: float = 5,
+    user: dict[str, Any] | None = None,
+    greeting: tuple[Any, int] = ({"kind": "APIVersions"}, 200),
 ) -> AsyncIterator[KubeClient]:
     async def route(request: web.Request) -> web.StreamResponse:
-        if request.path == "/version":
-            return web.json_response({"gitVersion": "v1.32.4"})
+        if request.path == "/api":
+            return web.json_response(greeting[0], status=greeting[1])
         return await handler(request)
 
     app = web.Application()
@@ -70,11 +75,13 @@ async def a_client(
     await site.start()
     port = runner.addresses[0][1]
     file = kubeconfig(tmp_path, f"http://127.0.0.1:{port}", user)
-    client = await connect(file, timeout=timedelta(seconds=seconds), environ={})
     try:
-        yield client
+        client = await connect(file, timeout=timedelta(seconds=seconds), environ={})
+        try:
+            yield client
+        finally:
+            await client.close()
     finally:
-        await client.close()
         await runner.cleanup()
 
 
@@ -302,6 +309,58 @@ async def test_a_token_file_is_read_again_when_it_may_have_changed(
         (tmp_path / "token").write_text("second\n")
         await client.get(VIRTUAL_SERVICE, "default", "reviews")
     assert seen[0].headers["Authorization"] == "Bearer second"
+
+
+async def test_a_credential_plugin_is_asked_for_the_token(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    status = {"token": "from-plugin", "expirationTimestamp": "2999-01-01T00:00:00Z"}
+    plugin.write_text(f"#!/bin/sh\necho '{json.dumps({**answer, 'status': status})}'\n")
+    plugin.chmod(0o755)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+    seen: list[web.Request] = []
+    async with a_client(tmp_path, answering(REVIEWS, seen=seen), user=user) as client:
+        await client.get(VIRTUAL_SERVICE, "default", "reviews")
+    assert seen[0].headers["Authorization"] == "Bearer from-plugin"
+
+
+async def test_a_credential_plugin_that_fails_is_named(tmp_path: Path) -> None:
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/nowhere/plugin"}}
+    file = kubeconfig(tmp_path, "http://127.0.0.1:1", user)
+    with pytest.raises(ClusterError, match="plugin of user 'u' gave no credentials") as caught:
+        await connect(file, timeout=timedelta(seconds=2), environ={})
+    assert not caught.value.retryable
+
+
+async def test_a_proxy_of_the_environment_is_not_used_for_loopback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with a_client(tmp_path, answering(REVIEWS)) as client:
+        assert (await client.get(VIRTUAL_SERVICE, "default", "reviews"))["kind"] == "VirtualService"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "welcome"),
+    [
+        (401, "Unauthorized", False),
+        (403, 'User "system:anonymous" cannot get path "/api"', False),
+        (403, 'User "gitmesh" cannot get path "/api"', True),
+        (500, "etcd is gone", False),
+    ],
+)
+async def test_a_server_must_know_us_before_we_are_connected(
+    tmp_path: Path, status: int, message: str, welcome: bool
+) -> None:
+    opened = a_client(tmp_path, answering({}), greeting=(a_status(status, message), status))
+    if welcome:
+        async with opened:
+            return
+    with pytest.raises(ClusterError, match=message):
+        async with opened:
+            pass
 
 
 async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:

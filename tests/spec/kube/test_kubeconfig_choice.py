@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,6 +76,15 @@ def test_what_is_wrong_with_a_file_is_said_without_quoting_it(
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ClusterError, match="/nowhere/config: there is no such file"):
         choose(Path("/nowhere/config"), "", {})
+
+
+def test_the_official_client_is_imported_only_when_somebody_connects() -> None:
+    check = (
+        "import sys, gitmesh.kube.protocol, gitmesh.kube.connect, gitmesh.observe.live\n"
+        "assert 'kubernetes' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.anyio
