@@ -252,18 +252,21 @@ _HINTS = {
     "did not find expected '-' indicator": "check the indentation of this line and of the one before",
     "could not find expected ':'": "a field needs ': ' after its name",
     "found character that cannot start any token": "quote the text",
-    "did not find expected ',' or ']'": "close the list with ]",
-    "did not find expected ',' or '}'": "close the mapping with }",
-    "found unexpected end of stream": "close the quotes",
+    "did not find expected ',' or ']'": "close the list that begins here with ]",
+    "did not find expected ',' or '}'": "close the mapping that begins here with }",
+    "found unexpected end of stream": "close the quotes that begin here",
 }
+# What is wrong is noticed lines later; the place that helps is where it was opened.
+_NOT_CLOSED = tuple(problem for problem, hint in _HINTS.items() if "begin" in hint)
 
 
 def syntax_finding(file: str, text: str, error: yaml.YAMLError) -> Diagnostic:
     """Translate an error of the parser."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        if error.problem == "found unexpected end of stream" and error.context_mark is not None:
-            mark = error.context_mark  # where the quotes are opened
+        opened = error.context_mark
+        if opened is not None and opened.line < mark.line and (error.problem or "") in _NOT_CLOSED:
+            mark = opened
         at = Location(file, mark.line + 1, mark.column + 1)
         problem = error.problem or "cannot be read"
         if text.splitlines()[mark.line : mark.line + 1] and _char(text, mark.line, mark.column) == "\t":

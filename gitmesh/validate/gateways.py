@@ -29,7 +29,9 @@ def check_gateway(subject: Subject, spec: GatewaySpec) -> Iterator[Diagnostic]:
         path: Path = ("metadata", "name")
         yield subject.finding("GM108", "the name of a Gateway must have no dots", path, hint=hint)
     if not spec.servers:
-        yield subject.finding("GM126", "the Gateway has no servers", ("spec",), hint="add servers")
+        yield subject.finding(
+            "GM126", "the Gateway has no servers", ("spec",), hint="add servers", wants_key=True
+        )
     names: set[str] = set()
     for index, server in enumerate(spec.servers):
         where: Path = ("spec", "servers", index)

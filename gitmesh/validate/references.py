@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gitmesh.istio.hosts import covers, fully_qualified
+from gitmesh.istio.hosts import CLUSTER_DOMAIN, covers, fully_qualified
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY
@@ -113,9 +113,10 @@ def _subset(subject: Subject, path: Path, host: str, subset: str, known: Known) 
 def _unknown_host(subject: Subject, path: Path, host: str, known: Known) -> Diagnostic:
     message = f"there is no Service or ServiceEntry for the host {host[:120]}"
     services = known.services or set()
-    if host.count(".") == 1 and f"{host}.svc.cluster.local" in services:
-        return subject.finding("GM202", message, path, hint=f"write {host}.svc.cluster.local")
-    near = closest(fully_qualified(host, subject.namespace), services)
+    if host.count(".") == 1 and f"{host}.svc.{CLUSTER_DOMAIN}" in services:
+        return subject.finding("GM202", message, path, hint=f"write {host}.svc.{CLUSTER_DOMAIN}")
+    suffix = f".{subject.namespace}.svc.{CLUSTER_DOMAIN}"
+    near = closest(host, [service.removesuffix(suffix) for service in services])
     return subject.finding("GM202", message, path, hint=f"did you mean {near}?" if near else "")
 
 

@@ -52,7 +52,7 @@ def check_sidecar(subject: Subject, spec: SidecarSpec) -> Iterator[Diagnostic]:
     parts = (spec.egress, spec.ingress, spec.outbound_traffic_policy, spec.inbound_connection_pool)
     if not any(parts) and spec.outbound_traffic_policy is None and spec.inbound_connection_pool is None:
         hint = "add egress, ingress or outboundTrafficPolicy"
-        yield subject.finding("GM126", "the Sidecar is empty", ("spec",), hint=hint)
+        yield subject.finding("GM126", "the Sidecar is empty", ("spec",), hint=hint, wants_key=True)
     if spec.inbound_connection_pool is not None:
         yield from check_pool(subject, spec.inbound_connection_pool, ("spec", "inboundConnectionPool"))
     for index, egress in enumerate(spec.egress):

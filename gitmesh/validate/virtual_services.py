@@ -33,7 +33,9 @@ def check_virtual_service(subject: Subject, spec: VirtualServiceSpec) -> Iterato
     yield from check_export_to(subject, spec.export_to)
     if not (spec.http or spec.tcp or spec.tls):
         hint = "add http with a route"
-        yield subject.finding("GM120", "there is nothing to route: no http, tcp or tls", ("spec",), hint=hint)
+        yield subject.finding(
+            "GM120", "there is nothing to route: no http, tcp or tls", ("spec",), hint=hint, wants_key=True
+        )
     for index, rule in enumerate(spec.http):
         yield from check_http_rule(subject, rule, ("spec", "http", index), delegated=not spec.hosts)
         yield from _weights(subject, rule.route, ("spec", "http", index))
