@@ -77,8 +77,12 @@ def forward_to(cluster: str) -> Envoy:
 
 
 def no_longer_than(timeout: str) -> Envoy:
-    """Return the timeout of a route, also for gRPC; `0s` is none. Envoy's own default would be 15 seconds."""
-    return {"timeout": timeout, "max_stream_duration": {"grpc_timeout_header_max": timeout}}
+    """Return the timeout of a route; `0s` is none, where Envoy's own default would be 15 seconds.
+
+    Pilot also sets max_grpc_timeout. Envoy calls that deprecated, and ignores `timeout` beside its successor;
+    so here a gRPC client's own deadline is left to client and server.
+    """
+    return {"timeout": timeout}
 
 
 def action_of(rule: Field, cluster_of: ClusterOf) -> Envoy | None:

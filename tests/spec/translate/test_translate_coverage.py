@@ -13,7 +13,7 @@ from fakes.mesh_objects import istio, pod, resource_set, service, subsets, to, v
 from gitmesh.istio.kinds import MODELS
 from gitmesh.model.kinds import TRAFFIC_KINDS
 from gitmesh.playground.translate import Translation, translate
-from gitmesh.playground.translate.handled import ANY_NAME, HANDLED, UNTRANSLATED_KINDS, WHOLE, Tree
+from gitmesh.playground.translate.handled import ANY_NAME, HANDLED, WHOLE, Tree
 
 KINDS = tuple(kind.kind for kind in TRAFFIC_KINDS)
 EACH = "[]"  # in a path: any element of a list
@@ -290,7 +290,7 @@ def without(spec: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def tree_path(kind: str, path: tuple[Any, ...]) -> tuple[str, ...] | None:
-    """Return the leaf of the tree that a field in an example is an instance of; None for one above the leaves."""
+    """Return the leaf of the tree that a field of an example is; None for a field above the leaves."""
     tree, found = HANDLED[kind], []
     for part in (p for p in path if isinstance(p, str)):
         if tree is WHOLE:

@@ -1,0 +1,83 @@
+"""Sample upstreams in a process of their own: each its own 127.x address, all on one port, as Pods are.
+
+Run as a program: `upstreams.py ADDRESS...`; it prints the port and serves until its input ends. A request
+is answered with what was received. `/status/N` answers N, `/slow/MS` waits, `/flaky/N/...` fails N times with 503,
+`/__seen` tells which paths came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def upstreams(*addresses: str) -> Iterator[int]:
+    """Serve on every address; yields the port."""
+    child = subprocess.Popen(
+        [sys.executable, __file__, *addresses], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        yield int(child.stdout.readline())
+    finally:
+        child.stdin.close()
+        child.stdout.close()
+        child.wait(timeout=10)
+
+
+class Upstream:
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.seen: Counter[str] = Counter()
+
+    async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+                await reader.readexactly(int(headers.get("content-length", "0")))
+                method, path, _ = head[0].split(" ")
+                status, body = await self.answer(method, path, headers)
+                extra = (
+                    f"x-served-by: {self.address}\r\nx-upstream: yes\r\ncontent-length: {len(body)}\r\n\r\n"
+                )
+                writer.write(f"HTTP/1.1 {status} Any\r\n{extra}".encode() + body)
+                await writer.drain()
+        writer.close()
+
+    async def answer(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
+        if path == "/__seen":
+            return 200, json.dumps(self.seen).encode()
+        self.seen[path] += 1
+        status, words = 200, path.split("/")
+        if words[1] == "status":
+            status = int(words[2])
+        elif words[1] == "slow":
+            await asyncio.sleep(int(words[2]) / 1000)
+        elif words[1] == "flaky" and self.seen[path] <= int(words[2]):
+            status = 503
+        about = {"by": self.address, "method": method, "path": path, "headers": headers}
+        return status, json.dumps(about).encode()
+
+
+async def main(addresses: list[str]) -> None:
+    servers, port = [], 0
+    for address in addresses:
+        server = await asyncio.start_server(Upstream(address).connection, address, port, backlog=512)
+        port = server.sockets[0].getsockname()[1]
+        servers.append(server)
+    print(port, flush=True)  # noqa: T201 (this is how the parent learns it)
+    await asyncio.to_thread(sys.stdin.read)
+    os._exit(0)  # without the noise of connections that are still open
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
