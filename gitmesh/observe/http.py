@@ -17,7 +17,10 @@ from gitmesh.observe.errors import MetricsError
 
 
 class Endpoint:
-    """One address, one connection pool. `name` says in errors what it is."""
+    """One address, one connection pool. `name` says in errors what it is.
+
+    Raises MetricsError when the address is none.
+    """
 
     def __init__(
         self,
@@ -30,8 +33,9 @@ class Endpoint:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(
-                f"the address of {name} must be an http or https URL, not {without_secrets(url)!r}"
+            raise MetricsError(
+                f"the address of {name} must be an http or https URL, not {without_secrets(url)!r}",
+                retryable=False,
             )
         self._url = url
         self.where = f"{name} at {without_secrets(url)}"

@@ -87,7 +87,7 @@ async def no_wait(_: float) -> None: ...
 
 
 async def test_the_cache_outlives_a_killed_server_and_catches_up(tmp_path: Path) -> None:
-    async with a_server_and_client(tmp_path, database="cluster.db") as (server, client):
+    async with a_server_and_client(tmp_path, database=str(tmp_path / "cluster.db")) as (server, client):
         changes: list[ResourceKey] = []
         cache = LiveCache(client, clock=SystemClock(), on_change=changes.append)
         kept, gone = virtual_service("kept"), virtual_service("gone")

@@ -115,5 +115,5 @@ def test_a_hostile_label_value_stays_a_value() -> None:
 
 
 def test_an_address_that_is_no_url_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="must be an http or https URL"):
+    with pytest.raises(MetricsError, match="must be an http or https URL"):
         PrometheusMetrics("prometheus:9090", timeout=timedelta(seconds=1), response_bytes_max=1)
