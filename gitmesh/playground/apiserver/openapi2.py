@@ -29,6 +29,7 @@ from gitmesh.playground.apiserver.schema_documents import (
 # Source: kubernetes/kube-openapi, pkg/handler.
 MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _PREFIX = "#/definitions/"
+_ENVELOPE = {"apiVersion", "kind", "metadata"}
 _KEPT = ("description", "format", "type", "required", "items", "properties", "additionalProperties")
 
 
@@ -94,6 +95,8 @@ def _lean(schema: Any) -> Any:
         return {"$ref": _PREFIX + schema["$ref"]}
     extensions = {k: v for k, v in schema.items() if k.startswith("x-kubernetes-")}
     said = {"description": schema["description"]} if "description" in schema else {}
+    if GVK in schema and not set(schema["properties"]) - _ENVELOPE:  # a kind of which nothing is known
+        return {**said, "type": "object", **extensions}
     open_ended = schema.get("x-kubernetes-preserve-unknown-fields") and GVK not in schema
     if open_ended or schema.get("x-kubernetes-int-or-string") or schema.get("nullable"):
         return {**said, **extensions}

@@ -133,14 +133,14 @@ def _apply(
     merged = merge(live or ABSENT, config, write.schema)
     owned = UNOWNED.union(*(claim.fields for claim in claimed.values()))
     merged = remove_disowned(merged, last=last, owned=owned, schema=write.schema)
-    result = tidy(write.scope.restrict(live, merged))
+    result = write.scope.restrict(live, merged)
     differing = write.differences(live, result)
     written = differing.added | differing.modified
     others = {owner: claim for owner, claim in claimed.items() if owner != write.owner}
     if not force:
         _refuse_conflicts(others, written, _allowed(live, write))
     others = dict(without(others, written | differing.removed))
-    return result, {**others, write.owner: claimed[write.owner]}
+    return tidy(result), {**others, write.owner: claimed[write.owner]}
 
 
 def _allowed(live: dict[str, Any], write: _Write) -> FieldSet:

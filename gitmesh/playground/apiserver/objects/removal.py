@@ -21,10 +21,10 @@ from gitmesh.playground.apiserver.objects.structure import (
 
 def remove(body: Any, fields: FieldSet, schema: Schema) -> Any:
     """Return the object without the fields. What loses all its parts stays, empty."""
-    return _without(body, encode(fields), schema) if fields else body
+    return _without(body, encode(fields), schema, null_when_empty=False) if fields else body
 
 
-def _without(value: Any, tree: Tree, schema: Schema) -> Any:
+def _without(value: Any, tree: Tree, schema: Schema, *, null_when_empty: bool) -> Any:
     inner = parts(value, schema)
     if inner is None:
         return value
@@ -34,20 +34,28 @@ def _without(value: Any, tree: Tree, schema: Schema) -> Any:
         if node is None:
             kept.append((part.key, part.value))
         elif not is_member(node):
-            kept.append((part.key, _without(part.value, node, part.schema)))
+            rest = _without(part.value, node, part.schema, null_when_empty=null_when_empty)
+            kept.append((part.key, rest))
+    if null_when_empty and not kept:
+        return None
     return dict(kept) if isinstance(value, dict) else [item for _, item in kept]
 
 
 def remove_disowned(merged: Any, *, last: FieldSet, owned: FieldSet, schema: Schema) -> Any:
     """Remove what the applier stated last time (`last`) and nobody, itself included, owns now (`owned`)."""
     last = with_named_parents(last, schema)
-    owned = with_named_parents(owned, schema)
     everything = with_named_parents(field_set(merged, schema), schema)
-    untouched = with_named_parents(field_set(remove(merged, last, schema), schema), schema)
-    kept = remove(merged, everything - (untouched | owned), schema)
-    # Only what the applier itself once stated may go, whatever the steps above made of it.
-    gone = everything - with_named_parents(field_set(kept, schema), schema)
-    return remove(merged, gone & last, schema)
+    untouched = _left_without(merged, last, schema)
+    disowned = everything - untouched - with_named_parents(owned, schema)
+    # What was emptied on the way may still be owned itself; only what the applier once stated may go.
+    gone = (everything - _left_without(merged, disowned, schema)) & last
+    return remove(merged, gone, schema)
+
+
+def _left_without(body: Any, fields: FieldSet, schema: Schema) -> FieldSet:
+    """Return the fields that an object still states without some. An emptied one counts: it is null here."""
+    left = _without(body, encode(fields), schema, null_when_empty=True) if fields else body
+    return with_named_parents(field_set(left, schema), schema)
 
 
 def with_named_parents(fields: FieldSet, schema: Schema) -> FieldSet:
