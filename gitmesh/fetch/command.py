@@ -127,7 +127,7 @@ class GitRunner:
             raise FetchError(_too_slow(self._timeout_seconds), retryable=True)
 
     def _start(self, arguments: tuple[str, ...], stdin: IO[bytes] | None) -> subprocess.Popen[bytes]:
-        unset = [f"--unset={name}" for name in inherited_names(os.environ, self._environment.keys())]
+        unset = [f"-u{name}" for name in inherited_names(os.environ, self._environment.keys())]
         command = ["env", *unset, "git", f"--git-dir={self.git_dir}", *arguments]
         running = _git(self.git_dir).execute(
             command, istream=stdin, as_process=True, env=self._environment, start_new_session=True

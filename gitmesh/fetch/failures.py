@@ -25,9 +25,14 @@ _BROKEN = re.compile(
     r"corrupt|bad object|not a git repository|unable to read tree|unable to read sha1|missing blob|"
     r"object file .* is empty|inflate|bad config|invalid index-pack|pack .*does not match|bad ref|"
     r"packfile .* cannot be|did not send all necessary objects|unresolved deltas|cannot lock ref|"
-    r"Unable to create '.*\.lock'|not a valid object name|not a tree object|broken",
+    r"Unable to create '.*\.lock'|not a valid object name|not a tree object",
     re.IGNORECASE,
 )
+# What index-pack says about a pack that ended early sounds like damage of our own copy, and is none.
+_CUT = re.compile(
+    r"early EOF|hung up unexpectedly|unexpected disconnect|RPC failed|Broken pipe|Connection reset"
+)
+_OTHER_HASH = re.compile(r"mismatched algorithms|unsupported.*object format")
 _NOISE = re.compile(r"^(?:hint|warning|remote):|^$|^Please make sure|^and the repository exists")
 
 
@@ -58,7 +63,12 @@ def explain(stderr: str, *, what: str) -> FetchError:
         )
     if _ABSENT.search(own):
         return FetchError(f"cannot {what}: there is no repository ({reason}); check spec.url", retryable=True)
-    if _BROKEN.search(own):
+    if _OTHER_HASH.search(own):
+        message = (
+            f"cannot {what}: the repository names its objects by SHA-256; GitMesh reads SHA-1 repositories"
+        )
+        return FetchError(message, retryable=False)
+    if _BROKEN.search(own) and not _CUT.search(own):
         return BrokenMirrorError(f"cannot {what}: the local mirror is damaged ({reason})")
     return FetchError(
         f"cannot {what}: {reason}; check that the server is up and reachable from here", retryable=True

@@ -7,7 +7,7 @@ import pytest
 from gitmesh.fetch.errors import FetchError
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.model.config import GitLimits
-from gitmesh.playground.repository import GitRepository
+from gitmesh.playground.repository import GitRepository, run_git
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -146,3 +146,14 @@ async def test_the_text_of_a_commit_reaches_nobody_with_control_characters(repos
     assert revision.subject.startswith("red  [31malert")
     assert revision.subject.isprintable()
     assert len(revision.subject) <= 200
+
+
+async def test_a_repository_with_other_object_names_is_refused_and_says_so(tmp_path):
+    origin, work = tmp_path / "o.git", tmp_path / "w"
+    for path, options in ((origin, ["--bare"]), (work, [])):
+        run_git("init", "--quiet", "--object-format=sha256", "--initial-branch=main", *options, str(path))
+    run_git("-C", str(work), "commit", "--quiet", "--allow-empty", "--message=one")
+    run_git("-C", str(work), "push", "--quiet", str(origin), "main")
+    with pytest.raises(FetchError, match="SHA-256") as refused:
+        await a_mirror(tmp_path).fetch(str(origin), "main", ".")
+    assert not refused.value.retryable

@@ -269,3 +269,15 @@ def test_a_second_one_in_the_directory_and_a_port_in_use_are_refused_with_advice
             assert f"127.0.0.1:{port}: Address already in use" in said
             assert f"choose another port with {option}" in said
             assert "Traceback" not in said
+
+
+async def test_an_api_server_that_keeps_nothing_comes_back_with_the_sample_workloads(tmp_path):
+    async with a_playground(tmp_path, memory=True) as (play, http):
+        await play.client.delete(POD, "default", "ratings-v1")
+        await until(lambda: has_process(play, "pod/default/ratings-v1", wanted=False))
+        os.kill(play.processes()["apiserver"], signal.SIGKILL)
+        await until(lambda: has_process(play, "pod/default/ratings-v1", wanted=True))
+        await play.kubelet.wait_ready(10)
+        await until(lambda: is_status(http, play.mesh_address, 200, host="ratings"))
+        await until(lambda: is_status(http, play.mesh_address, 200, host="reviews"))
+    assert not list(tmp_path.glob("objects.db*"))

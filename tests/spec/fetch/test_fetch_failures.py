@@ -23,6 +23,8 @@ from gitmesh.fetch.failures import explain
         ("fatal: repository 'https://e.com/x/' not found", "no repository"),
         ("fatal: unable to access 'https://e.com/': Could not resolve host: e.com", "Could not resolve host"),
         ("error: object 1234: hasDotgit: contains '.git'\nfatal: fsck error in packed object", "git fsck"),
+        ("fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", "early EOF"),
+        ("fatal: mismatched algorithms: client sha1; server sha256", "SHA-256"),
         ("", "no reason"),
     ],
 )
