@@ -5,7 +5,7 @@ Stage: engine (shell). Jobs only wake a task; a missed one rings at once after t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.jobstores.base import JobLookupError
@@ -35,12 +35,12 @@ class SchedulerAlarms:
         """Ring again and again; a tenth of the interval is jitter, so that daemons do not march in step."""
         seconds = interval.total_seconds()
         self._scheduler.add_job(
-            ring, "interval", seconds=seconds, jitter=seconds / 10, id=name, replace_existing=True
+            _on_loop(ring), "interval", seconds=seconds, jitter=seconds / 10, id=name, replace_existing=True
         )
 
     def at(self, name: str, when: datetime, ring: Callable[[], None]) -> None:
         """Ring once."""
-        self._scheduler.add_job(ring, "date", run_date=when, id=name, replace_existing=True)
+        self._scheduler.add_job(_on_loop(ring), "date", run_date=when, id=name, replace_existing=True)
 
     def cancel(self, name: str) -> None:
         """Forget an alarm, if there is one."""
@@ -48,3 +48,12 @@ class SchedulerAlarms:
             self._scheduler.remove_job(name)
         except JobLookupError:
             return
+
+
+def _on_loop(ring: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    """Return a coroutine function: APScheduler runs those on the event loop, and all others in a thread."""
+
+    async def job() -> None:
+        ring()
+
+    return job

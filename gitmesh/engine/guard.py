@@ -40,16 +40,21 @@ class Guard:
 
     def next_due(self, sources: list[Source]) -> datetime | None:
         """Return when the next check is due; None while nothing is in motion."""
-        dues = (self._due(*item) for item in self.in_motion(sources))
+        now = self._ports.clock.now()
+        dues = (self._due(*item, now) for item in self.in_motion(sources))
         return min((due for due in dues if due is not None), default=None)
 
-    def _due(self, memory: SourceMemory, key: ResourceKey, record: RolloutRecord) -> datetime | None:
-        return next_check(record, memory.verdicts.get(key), self._ports.clock.now())
+    def _due(
+        self, memory: SourceMemory, key: ResourceKey, record: RolloutRecord, now: datetime
+    ) -> datetime | None:
+        return next_check(record, memory.verdicts.get(key), now)
 
     async def check(self, sources: list[Source]) -> bool:
         """Measure what is due. Returns True when a verdict is a failure, so that a pass must not wait."""
         now = self._ports.clock.now()
-        due = [item for item in self.in_motion(sources) if (moment := self._due(*item)) and moment <= now]
+        due = [
+            item for item in self.in_motion(sources) if (moment := self._due(*item, now)) and moment <= now
+        ]
         failed = False
 
         async def one(memory: SourceMemory, key: ResourceKey, record: RolloutRecord) -> None:

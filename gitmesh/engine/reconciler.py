@@ -152,7 +152,11 @@ class Reconciler:
         report: PassReport,
     ) -> PlanInput:
         effective = overlay(desired, records, live.resources)
-        moving = frozenset(m.key for m in report.moved if m.changed or m.after.effective_at is None)
+        moving = frozenset(
+            m.key
+            for m in report.moved
+            if m.before is not None and (m.changed or m.after.effective_at is None)
+        )
         return PlanInput(
             source=source.name,
             revision=memory.desired.revision.id if memory.desired else "",

@@ -1,0 +1,1 @@
+"""The story of the product, told on real parts, each promise measured."""
