@@ -331,6 +331,6 @@ def test_the_official_client_lists_applies_and_watches(shared: ApiServer):
 def test_starting_imports_nothing_heavy():
     program = "import gitmesh.playground.apiserver.serve, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
-    heavy = {"kubernetes", "git", "aiohttp", "rich", "apscheduler"}
+    heavy = {"kubernetes", "git", "aiohttp", "rich", "structlog", "apscheduler"}
     assert heavy & set(done.stdout.split()) == set()
     assert "starlette" in done.stdout.split()

@@ -6,11 +6,11 @@ Stage: playground. What is asked is then done by `reads`, `writes`, `deletes` an
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -26,6 +26,7 @@ from gitmesh.playground.apiserver.openapi2 import MEDIA_TYPE, OpenApi2
 from gitmesh.playground.apiserver.openapi3 import OpenApi3
 from gitmesh.playground.apiserver.tables import partial, table
 
+_WARNINGS_MAX, _WARNING_LENGTH_MAX = 32, 256
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
 # The version whose behaviour is followed. Clients decide by it what they may ask.
@@ -41,7 +42,7 @@ VERSION: Body = {
     "platform": "",
 }
 
-_log = structlog.get_logger("gitmesh.playground.apiserver")
+_log = logging.getLogger("gitmesh.playground.apiserver")
 
 
 def make_app(cluster: Cluster, token: str) -> Starlette:
@@ -52,10 +53,15 @@ def make_app(cluster: Cluster, token: str) -> Starlette:
 
 def _json(body: Any, *, status: int = 200, warnings: tuple[str, ...] = (), parameters: str = "") -> Response:
     response = Response(orjson.dumps(body), status, media_type=f"application/json{parameters}")
-    for warning in warnings:
-        text = warning.replace("\\", "\\\\").replace('"', '\\"')
-        response.headers.append("Warning", f'299 - "{text}"')
+    for warning in warnings[:_WARNINGS_MAX]:
+        response.headers.append("Warning", f'299 - "{_quoted(warning)}"')
     return response
+
+
+def _quoted(warning: str) -> str:
+    """Return the text as it may stand in a header. It holds names that a client wrote."""
+    plain = "".join(letter if " " <= letter <= "~" else "?" for letter in warning[:_WARNING_LENGTH_MAX])
+    return plain.replace("\\", "\\\\").replace('"', '\\"')
 
 
 class _Server:
@@ -77,7 +83,7 @@ class _Server:
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception:
-            _log.exception("request failed", method=request.method, path=request.url.path)
+            _log.exception("%s %s failed", request.method, request.url.path)
             broken = ApiError(500, "InternalError", "Internal error: see the log of the API server")
             return _json(broken.status(), status=500)
 

@@ -5,6 +5,7 @@ Stage: playground (pure).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import orjson
@@ -34,33 +35,59 @@ def read_body(raw: bytes, media_type: str) -> Any:
 
 def _json(raw: bytes) -> Any:
     try:
-        return orjson.loads(raw)
+        value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise failures.bad_request(f"the request body is not JSON: {error}") from error
+    if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX:
+        _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise failures.bad_request(f"the request body is nested more than {DEPTH_MAX} deep")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _yaml(raw: bytes) -> Any:
     if raw.lstrip()[:1] == b"{":  # what every client library sends: JSON is YAML, and much faster to read
         try:
-            return orjson.loads(raw)
+            orjson.loads(raw)
         except orjson.JSONDecodeError:
             pass
-    if b"&" in raw and b"*" in raw:
-        _refuse_aliases(raw)
+        else:
+            return _json(raw)
     try:
-        return _plain(yaml.load(raw, Loader=_Loader), 0)  # noqa: S506 (a safe loader)
-    except yaml.YAMLError as error:
+        _check_events(raw)
+        return _plain(yaml.load(raw, Loader=_Loader))  # noqa: S506 (a safe loader)
+    except (yaml.YAMLError, ValueError) as error:
         raise failures.bad_request(f"error decoding YAML: {error}") from error
 
 
-def _refuse_aliases(raw: bytes) -> None:
-    # An alias can stand for a value that is billions of values large.
-    try:
-        aliased = any(isinstance(token, yaml.AliasToken) for token in yaml.scan(raw, Loader=_Loader))
-    except yaml.YAMLError as error:
-        raise failures.bad_request(f"error decoding YAML: {error}") from error
-    if aliased:
-        raise failures.bad_request("error decoding YAML: aliases are not accepted in a request")
+def _check_events(raw: bytes) -> None:
+    """Raise 400 for text that is cheap to send and dear to read: deep nesting, and aliases.
+
+    An alias can stand for a value that is billions of values large.
+    """
+    depth = 0
+    for event in yaml.parse(raw, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise failures.bad_request("error decoding YAML: aliases are not accepted in a request")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEPTH_MAX:
+            raise failures.bad_request(f"error decoding YAML: nested more than {DEPTH_MAX} deep")
 
 
 class _Loader(yaml.CSafeLoader):
@@ -73,14 +100,19 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def _plain(value: Any, depth: int) -> Any:
-    """Return the value with keys that are text. Raises 400 for what JSON does not have."""
-    if depth > DEPTH_MAX:
-        raise failures.bad_request(f"error decoding YAML: nested more than {DEPTH_MAX} deep")
+def _plain(value: Any) -> Any:
+    """Return the value with keys that are text. Raises ValueError for what JSON does not have."""
     if isinstance(value, dict):
-        return {str(key): _plain(inner, depth + 1) for key, inner in value.items()}
+        return {_plain(str(key)): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner, depth + 1) for inner in value]
-    if value is None or isinstance(value, str | int | float | bool):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate is no text
         return value
-    raise failures.bad_request(f"error decoding YAML: {type(value).__name__} is not a value that JSON has")
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ValueError(f"the number {str(value)[:30]} is too large")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a number that JSON has")
+    if value is None or isinstance(value, int | float):
+        return value
+    raise ValueError(f"{type(value).__name__} is not a value that JSON has")

@@ -11,6 +11,7 @@ from typing import Any
 
 from gitmesh.playground.apiserver import failures
 from gitmesh.playground.apiserver.cluster import Cluster
+from gitmesh.playground.apiserver.index import owner_uids
 from gitmesh.playground.apiserver.kinds import Body, ServedKind, Target, metadata_of
 
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -130,8 +131,8 @@ def _waits(cluster: Cluster, kind: ServedKind, name: str, live: Body) -> bool:
     if live["metadata"].get("finalizers"):
         return True
     if kind.resource == "namespaces":
-        return any(True for _ in _content(cluster, name))
-    return kind.resource == DEFINITIONS and bool(cluster.store.all(name))
+        return not cluster.store.index.is_empty(name)
+    return kind.resource == DEFINITIONS and cluster.store.count(name) > 0
 
 
 def finish_if_ready(cluster: Cluster, kind: ServedKind, namespace: str, name: str) -> None:
@@ -162,16 +163,11 @@ def _finish_definition(cluster: Cluster, kind: ServedKind) -> None:
         finish_if_ready(cluster, definitions, "", kind.resource)
 
 
-def _content(cluster: Cluster, namespace: str) -> Iterable[tuple[ServedKind, str]]:
-    for resource, (space, name), _ in cluster.store.everything():
-        kind = cluster.registry.by_resource(resource) if space == namespace else None
-        if kind:
-            yield kind, name
-
-
 def _empty_namespace(cluster: Cluster, namespace: str) -> None:
-    for kind, name in list(_content(cluster, namespace)):
-        remove(cluster, kind, namespace, name)
+    for resource, _, name in cluster.store.index.in_namespace(namespace):
+        kind = cluster.registry.by_resource(resource)
+        if kind:
+            remove(cluster, kind, namespace, name)
 
 
 def _remove_instances(cluster: Cluster, resource: str) -> None:
@@ -182,9 +178,18 @@ def _remove_instances(cluster: Cluster, resource: str) -> None:
 
 
 def _remove_dependents(cluster: Cluster, uid: str) -> None:
-    for resource, (namespace, name), body in cluster.store.everything():
-        owners = metadata_of(body).get("ownerReferences") or ()
-        if owners and all(isinstance(o, dict) and o.get("uid") == uid for o in owners):
-            kind = cluster.registry.by_resource(resource)
-            if kind:
-                remove(cluster, kind, namespace, name)
+    """Remove what has no other owner."""
+    for resource, namespace, name in cluster.store.index.owned_by(uid):
+        kind = cluster.registry.by_resource(resource)
+        body = cluster.store.get(resource, namespace, name)
+        if kind and body and set(owner_uids(body)) == {uid}:
+            remove(cluster, kind, namespace, name)
+
+
+def drop_oldest(cluster: Cluster, kind: ServedKind, keep: int) -> None:
+    """Remove the objects of a kind that were written longest ago when there are more than `keep`."""
+    if cluster.store.count(kind.resource) <= keep:
+        return
+    bodies = sorted(cluster.store.all(kind.resource), key=lambda b: int(b["metadata"]["resourceVersion"]))
+    for body in bodies[: len(bodies) - keep + keep // 10]:
+        remove(cluster, kind, metadata_of(body).get("namespace", ""), metadata_of(body)["name"])

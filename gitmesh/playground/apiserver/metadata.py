@@ -14,6 +14,7 @@ from gitmesh.playground.apiserver.kinds import Body, Target, metadata_of
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_KEY = re.compile(rf"({_SUBDOMAIN.pattern}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
 _LABEL_KINDS = frozenset({"Namespace", "Service"})
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 SUBDOMAIN_RULE = (
@@ -131,6 +132,8 @@ def _map_problems(group: str, value: object) -> list[tuple[str, str]]:
         return [(f"metadata.{group}", "Invalid value: must be a map of text to text")]
     found = []
     for key, text in value.items():
+        if not _KEY.fullmatch(key):
+            found.append((f"metadata.{group}", f'Invalid value: "{key}": not a valid key'))
         if not isinstance(text, str):
             found.append((f"metadata.{group}", f'Invalid value: the value of "{key}" must be text'))
         elif group == "labels" and (len(text) > 63 or not _LABEL_VALUE.fullmatch(text)):

@@ -57,7 +57,8 @@ def definitions() -> list[Body]:
 
 def _networking(kind: str) -> Body:
     plural, short_names, columns = _NETWORKING[kind]
-    versions = [_version(kind, name, columns) for name in TRAFFIC_VERSIONS]
+    schema = _schema(kind)  # all versions of a kind share one
+    versions = [_version(schema, name, columns) for name in TRAFFIC_VERSIONS]
     names: Body = {
         "kind": kind,
         "listKind": f"{kind}List",
@@ -75,12 +76,12 @@ def _networking(kind: str) -> Body:
     }
 
 
-def _version(kind: str, name: str, columns: list[Body]) -> Body:
+def _version(schema: Body, name: str, columns: list[Body]) -> Body:
     version: Body = {
         "name": name,
         "served": True,
         "storage": name == "v1",
-        "schema": {"openAPIV3Schema": _schema(kind)},
+        "schema": {"openAPIV3Schema": schema},
         "subresources": {"status": {}},
     }
     if columns:

@@ -16,6 +16,7 @@ import anyio
 import orjson
 
 from gitmesh.playground.apiserver.failures import ApiError, expired, too_large_version
+from gitmesh.playground.apiserver.index import Index
 from gitmesh.playground.apiserver.kinds import Body
 from gitmesh.playground.apiserver.limits import ApiLimits
 
@@ -60,6 +61,7 @@ class Store:
         self._floor: dict[str, int] = {}
         self._changed: dict[str, anyio.Event] = {}
         self._count = 0
+        self.index = Index()
         self._depth = 0
         try:
             self._db = self._open(path)
@@ -82,8 +84,10 @@ class Store:
 
     def _load(self, first_revision: int) -> int:
         self._db.execute("INSERT OR IGNORE INTO counter VALUES (1, ?)", (first_revision,))
-        for resource, namespace, name, body in self._db.execute("SELECT * FROM objects"):
-            self._objects.setdefault(resource, {})[namespace, name] = orjson.loads(body)
+        for resource, namespace, name, raw in self._db.execute("SELECT * FROM objects"):
+            body = orjson.loads(raw)
+            self._objects.setdefault(resource, {})[namespace, name] = body
+            self.index.move((resource, namespace, name), None, body)
             self._count += 1
         return int(self._db.execute("SELECT revision FROM counter").fetchone()[0])
 
@@ -122,11 +126,9 @@ class Store:
                 objects[event.place] = event.before
         return objects
 
-    def everything(self) -> Iterator[tuple[str, Place, Body]]:
-        """Yield every object with its resource name. Safe against changes while it is read."""
-        for resource, objects in list(self._objects.items()):
-            for place, body in list(objects.items()):
-                yield resource, place, body
+    def count(self, resource: str) -> int:
+        """Return how many objects of a resource there are."""
+        return len(self._objects.get(resource, ()))
 
     # History
 
@@ -190,6 +192,7 @@ class Store:
             )
             self._count_up()
         objects[namespace, name] = stored
+        self.index.move((resource, namespace, name), before, stored)
         self._count += before is None
         self._record(resource, (namespace, name), before, stored, deleted=False)
         return stored
@@ -205,6 +208,7 @@ class Store:
             )
             self._count_up()
         del self._objects[resource][namespace, name]
+        self.index.move((resource, namespace, name), before, None)
         self._count -= 1
         self._record(resource, (namespace, name), before, last, deleted=True)
         return last

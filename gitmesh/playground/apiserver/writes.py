@@ -13,7 +13,7 @@ from gitmesh.playground.apiserver import failures, metadata, reviews
 from gitmesh.playground.apiserver.admission import check_namespace, check_valid, known_fields
 from gitmesh.playground.apiserver.cluster import Cluster
 from gitmesh.playground.apiserver.definitions import definition_written
-from gitmesh.playground.apiserver.deletes import finish_if_ready
+from gitmesh.playground.apiserver.deletes import drop_oldest, finish_if_ready
 from gitmesh.playground.apiserver.kinds import Body, Target
 from gitmesh.playground.apiserver.objects import apply, patches, schema
 from gitmesh.playground.apiserver.objects.errors import ApplyConflict, ApplyError, PatchError
@@ -262,6 +262,8 @@ def _commit(
         result = cluster.store.put(kind.resource, target.namespace, name, stored)
         if serve is not None:
             cluster.registry.add(serve)
+        if kind.resource == "events":
+            drop_oldest(cluster, kind, cluster.limits.events_max)
         if live is not None and "deletionTimestamp" in result["metadata"]:
             finish_if_ready(cluster, kind, target.namespace, name)
     return result

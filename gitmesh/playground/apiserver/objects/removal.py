@@ -43,13 +43,13 @@ def _without(value: Any, tree: Tree, schema: Schema, *, null_when_empty: bool) -
 
 def remove_disowned(merged: Any, *, last: FieldSet, owned: FieldSet, schema: Schema) -> Any:
     """Remove what the applier stated last time (`last`) and nobody, itself included, owns now (`owned`)."""
-    last = with_named_parents(last, schema)
+    last, owned = with_named_parents(last, schema), with_named_parents(owned, schema)
     everything = with_named_parents(field_set(merged, schema), schema)
     untouched = _left_without(merged, last, schema)
-    disowned = everything - untouched - with_named_parents(owned, schema)
-    # What was emptied on the way may still be owned itself; only what the applier once stated may go.
+    disowned = everything - untouched - owned
+    # What is empty now goes too, unless someone owns it as such; but nothing that the applier never stated.
     gone = (everything - _left_without(merged, disowned, schema)) & last
-    return remove(merged, gone, schema)
+    return remove(merged, gone - owned, schema)
 
 
 def _left_without(body: Any, fields: FieldSet, schema: Schema) -> FieldSet:
