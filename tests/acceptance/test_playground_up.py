@@ -235,7 +235,7 @@ def test_nothing_is_left_behind_however_it_ends(tmp_path, number, status):
         children = children_of(process.pid)
         assert len(children) == 5
         process.send_signal(number)
-        process.communicate(timeout=15)
+        process.communicate(timeout=40)
     finally:
         process.kill()
         process.wait()
@@ -251,20 +251,20 @@ def test_a_second_one_in_the_directory_and_a_port_in_use_are_refused_with_advice
     try:
         read_until(first.stdout, "gitmesh status")
         second = gitmesh_play(tmp_path)
-        _, said = second.communicate(timeout=15)
+        _, said = second.communicate(timeout=40)
         assert second.returncode == 2
         assert f"already runs in {tmp_path} (process {first.pid})" in said
         assert "Traceback" not in said
     finally:
         first.terminate()
-        first.communicate(timeout=15)
+        first.communicate(timeout=40)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         for option in ("--api-port", "--gateway-port", "--mesh-port"):
             third = gitmesh_play(tmp_path / "other", f"{option}={port}")
-            _, said = third.communicate(timeout=15)
+            _, said = third.communicate(timeout=40)
             assert third.returncode == 2
             assert f"127.0.0.1:{port}: Address already in use" in said
             assert f"choose another port with {option}" in said
