@@ -5,10 +5,8 @@ Stage: parse (pure). Source: git-scm.com, gitignore, "Pattern format".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.resource import Location
@@ -23,8 +21,40 @@ class Rule:
     """One line: a pattern below the folder of its file; `keeps` takes a match back."""
 
     folder: str  # "" or "a/b/"
-    pattern: re.Pattern[str]
+    segments: tuple[str, ...]  # `**` stands for any number of folders
+    only_below: bool  # it names a folder: what is in it matches, and a file of that name does not
     keeps: bool
+
+    def matches(self, path: str) -> bool:
+        """Say whether a path, or a folder that it is in, fits. Takes time linear in both, never more."""
+        if not path.startswith(self.folder):
+            return False
+        parts = path[len(self.folder) :].split("/")
+        reached = {0}
+        for segment in self.segments:
+            if segment == "**":
+                reached = set(range(min(reached, default=len(parts) + 1), len(parts) + 1))
+            else:
+                reached = {at + 1 for at in reached if at < len(parts) and _fits(segment, parts[at])}
+        return any(at < len(parts) or not self.only_below for at in reached)
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Match `*` and `?` inside one name, without backtracking further than to the last `*`."""
+    at = in_pattern = 0
+    star = resume = -1
+    while at < len(text):
+        if in_pattern < len(pattern) and pattern[in_pattern] == "*":
+            star, resume = in_pattern, at
+            in_pattern += 1
+        elif in_pattern < len(pattern) and pattern[in_pattern] in ("?", text[at]):
+            at, in_pattern = at + 1, in_pattern + 1
+        elif star >= 0:
+            resume += 1
+            at, in_pattern = resume, star + 1
+        else:
+            return False
+    return not pattern[in_pattern:].strip("*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +67,7 @@ class IgnoreRules:
         """Say whether a file is left alone."""
         ignored = False
         for rule in self.rules:
-            if path.startswith(rule.folder) and rule.pattern.match(path[len(rule.folder) :]):
+            if rule.matches(path):
                 ignored = not rule.keeps
         return ignored
 
@@ -49,12 +79,11 @@ def read_ignore_files(texts: Mapping[str, str]) -> tuple[IgnoreRules, tuple[Diag
     for path in sorted(texts, key=lambda p: (p.count("/"), p)):
         folder = path[: -len(IGNORE_FILE)]
         for number, line in _lines(texts[path]):
-            keeps = line.startswith("!")
-            if (pattern := _compiled(line.removeprefix("!"))) is None:
+            if (rule := _rule(folder, line)) is not None:
+                rules.append(rule)
+            else:
                 at = Location(path, number, 1)
                 findings.append(codes.BAD_PATTERN.finding(f"{line[:60]!r} is not a pattern", at))
-                continue
-            rules.append(Rule(folder, pattern, keeps))
     return IgnoreRules(tuple(rules)), tuple(findings)
 
 
@@ -65,19 +94,16 @@ def _lines(text: str) -> Iterable[tuple[int, str]]:
             yield number, stripped
 
 
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str] | None:
-    """Return the expression for paths below the folder, or None for what is no pattern."""
-    bare = pattern.strip("/")
-    if not bare or len(pattern) > _PATTERN_CHARS_MAX or pattern.count("*") > 8:
+def _rule(folder: str, line: str) -> Rule | None:
+    """Return the rule of one line, or None for what is no pattern."""
+    pattern = line.removeprefix("!")
+    segments = [segment for segment in pattern.split("/") if segment]
+    if not segments or len(pattern) > _PATTERN_CHARS_MAX:
         return None
+    only_below = pattern.endswith(("/", "/**"))
+    if pattern.endswith("/**"):
+        segments.pop()
     # A pattern with a slash that is not its last character is bound to the folder.
-    anywhere = "" if "/" in pattern.rstrip("/") else r"(?:.*/)?"
-    ending = r"/.*" if pattern.endswith("/") else r"(?:/.*)?"
-    return re.compile(anywhere + _expression(bare) + ending + r"\Z", re.DOTALL)
-
-
-def _expression(glob: str) -> str:
-    parts = re.split(r"(\*\*/|/\*\*|\*|\?)", glob)
-    known = {"**/": r"(?:.*/)?", "/**": r"/.*", "*": r"[^/]*", "?": r"[^/]"}
-    return "".join(known.get(part) or re.escape(part) for part in parts)
+    if "/" not in pattern.rstrip("/"):
+        segments.insert(0, "**")
+    return Rule(folder, tuple(segments), only_below, keeps=line.startswith("!"))

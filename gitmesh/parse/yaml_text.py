@@ -252,9 +252,11 @@ _HINTS = {
     "did not find expected '-' indicator": "check the indentation of this line and of the one before",
     "could not find expected ':'": "a field needs ': ' after its name",
     "found character that cannot start any token": "quote the text",
+    "did not find expected node content": "a value is missing here",
     "did not find expected ',' or ']'": "close the list that begins here with ]",
     "did not find expected ',' or '}'": "close the mapping that begins here with }",
     "found unexpected end of stream": "close the quotes that begin here",
+    "found unexpected document indicator": "close the quotes that begin here",
 }
 # What is wrong is noticed lines later; the place that helps is where it was opened.
 _NOT_CLOSED = tuple(problem for problem, hint in _HINTS.items() if "begin" in hint)

@@ -1,0 +1,45 @@
+"""Files as text, parsed and validated: what most tests of parse and validate begin with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+
+from gitmesh.model.config import ParseLimits
+from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.revision import SourceFile
+from gitmesh.parse.manifests import Parsed, parse_files
+from gitmesh.parse.positions import pinpoint
+from gitmesh.validate.check import validate
+
+
+def files_of(texts: Mapping[str, str | bytes]) -> dict[str, SourceFile]:
+    """Return files as fetch hands them over; `texts`: path -> content."""
+    contents = {p: t.encode() if isinstance(t, str) else t for p, t in texts.items()}
+    return {p: SourceFile(p, hashlib.sha256(c).hexdigest(), c) for p, c in contents.items()}
+
+
+def parsed(
+    texts: Mapping[str, str | bytes] | str,
+    *,
+    namespace: str = "default",
+    limits: ParseLimits | None = None,
+    previous: Parsed | None = None,
+) -> Parsed:
+    """Parse files, or one text as a.yaml."""
+    files = files_of({"a.yaml": texts} if isinstance(texts, str) else texts)
+    return parse_files(files, default_namespace=namespace, limits=limits or ParseLimits(), previous=previous)
+
+
+def findings(
+    texts: Mapping[str, str | bytes] | str, *, known_hosts: Collection[str] | None = None
+) -> tuple[Diagnostic, ...]:
+    """Parse and validate files, or one text as a.yaml, and find the places of what is wrong."""
+    files = files_of({"a.yaml": texts} if isinstance(texts, str) else texts)
+    result = parse_files(files, default_namespace="default", limits=ParseLimits())
+    return pinpoint(files, (*result.diagnostics, *validate(result.resources, known_hosts=known_hosts)))
+
+
+def told(texts: Mapping[str, str | bytes] | str, **options: Collection[str] | None) -> list[str]:
+    """Return the findings as `line:column CODE`."""
+    return [f"{d.at.line}:{d.at.column} {d.code}" if d.at else d.code for d in findings(texts, **options)]
