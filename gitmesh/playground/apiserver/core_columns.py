@@ -22,7 +22,19 @@ def _column(
     type: str = "string",
     priority: int = 0,
 ) -> Column:
-    return Column(name, type, priority=priority, read=lambda body, now: read(body))
+    return Column(name, type, priority=priority, read=_forgiving(lambda body, now: read(body)))
+
+
+def _forgiving(read: Callable[[Body, datetime], Any]) -> Callable[[Body, datetime], Any]:
+    """Return a reader for which an odd object is unknown: schemas are open, and one must not hide all."""
+
+    def cell_of(body: Body, now: datetime) -> Any:
+        try:
+            return read(body, now)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return "<unknown>"
+
+    return cell_of
 
 
 def _spec(body: Body) -> Body:
@@ -110,7 +122,7 @@ _SERVICE = (
     _column("Selector", _selector, priority=1),
 )
 _EVENT = (
-    Column("Last Seen", read=_last_seen),
+    Column("Last Seen", read=_forgiving(_last_seen)),
     _column("Type", lambda body: body.get("type", "")),
     _column("Reason", lambda body: body.get("reason", "")),
     _column("Object", _about),

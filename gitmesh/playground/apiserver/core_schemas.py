@@ -30,6 +30,7 @@ def _kind(**properties: Body) -> Body:
 
 
 TEXT: Body = {"type": "string"}
+MAYBE_TEXT: Body = {"type": "string", "nullable": True}
 WHOLE: Body = {"type": "integer"}
 TEXTS: Body = {"type": "object", "additionalProperties": {"type": "string"}}
 _INT_OR_TEXT: Body = {"x-kubernetes-int-or-string": True}
@@ -46,6 +47,19 @@ _CONTAINERS = _keyed(
     ports=_CONTAINER_PORT,
 )
 _CONDITIONS = _keyed("type", type=TEXT, status=TEXT, reason=TEXT, message=TEXT)
+_LIST: Body = {"type": "array", "items": TEXT}
+_PRINTED = _open(name=TEXT, type=TEXT, jsonPath=TEXT, format=TEXT, description=TEXT, priority=WHOLE)
+_DEFINED_VERSION = {
+    **_open(
+        name=TEXT,
+        served={"type": "boolean"},
+        storage={"type": "boolean"},
+        schema=_open(openAPIV3Schema=_open(properties=_open(), type=TEXT)),
+        subresources=_open(status=_open()),
+        additionalPrinterColumns={"type": "array", "items": {**_PRINTED, "required": ["name", "jsonPath"]}},
+    ),
+    "required": ["name"],
+}
 
 SCHEMAS: dict[str, Body] = {
     "Namespace": _kind(spec=_open(), status=_open(phase=TEXT, conditions=_CONDITIONS)),
@@ -70,6 +84,49 @@ SCHEMAS: dict[str, Body] = {
     "Pod": _kind(
         spec=_open(containers=_CONTAINERS, nodeName=TEXT, serviceAccountName=TEXT),
         status=_open(phase=TEXT, podIP=TEXT, conditions=_CONDITIONS),
+    ),
+    "CustomResourceDefinition": _kind(
+        spec=_open(
+            group=TEXT,
+            scope=TEXT,
+            names=_open(
+                kind=TEXT, plural=TEXT, singular=TEXT, listKind=TEXT, shortNames=_LIST, categories=_LIST
+            ),
+            versions={"type": "array", "items": _DEFINED_VERSION},
+            conversion=_open(strategy=TEXT),
+        ),
+        status=_open(),
+    ),
+    "Event": _kind(
+        involvedObject=_open(kind=TEXT, namespace=TEXT, name=TEXT, uid=TEXT, apiVersion=TEXT),
+        source=_open(component=TEXT, host=TEXT),
+        series=_open(),
+        type=TEXT,
+        reason=TEXT,
+        message=TEXT,
+        count=WHOLE,
+        firstTimestamp=MAYBE_TEXT,
+        lastTimestamp=MAYBE_TEXT,
+        eventTime=MAYBE_TEXT,
+        reportingComponent=TEXT,
+        reportingInstance=TEXT,
+        action=TEXT,
+        related=_open(),
+    ),
+    "Endpoints": _kind(
+        subsets={
+            "type": "array",
+            "items": _open(
+                addresses={"type": "array", "items": _open(ip=TEXT)},
+                notReadyAddresses={"type": "array", "items": _open(ip=TEXT)},
+                ports={"type": "array", "items": _open(name=TEXT, port=WHOLE, protocol=TEXT)},
+            ),
+        }
+    ),
+    "EndpointSlice": _kind(
+        addressType=TEXT,
+        endpoints={"type": "array", "items": _open(addresses={"type": "array", "items": TEXT})},
+        ports={"type": "array", "items": _open(name=MAYBE_TEXT, port=WHOLE, protocol=TEXT)},
     ),
     "ConfigMap": _kind(data=TEXTS, binaryData=TEXTS, immutable={"type": "boolean"}),
     "Secret": _kind(data=TEXTS, stringData=TEXTS, type=TEXT, immutable={"type": "boolean"}),

@@ -17,6 +17,7 @@ from gitmesh.playground.apiserver.kinds import (
     metadata_of,
 )
 from gitmesh.playground.apiserver.registry import version_rank
+from gitmesh.playground.apiserver.schema_check import schema_problems
 
 GROUP = "apiextensions.k8s.io"
 KIND = "CustomResourceDefinition"
@@ -76,6 +77,10 @@ def _check(body: Body, spec: Any, names: Any) -> None:
         problems.append(
             ("spec.versions", "Invalid value: must have exactly one version marked as storage version")
         )
+    for number, version in enumerate(spec.get("versions") or ()):
+        schema = (version.get("schema") or {}).get("openAPIV3Schema")
+        if schema is not None:
+            problems += schema_problems(schema, f"spec.versions[{number}].schema.openAPIV3Schema")
     if problems:
         raise failures.invalid(str(name), GROUP, KIND, problems)
 

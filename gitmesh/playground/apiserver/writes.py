@@ -176,14 +176,23 @@ def _create(cluster: Cluster, target: Target, given: Body, options: WriteOptions
     body = metadata.born(
         given, name=name, uid=cluster.new_uid(), at=cluster.timestamp(), counts_generation=kind.custom
     )
-    body = schema.default(kind.defaults(body) if kind.defaults else body, target.schema)
-    check_valid(target, body)
+    body = _completed(target, body)
     check_namespace(cluster, target, name)
     if cluster.store.get(kind.resource, target.namespace, name) is not None:
         raise failures.already_exists(name, kind.group, kind.plural)
     if not tracked:
         body = _tracked(cluster, target, None, body, options)
     return _commit(cluster, target, None, body, name, options)
+
+
+def _completed(target: Target, body: Body) -> Body:
+    """Return the object with what the server fills in. Raises 422 when it is not valid."""
+    if target.kind.defaults:
+        check_valid(target, body)  # what fills in relies on the types
+        body = target.kind.defaults(body)
+    body = schema.default(body, target.schema)
+    check_valid(target, body)
+    return body
 
 
 def _free_name(cluster: Cluster, target: Target, given: Body) -> str:
@@ -202,8 +211,7 @@ def _update(
     shown = kind.as_version(live, target.version)
     _check_not_stale(target, live, given)
     body = metadata.grown(shown, _merge_parts(target, shown, given), counts_generation=kind.custom)
-    body = schema.default(kind.defaults(body) if kind.defaults else body, target.schema)
-    check_valid(target, body)
+    body = _completed(target, body)
     _check_finalizers(target, live, body)
     if not tracked:
         body = _tracked(cluster, target, shown, body, options)
