@@ -108,9 +108,9 @@ class Mesh:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         """Stop following the cluster. Envoy serves on until the data plane is left."""
-        return await self._stack.__aexit__(kind, error, trace)
+        await self._stack.aclose()  # without the error, so that it stays what it is: no group around it
 
     async def wait_ready(self) -> None:
         """Wait until Envoy serves what was in the cluster."""

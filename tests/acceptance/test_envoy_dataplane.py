@@ -95,11 +95,17 @@ async def test_subsets_come_and_go_under_load_without_losing_a_slow_request(tmp_
     ):
         for _ in range(10):
             await plane.apply(shifted(pods, 50))
+            assert await clusters(plane) == 3
             await anyio.sleep(0.05)
             await plane.apply(only_service)
+            assert await clusters(plane) == 1
             await anyio.sleep(0.02)
-        assert await plane.admin.stats(r"^cluster\.outbound.*\|v1\|.*membership_total$") == {}
     assert statuses(answers) == {200}
+
+
+async def clusters(plane: DataPlane) -> int:
+    [count] = (await plane.admin.stats(r"^cluster_manager\.active_clusters$")).values()
+    return int(count)
 
 
 async def test_a_refused_configuration_leaves_traffic_as_it_is_and_says_why(tmp_path: Path, pods: list[Any]):
@@ -199,6 +205,22 @@ async def main():
 
 anyio.run(main)
 """
+
+
+async def test_an_error_inside_stays_what_it_is(tmp_path: Path):
+    with pytest.raises(LookupError, match="mine"):
+        async with envoy(tmp_path):
+            raise LookupError("mine")
+
+
+async def test_cancelling_ends_envoy_too(tmp_path: Path):
+    with anyio.CancelScope() as scope:
+        async with envoy(tmp_path) as plane:
+            pid = plane.process.pid
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert pid is not None
+    assert await gone(pid)
 
 
 async def test_envoy_goes_with_a_parent_that_is_killed(tmp_path: Path):

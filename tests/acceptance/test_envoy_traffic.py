@@ -171,6 +171,41 @@ async def test_a_dead_pod_is_hidden_by_the_default_retries(tmp_path: Path, booki
         assert {(await client.ask("ratings")).status for _ in range(30)} == {200}
 
 
+async def test_a_full_connection_pool_turns_requests_away(tmp_path: Path, bookinfo: list[Any]):
+    pool = {"tcp": {"maxConnections": 1}, "http": {"http1MaxPendingRequests": 1}}
+    limited = subsets("reviews", "v1", trafficPolicy={"connectionPool": pool})
+    world = [*bookinfo[:-1], limited, virtual_service("reviews", rule("v1"))]
+    answers: Counter[int] = Counter()
+    async with envoy(tmp_path, *world) as plane, client_of(plane.addresses.mesh) as client:
+
+        async def ask() -> None:
+            answers[(await client.ask("reviews", "/slow/500")).status] += 1
+
+        await client.ask("reviews")  # while a connection is being made, its request is the one that waits
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(ask)
+    assert answers == {200: 2, 503: 4}
+
+
+async def test_a_pod_that_fails_is_ejected(tmp_path: Path, bookinfo: list[Any]):
+    detection = {
+        "consecutive5xxErrors": 3,
+        "interval": "100ms",
+        "baseEjectionTime": "1m",
+        "maxEjectionPercent": 100,
+    }
+    careful = subsets("reviews", trafficPolicy={"outlierDetection": detection})
+    async with envoy(tmp_path, *bookinfo[:-1], careful) as plane, client_of(plane.addresses.mesh) as client:
+        for _ in range(12):  # in a row for each of the two Pods
+            await client.ask("reviews", "/status/500")
+
+        async def nobody_left() -> bool:
+            return (await client.ask("reviews")).status == 503
+
+        await eventually(nobody_left)
+
+
 async def test_rewrites_and_headers(tmp_path: Path, bookinfo: list[Any]):
     regex = {"uriRegexRewrite": {"match": "^/r/(.*)$", "rewrite": r"/x/\1"}}
     request = {"set": {"x-set": "new"}, "add": {"x-add": "b"}, "remove": ["x-drop"]}

@@ -6,6 +6,7 @@ before Envoy has acknowledged the one before, so that no route ever names a clus
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import structlog
 
 from gitmesh.engine.clock import Clock, SystemClock
 from gitmesh.playground.envoy.admin import Admin
@@ -33,6 +35,7 @@ _ACKNOWLEDGE_SECONDS_MAX = 10.0
 _REASON_SECONDS_MAX = 0.5
 _REASON_PREFIX = "Filesystem config update rejected: "
 _POLL_SECONDS = (0.001, 0.05)
+_log = structlog.get_logger("gitmesh.playground.envoy")
 _ANY = Address("127.0.0.1", 0)
 
 
@@ -67,7 +70,7 @@ class DataPlane:
         self._directory = directory
         self._binary = binary
         self._clock = clock or SystemClock()
-        self._on_line = on_line
+        self._on_line = on_line or _log_line
         self._version = 0
         self._published: dict[str, tuple[str, list[Envoy]]] = {}
         self._one_at_a_time = anyio.Lock()
@@ -99,9 +102,9 @@ class DataPlane:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         """Stop Envoy after its running requests."""
-        return await self._stack.__aexit__(kind, error, trace)
+        await self._stack.aclose()  # without the error, so that it stays what it is: no group around it
 
     async def _stop(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -210,6 +213,11 @@ class DataPlane:
 def _stat(name: str) -> str:
     prefixes = {CLUSTERS: r"^cluster_manager\.cds", LISTENERS: r"^listener_manager\.lds"}
     return prefixes.get(name, rf"\.rds\.{name}")
+
+
+def _log_line(line: Line) -> None:
+    level = logging.ERROR if line.level in ("error", "critical") else logging.WARNING
+    _log.log(level, "Envoy says", logger=line.logger, text=line.text)
 
 
 def _tells_why(line: Line) -> bool:
