@@ -37,8 +37,18 @@ def check_shape(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic,
         return model.model_validate({} if spec is None else spec), ()
     except ValidationError as error:
         subject = Subject(resource)
-        details = error.errors(include_url=False)[:_ERRORS_MAX]
-        return None, tuple(_translate(subject, detail) for detail in details)
+        details = [detail for detail in error.errors(include_url=False) if not _follows(detail)]
+        return None, tuple(_translate(subject, detail) for detail in details[:_ERRORS_MAX])
+
+
+def _follows(error: ErrorDetails) -> bool:
+    """Say whether a list is only too short because pydantic left out elements that are wrong themselves."""
+    written = error["input"]
+    return (
+        error["type"] == "too_short"
+        and isinstance(written, list)
+        and len(written) >= error.get("ctx", {}).get("min_length", 0)
+    )
 
 
 def _translate(subject: Subject, error: ErrorDetails) -> Diagnostic:
@@ -57,15 +67,15 @@ def _unknown_field(subject: Subject, path: Path, error: ErrorDetails) -> Diagnos
 
 
 def _where_instead(subject: Subject, path: Path) -> str:
-    """Say what was meant: a field with a similar name, the same name further up, or what there is."""
+    """Say what was meant: the same name further up, a field with a similar name, or what there is."""
     model = SPECS[subject.resource.key.kind]
     name = str(path[-1])
-    known = fields_at(model, path[1:-1])
-    if near := closest(name, known):
-        return f"did you mean {near}?"
     for length in range(len(path) - 2, 0, -1):
         if name in fields_at(model, path[1:length]):
             return f"{name} belongs to {dotted(path[:length])}"
+    known = fields_at(model, path[1:-1])
+    if near := closest(name, known):
+        return f"did you mean {near}?"
     more = ", ..." if len(known) > _NAMES_SHOWN_MAX else ""
     return f"known fields: {', '.join(known[:_NAMES_SHOWN_MAX])}{more}" if known else ""
 
@@ -96,12 +106,16 @@ def _wrong_type(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic
     if wanted is None:
         return subject.finding("GM102", f"{dotted(path)}: {error['msg'][:200]}", path)
     message = f"{dotted(path)} must be {wanted}, found {shown(found)}"
-    return subject.finding("GM102", message, path, hint=_type_hint(wanted, found))
+    return subject.finding("GM102", message, path, hint=_type_hint(wanted, found, str(path[-1])))
 
 
-def _type_hint(wanted: str, found: Any) -> str:
+_DURATION_NAMES = ("timeout", "interval", "delay", "backoff", "maxage", "duration", "ejectiontime")
+
+
+def _type_hint(wanted: str, found: Any, name: str) -> str:
     if wanted == "text" and isinstance(found, bool | int | float):
-        return "quote it"
+        is_duration = name.lower().endswith(_DURATION_NAMES) and not isinstance(found, bool)
+        return f"write {found}s, if you mean seconds" if is_duration else "quote it"
     if wanted in ("a whole number", "true or false", "a number") and isinstance(found, str):
         return (
             "remove the quotes" if found.strip().lstrip("-").isdecimal() or wanted == "true or false" else ""
@@ -140,7 +154,7 @@ def _out_of_range(subject: Subject, path: Path, error: ErrorDetails) -> Diagnost
     context = error.get("ctx", {})
     for name, words in _BOUNDS.items():
         if name in context:
-            message = f"{dotted(path)} must be {words} {context[name]}, found {shown(error['input'])}"
+            message = f"{dotted(path)} must be {words} {context[name]:g}, found {shown(error['input'])}"
             return subject.finding("GM106", message, path)
     for name, words in (("min_length", "at least"), ("max_length", "at most")):
         if name in context:
