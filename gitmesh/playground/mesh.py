@@ -6,6 +6,7 @@ everything that is known. What Envoy does not serve is written into the status o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -149,13 +150,13 @@ class Mesh:
             self._traffic_moved = anyio.Event()
             began = self._clock.monotonic()
             try:
-                translation = await self._serve()
+                served = await self._serve()
             except EnvoyError as error:
                 _log.error("the data plane does not take the traffic's configuration", error=str(error))
                 await self._clock.sleep(_RETRY_SECONDS)
                 self._traffic_moved.set()
                 continue
-            self._note(translation)
+            self._note(served.untranslated if not self._refusals.reasons() else self._untranslated_now())
             self._passes += 1
             self._seconds_last_pass = self._clock.monotonic() - began
             self._ready.set()
@@ -190,10 +191,14 @@ class Mesh:
     def _translate(self, resources: ResourceSet) -> Translation:
         return translate(resources, client_namespace=self._client_namespace)
 
-    def _note(self, translation: Translation) -> None:
+    def _untranslated_now(self) -> tuple[Untranslated, ...]:
+        """Return what is untranslated of the objects as they are, also of those that Envoy refuses."""
+        return self._translate(self._objects).untranslated
+
+    def _note(self, untranslated: Iterable[Untranslated]) -> None:
         """Keep what was not translated, by object, and log what is new."""
         found: dict[ResourceKey, tuple[Untranslated, ...]] = {}
-        for item in translation.untranslated:
+        for item in untranslated:
             found[item.key] = (*found.get(item.key, ()), item)
         for key, items in found.items():
             for item in items:

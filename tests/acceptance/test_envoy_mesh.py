@@ -110,7 +110,8 @@ async def test_a_weight_reaches_traffic_quickly(tmp_path: Path, port: int):
 
 async def test_a_refused_object_does_not_take_the_others_down(tmp_path: Path, port: int):
     async with a_mesh(tmp_path, port, all_to("v1")) as world:
-        broken = virtual_service("ratings", {"match": [{"uri": {"regex": "["}}], "route": [to("ratings")]})
+        rule = {"match": [{"uri": {"regex": "["}, "statPrefix": "x"}], "route": [to("ratings")]}
+        broken = virtual_service("ratings", rule)
         world.cluster.put(broken)
         world.cluster.put(all_to("v2"))
         await served_by(world, V2)
@@ -119,8 +120,9 @@ async def test_a_refused_object_does_not_take_the_others_down(tmp_path: Path, po
             return any(c["reason"] == "RefusedByEnvoy" for c in world.status("ratings").get("conditions", ()))
 
         await eventually(said)
-        [message] = world.status("ratings")["validationMessages"]
-        assert (message["level"], message["message"]) == ("ERROR", "missing ]: [")
+        error, warning = world.status("ratings")["validationMessages"]
+        assert (error["level"], error["message"]) == ("ERROR", "missing ]: [")
+        assert (warning["level"], warning["path"]) == ("WARNING", "spec.http[0].match[0].statPrefix")
         assert world.mesh.stats().refused == 1
         assert world.status("reviews") == {}
 

@@ -61,6 +61,32 @@ async def test_a_service_without_rules_is_reached_under_all_its_names(tmp_path: 
         assert (unknown.status, "no Service" in unknown.text) == (502, True)
 
 
+async def test_the_port_of_the_host_header_chooses_the_port_of_the_service(
+    tmp_path: Path, bookinfo: list[Any], port: int
+):
+    two = service("reviews", 80)
+    two["spec"]["ports"] = [
+        {"name": "http", "port": 80, "targetPort": port},
+        {"name": "http-closed", "port": 81, "targetPort": 1},
+        {"name": "http-rules", "port": 82, "targetPort": port},
+    ]
+    rules = virtual_service(
+        "reviews",
+        {"match": [{"port": 82, "uri": {"prefix": "/said"}}], "directResponse": {"status": 418}},
+    )
+    async with envoy(tmp_path, two, *bookinfo[1:], rules) as plane, client_of(plane.addresses.mesh) as client:
+        for host, path, status in (
+            ("reviews", "/", 200),
+            ("reviews:80", "/", 200),
+            ("reviews:7777", "/", 200),
+            ("reviews:81", "/", 503),
+            ("reviews:82", "/said", 418),
+            ("reviews:82", "/", 404),
+            ("reviews", "/said", 200),
+        ):
+            assert (await client.ask(host, path)).status == status, (host, path)
+
+
 MATCHES = [
     ({"uri": {"exact": "/exact"}}, "/exact?x=1", {}, "/exact/", {}),
     ({"uri": {"prefix": "/pre"}}, "/prefix/x", {}, "/other", {}),
