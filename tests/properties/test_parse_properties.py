@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -21,14 +23,14 @@ from gitmesh.validate.check import validate
 from gitmesh.validate.policies import read_policies
 
 YAML_WORDS = """
-apiVersion kind metadata name namespace labels spec hosts http route destination host subset weight match List items
-VirtualService RolloutPolicy networking.istio.io/v1 gitmesh.dev/v1alpha1 steps progress
+apiVersion kind metadata name namespace labels spec hosts http route destination host subset weight match List
+items VirtualService RolloutPolicy networking.istio.io/v1 gitmesh.dev/v1alpha1 steps progress
 - : --- ... ? & * ! !!int !!binary << | > { } [ ] , # ' " % @ ` ~ y 0777 .inf 1e3 10s &a *a é
 """
 FIELD_NAMES = """
-hosts http tcp tls route match subsets trafficPolicy servers port egress destination host subset weight retries
-timeout steps analysis select ports endpoints fault delay abort redirect gateways exportTo bind name attempts uri
-exact prefix number protocol progress metrics
+hosts http tcp tls route match subsets trafficPolicy servers port egress destination host subset weight
+retries timeout steps analysis select ports endpoints fault delay abort redirect gateways exportTo bind name
+attempts uri exact prefix number protocol progress metrics
 """
 WORDS = st.sampled_from([*YAML_WORDS.split(), "\t", "\n", "\n\n", "\u2028", "\x00"])
 YAMLISH = st.lists(st.one_of(WORDS, st.sampled_from([" ", "\n", "\n  ", "\n- ", ": "])), max_size=60).map(
@@ -48,9 +50,11 @@ VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(FIELDS, inner, max_size=4)),
     max_leaves=20,
 )
+CALM = settings(deadline=None)
 KINDS = st.sampled_from([*(k for k in MODELS if k != "WorkloadEntry"), "RolloutPolicy"])
 
 
+@CALM
 @given(YAMLISH)
 def test_no_text_raises(text: str):
     files = {"a.yaml": text, "b.json": text, ".gitmeshignore": text, "c/Chart.yaml": text}
@@ -62,11 +66,13 @@ def test_no_text_raises(text: str):
         assert finding.at.column >= 1
 
 
+@CALM
 @given(st.binary(max_size=200))
 def test_no_bytes_raise(content: bytes):
     findings({"a.yaml": content, "b.json": content, ".gitmeshignore": content})
 
 
+@CALM
 @given(VALUES)
 def test_what_json_can_say_is_read_back(value: Any):
     text = json.dumps(value)
@@ -77,6 +83,7 @@ def test_what_json_can_say_is_read_back(value: Any):
         assert document.value == value
 
 
+@CALM
 @given(VALUES)
 def test_what_a_yaml_writer_writes_with_quotes_is_read_back(value: Any):
     text = yaml.safe_dump(_texts_only(value), default_style='"', allow_unicode=True)
@@ -85,7 +92,7 @@ def test_what_a_yaml_writer_writes_with_quotes_is_read_back(value: Any):
     assert [d.value for d in documents] == [_texts_only(value)]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(KINDS, VALUES, VALUES)
 def test_no_body_raises(kind: str, spec: Any, metadata: Any):
     group = "gitmesh.dev" if kind == "RolloutPolicy" else "networking.istio.io"
@@ -104,6 +111,40 @@ def test_no_body_raises(kind: str, spec: Any, metadata: Any):
     pinpoint(files_of({"a.yaml": "spec: {}"}), found)
 
 
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    yield path
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for name, child in children:
+        yield from places(child, (*path, name))
+
+
+def replaced(value: Any, path: tuple[str | int, ...], by: Any) -> Any:
+    if not path:
+        return by
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], by)
+    return copy
+
+
+EXAMPLES = list(
+    yaml.safe_load_all((Path(__file__).parents[1] / "spec/validate/istio_examples.yaml").read_text())
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_value_at_any_place_of_a_good_object_raises(data: st.DataObject):
+    body = data.draw(st.sampled_from(EXAMPLES))
+    path = data.draw(st.sampled_from(list(places(body))))
+    changed = replaced(body, path, data.draw(VALUES))
+    text = json.dumps([changed, *EXAMPLES])
+    found = findings({"a.json": f'{{"apiVersion": "v1", "kind": "List", "items": {text}}}'}, known_hosts=())
+    assert all(f.at is not None for f in found)
+
+
+@CALM
 @given(st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("xyz"), max_size=6), st.randoms())
 def test_taking_over_old_results_changes_nothing(names: dict[str, str], random: Any):
     def texts(of: dict[str, str]) -> dict[str, str]:
