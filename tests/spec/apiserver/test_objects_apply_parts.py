@@ -111,3 +111,15 @@ def test_numbers_that_are_equal_in_json_are_no_conflict_but_true_is_not_one() ->
     live = applied(None, config(free={"n": 1, "f": 1.0}), "one")
     applied(live, config(free={"n": 1.0, "f": 1}), "two")
     assert conflicts(live, config(free={"n": True}), "two") == [('"one"', ".spec.free.n")]
+
+
+def test_an_empty_keyed_list_belongs_to_nobody() -> None:
+    live = applied(None, config(ports=[], tags=[], hosts=[], selector={}), "one")
+    assert owned(live) == {"one": {"f:spec": {"f:hosts": {}, "f:selector": {}}}}
+    assert applied(live, config(ports=[{"port": 1}]), "two")["spec"]["ports"] == [{"port": 1}]
+
+
+def test_a_map_that_another_made_stays_when_its_last_key_goes() -> None:
+    live = updated(None, config(selector={}), "creator")
+    live = applied(live, config(selector={"a": "1"}), "git")
+    assert applied(live, config(), "git")["spec"] == {"selector": {}}
