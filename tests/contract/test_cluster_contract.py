@@ -234,6 +234,33 @@ async def test_a_namespace_takes_its_content_with_it(client: ClusterClient, name
         await client.get(NAMESPACE, "", namespace)
 
 
+async def test_nothing_new_enters_a_namespace_that_waits_for_a_finalizer(
+    client: ClusterClient, namespace: str
+):
+    body = reviews(namespace)
+    body["metadata"]["finalizers"] = ["example.org/hold"]
+    await client.create(VIRTUAL_SERVICE, body)
+    await client.delete(NAMESPACE, "", namespace)
+    assert (await client.get(NAMESPACE, "", namespace))["status"]["phase"] == "Terminating"
+    with pytest.raises(RejectedError, match="being terminated"):
+        await client.create(VIRTUAL_SERVICE, reviews(namespace, name="ratings"))
+    await client.merge_patch(VIRTUAL_SERVICE, namespace, "reviews", {"metadata": {"finalizers": []}})
+    with pytest.raises(NotFoundError):
+        await client.get(NAMESPACE, "", namespace)
+
+
+async def test_a_write_that_changes_nothing_keeps_the_version(client: ClusterClient, namespace: str):
+    body = {
+        "metadata": {"name": "mesh", "namespace": namespace},
+        "spec": {"url": "https://example.org/x.git"},
+    }
+    made = await client.create(TRAFFIC_SOURCE, body)
+    assert await client.replace(TRAFFIC_SOURCE, made) == made
+    assert await client.merge_patch(TRAFFIC_SOURCE, namespace, "mesh", {}) == made
+    told = await client.replace_status(TRAFFIC_SOURCE, {**made, "status": {"fetchedRevision": "a"}})
+    assert await client.replace_status(TRAFFIC_SOURCE, told) == told
+
+
 async def test_a_list_has_all_pages_of_one_moment(client: ClusterClient, namespace: str):
     names = [f"reviews-{i}" for i in range(7)]
     for name in reversed(names):

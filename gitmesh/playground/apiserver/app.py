@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -70,6 +71,14 @@ class _Server:
         self._token = token.encode()
         self._openapi2 = OpenApi2(cluster.registry)
         self._openapi3 = OpenApi3(cluster.registry)
+        self._meters = CollectorRegistry()
+        # Source: kubernetes.io, Kubernetes Metrics Reference: the name and these labels.
+        self._requests = Counter(
+            "apiserver_request_total",
+            "Requests, by verb and resource",
+            ["verb", "group", "resource"],
+            registry=self._meters,
+        )
 
     async def answer(self, request: Request) -> Response:
         """Answer any request; refusals become a Status."""
@@ -92,6 +101,8 @@ class _Server:
         if path in _OPEN_PATHS:
             return _json(VERSION) if path == "/version" else PlainTextResponse("ok")
         self._authenticate(request)
+        if path == "/metrics":
+            return Response(generate_latest(self._meters), media_type=CONTENT_TYPE_LATEST)
         segments = tuple(path.strip("/").split("/"))
         if segments[0] == "openapi" and request.method == "GET":
             return self._openapi(request, segments)
@@ -147,6 +158,7 @@ class _Server:
         verb = _verb(request, target)
         if verb not in target.kind.verbs:
             raise failures.method_not_allowed(request.method)
+        self._requests.labels(verb.upper(), target.kind.group, target.kind.plural).inc()
         if verb == "watch":
             return self._watch(request, target)
         if verb in ("get", "list"):

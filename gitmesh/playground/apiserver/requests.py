@@ -27,7 +27,7 @@ def find_target(registry: Registry, segments: tuple[str, ...]) -> Target:
     inside = len(rest) > 2 and rest[0] == "namespaces" and registry.find(group, version, rest[2]) is not None
     if inside:
         namespace, rest = rest[1], rest[2:]
-    if not 1 <= len(rest) <= 3 or not all(rest):
+    if not 1 <= len(rest) <= 3 or not all(rest) or (inside and not namespace):
         raise failures.no_such_path()
     kind = registry.find(group, version, rest[0])
     if kind is None or (namespace and not kind.namespaced):
