@@ -189,6 +189,14 @@ def test_what_holds_the_token_is_readable_by_its_owner_only(shared: ApiServer):
         assert (shared.directory / name).stat().st_mode & 0o077 == 0, name
 
 
+def test_requests_are_counted_by_verb_and_resource(shared: ApiServer):
+    line = 'apiserver_request_total{group="networking.istio.io",resource="sidecars",verb="LIST"} 1.0'
+    assert line not in ask(shared, "/metrics")[1]
+    ask(shared, "/apis/networking.istio.io/v1/sidecars")
+    assert line in ask(shared, "/metrics")[1]
+    assert ask(shared, "/metrics", token="")[0] == 401
+
+
 def test_a_body_that_is_too_long_is_refused_with_the_limit(shared: ApiServer):
     status, answer = ask(shared, CONFIG_MAPS, "POST", b" " * (3 * 1024 * 1024 + 1))
     assert status == 413
