@@ -119,8 +119,9 @@ def _obey(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
     """Do what a person asked for: retry, then roll back. Asked for both, the content stays away."""
     intent = turn.intent
     if intent.retry != record.retried:
-        waiting = tuple(h for h in record.quarantined if h != intent.retry)
-        record = changed(record, retried=intent.retry, quarantined=waiting)
+        wanted = intent.retry.partition("@")[0]
+        kept = tuple(content for content in record.quarantined if content != wanted)
+        record = changed(record, retried=intent.retry, quarantined=kept)
     unwanted = intent.roll_back
     if not unwanted or unwanted in record.quarantined:
         return record

@@ -137,7 +137,7 @@ class RolloutIntent(ApiModel):
 
     suspend: bool = False
     roll_back: str = ""  # hash of the content that must leave: quarantined from now on
-    retry: str = ""  # hash of the content that may go out again
+    retry: str = ""  # hash of the content that may go out again, once; `hash@when` asks another time
 
 
 @dataclass(frozen=True, slots=True)

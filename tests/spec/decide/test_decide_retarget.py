@@ -212,6 +212,12 @@ def test_a_retry_starts_again_once():
     assert turned(failed_again, NEW, retry=of(NEW)).phase is Phase.ROLLED_BACK
 
 
+def test_another_retry_is_asked_for_with_another_text():
+    failed = advance(a_rollout(retried=of(NEW)), RollBack("bad again"), NOON)
+    assert turned(failed, NEW, retry=of(NEW)).phase is Phase.ROLLED_BACK
+    assert turned(failed, NEW, retry=f"{of(NEW)}@2026-03-02T12:00:00Z").phase is Phase.PROGRESSING
+
+
 def test_of_a_retry_and_a_rollback_the_rollback_wins():
     failed = advance(a_rollout(), RollBack("bad"), NOON)
     assert turned(failed, NEW, retry=of(NEW), roll_back=of(NEW)).phase is Phase.ROLLED_BACK
