@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,7 @@ from gitmesh.cli.main import Refused
 from gitmesh.engine.clock import SystemClock
 from gitmesh.kube.connect import connect
 from gitmesh.kube.protocol import ClusterClient
+from gitmesh.model.errors import EdgeError
 from gitmesh.observe.live import LiveCache, LiveState
 from gitmesh.playground.state import default_directory
 
@@ -113,5 +115,24 @@ async def look(client: ClusterClient) -> LiveState:
 
 
 def run_async(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine function to its end."""
-    return anyio.run(work)
+    """Run a coroutine function to its end. A signal that ends the process is Ctrl-C: everything is closed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return anyio.run(work)
+    except BaseExceptionGroup as group:
+        raise _meant(group) from None
+
+
+def _meant(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what a person should read of a group: task groups wrap also a single error.
+
+    A group that holds a bug is returned whole: then the traceback is wanted.
+    """
+    expected, unexpected = group.split((EdgeError, click.ClickException))
+    if unexpected is not None or expected is None:
+        return group
+    first: BaseException = expected
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

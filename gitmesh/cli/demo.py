@@ -5,7 +5,10 @@ Stage: none (face).
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -16,9 +19,13 @@ from rich.text import Text
 from gitmesh.cli.connection import run_async
 from gitmesh.cli.demo_view import LiveTeller, PlainTeller
 from gitmesh.cli.logs import configure
+from gitmesh.cli.main import Refused
 from gitmesh.engine.clock import SystemClock
+from gitmesh.model.errors import EdgeError
 from gitmesh.playground.demo.promise import Promise
 from gitmesh.playground.demo.stage import tell_story
+
+PIPED_WIDTH = 160
 
 
 @click.command()
@@ -36,14 +43,51 @@ def demo(keep: Path | None) -> None:
     configure("error", "auto")
     console = Console()
     teller = LiveTeller(console) if console.is_terminal else PlainTeller(console, SystemClock())
+    with _directory(keep) as directory:
+        try:
+            promises = run_async(lambda: tell_story(directory, teller))
+        finally:
+            teller.settle()
+        _print(console, outcome(promises))
+        if not promises or not all(p.held for p in promises):
+            raise Broken("a promise was broken")
+
+
+class Broken(click.ClickException):
+    """The story went to its end, and not as it should."""
+
+    exit_code = 1
+
+
+@contextmanager
+def _directory(keep: Path | None) -> Iterator[Path]:
+    """Yield where the demo works. A temporary directory goes again, unless its logs are needed."""
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
-        promises = run_async(lambda: tell_story(keep.resolve(), teller))
-    else:
-        with tempfile.TemporaryDirectory(prefix="gitmesh-demo-") as directory:
-            promises = run_async(lambda: tell_story(Path(directory), teller))
-    console.print(outcome(promises))
-    raise SystemExit(0 if promises and all(p.held for p in promises) else 1)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(f"cannot use {keep}: {error.strerror}; choose another one with --keep") from error
+        if (keep / "git").exists():
+            raise Refused(f"{keep} holds an earlier demo; remove it, or choose another one with --keep")
+        yield keep.resolve()
+        return
+    directory = Path(tempfile.mkdtemp(prefix="gitmesh-demo-"))
+    try:
+        yield directory
+    except (EdgeError, Broken):
+        click.echo(f"repository, logs and Envoy's files are kept in {directory}", err=True)
+        raise
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _print(console: Console, table: Table) -> None:
+    """Print the table; what is piped is not folded to some width."""
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH, color_system=None)
+    console.print(table)
 
 
 def outcome(promises: list[Promise]) -> Table:

@@ -21,6 +21,8 @@ def line(moment: Moment) -> str:
     """Return one line that says where a rollout is."""
     step = f"step {moment.step}/{moment.steps}" if moment.steps else "no steps"
     ahead = f", next in {max(moment.next_seconds, 0):.1f} s" if moment.next_seconds is not None else ""
+    if moment.share_percent is None:
+        return f"{moment.phase:<11} {step}, written {moment.written}{ahead}"
     return (
         f"{moment.phase:<11} {step}, written {moment.written}, measured v2 {moment.share_percent:.1f} %, "
         f"errors {moment.error_percent:.1f} %{ahead}"
@@ -98,8 +100,9 @@ def _panel(moment: Moment) -> Group:
         "  phase", Text(moment.phase, style=colour), Text(f"step {moment.step} of {moment.steps}  {ahead}")
     )
     table.add_row("  written", moment.written, "")
-    share = ProgressBar(total=100, completed=moment.share_percent, width=40)
-    table.add_row("  measured", f"v2 {moment.share_percent:5.1f} %", share)
+    measured = f"v2 {moment.share_percent:5.1f} %" if moment.share_percent is not None else "v2     - %"
+    share = ProgressBar(total=100, completed=moment.share_percent or 0.0, width=40)
+    table.add_row("  measured", measured, share)
     errors = ProgressBar(total=100, completed=moment.error_percent, width=40, complete_style="red")
     table.add_row("  errors", f"{moment.error_percent:8.1f} %", errors)
     return Group(table, Text(f"  {moment.verdict}", style="dim"))

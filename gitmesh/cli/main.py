@@ -27,6 +27,8 @@ COMMANDS = {
     "retry": ("gitmesh.cli.retry", "Let rolled-back content go out again."),
 }
 
+INTERRUPTED = 130  # as shells say it: 128 and SIGINT
+
 EPILOG = """\b
 Start here:
   gitmesh demo                    see all of it in a minute and a half
@@ -61,6 +63,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except EdgeError as error:
             raise Refused(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            raise SystemExit(INTERRUPTED) from None
 
 
 class Refused(click.ClickException):
@@ -87,5 +92,5 @@ def main() -> None:
     """Run the command line."""
     try:
         cli(prog_name="gitmesh")
-    except KeyboardInterrupt:  # pragma: no cover
-        sys.exit(130)
+    except KeyboardInterrupt:  # while a command was being loaded, or had ended
+        sys.exit(INTERRUPTED)

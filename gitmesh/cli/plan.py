@@ -15,13 +15,12 @@ import click
 from gitmesh.apply.executor import dry_run
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async
 from gitmesh.cli.findings import render_findings, summary
-from gitmesh.cli.main import Refused
-from gitmesh.cli.sync import find_source
+from gitmesh.cli.sync import find_source, read_valid
 from gitmesh.cli.validate import read_paths
 from gitmesh.engine.accept import desired_of, examine
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.memory import SourceMemory
-from gitmesh.engine.report import Source, read_source
+from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import move, records_of
 from gitmesh.model.config import Config, ParseLimits
 from gitmesh.model.diagnostic import has_errors
@@ -134,7 +133,4 @@ def _source(live: LiveState, namespace: str, name: str | None) -> Source:
         key = TRAFFIC_SOURCE.key(namespace, "traffic")
         resource = Resource(key, TRAFFIC_SOURCE.api_version, body)
         return Source(resource, TrafficSourceSpec(url="file:///"), TrafficSourceStatus())
-    source = read_source(live.sources[find_source(live, namespace, name)])
-    if isinstance(source, Source):
-        return source
-    raise Refused(f"the TrafficSource makes no sense: {source}")
+    return read_valid(live, find_source(live, namespace, name))

@@ -23,7 +23,13 @@ from gitmesh.model.rollout import Phase
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="Namespace of the VirtualService."
 )
-@click.option("--timeout", type=float, default=30, show_default=True, help="Seconds to wait for the outcome.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    help="Seconds to wait for the outcome.",
+)
 @cluster_options
 def retry(
     name: str,

@@ -24,7 +24,13 @@ from gitmesh.observe.live import LiveState
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="Namespace of the VirtualService."
 )
-@click.option("--timeout", type=float, default=30, show_default=True, help="Seconds to wait for the outcome.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    help="Seconds to wait for the outcome.",
+)
 @cluster_options
 def rollback(
     name: str,

@@ -6,25 +6,32 @@ Stage: none (face).
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import click
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async, watching
+from gitmesh.cli.main import Refused
+from gitmesh.cli.source_text import finding_lines, headline
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.report import Source, read_source
 from gitmesh.engine.rollouts import read_record
+from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Phase, RolloutRecord
-from gitmesh.observe.live import LiveState
+from gitmesh.observe.live import LiveCache, LiveState
 
 REFRESH_SECONDS = 1.0
+PIPED_WIDTH = 4_000
+UNBROKEN = ("READY", "REVISION", "OBJECTS", "PHASE", "STEP", "NEXT")
 COLOURS = {
     Phase.SUCCEEDED: "green",
     Phase.ROLLED_BACK: "red",
@@ -60,20 +67,19 @@ def status(
 async def _once(where: Connection, name: str | None, output: str) -> None:
     async with cluster(where) as client:
         live = await look(client)
-    _show(Console(), live, name, output)
+    _refuse_unknown(live, name)
+    if output == "json":
+        click.echo(json.dumps(as_json(live, name), indent=2))
+    else:
+        _print(Console(), live, name)
 
 
 async def _watch(where: Connection, name: str | None, output: str) -> None:
     console = Console()
     async with cluster(where) as client, watching(client) as (cache, changed):
+        _refuse_unknown(cache.snapshot(), name)
         if output == "json" or not console.is_terminal:
-            shown = ""
-            while True:
-                text = json.dumps(as_json(cache.snapshot(), name))
-                if text != shown:
-                    console.out(text, highlight=False)
-                shown = text
-                await changed()
+            await _watch_lines(console, cache, changed, name, output)
         with Live(console=console, auto_refresh=False, screen=False) as screen:
             while True:
                 screen.update(tables(cache.snapshot(), name, SystemClock().now()), refresh=True)
@@ -81,11 +87,40 @@ async def _watch(where: Connection, name: str | None, output: str) -> None:
                     await changed()
 
 
-def _show(console: Console, live: LiveState, name: str | None, output: str) -> None:
-    if output == "json":
-        console.out(json.dumps(as_json(live, name), indent=2), highlight=False)
-    else:
-        console.print(tables(live, name, SystemClock().now()))
+async def _watch_lines(
+    console: Console, cache: LiveCache, changed: Callable[[], Awaitable[None]], name: str | None, output: str
+) -> None:
+    """Print what there is again after each change: JSON on a line, or the tables and an empty line."""
+    shown: object = None
+    while True:
+        state = as_json(cache.snapshot(), name)
+        if state != shown and output == "json":
+            click.echo(json.dumps(state))
+        elif state != shown:
+            _print(console, cache.snapshot(), name)
+            click.echo()
+        shown = state
+        await changed()
+
+
+def _refuse_unknown(live: LiveState, name: str | None) -> None:
+    if name is None or any(key.name == name for key in (*live.sources, *live.rollouts)):
+        return
+    there = ", ".join(sorted({key.name for key in (*live.sources, *live.rollouts)})) or "none"
+    raise Refused(f"no TrafficSource and no rollout is called {name}; there are: {there}")
+
+
+def _print(console: Console, live: LiveState, name: str | None) -> None:
+    """Print the tables; what is piped into a file or a program is not folded to some width."""
+    shown = tables(live, name, SystemClock().now())
+    if console.is_terminal:
+        console.print(shown)
+        return
+    wide = Console(width=PIPED_WIDTH, color_system=None)
+    with wide.capture() as captured:
+        wide.print(shown)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def as_json(live: LiveState, name: str | None) -> dict[str, Any]:
@@ -106,58 +141,72 @@ def as_json(live: LiveState, name: str | None) -> dict[str, Any]:
 
 def tables(live: LiveState, name: str | None, now: datetime) -> Group:
     """Return the tables for people."""
-    sources = [read_source(r) for k, r in sorted(live.sources.items()) if name in (None, k.name)]
+    sources = [item for item in sorted(live.sources.items()) if name in (None, item[0].name)]
     records = [
         (f"{k.namespace}/{k.name}", record)
         for k, r in sorted(live.rollouts.items())
         if name in (None, k.name) and (record := read_record(r)) is not None
     ]
-    parts: list[Table | Text] = [_source_table([s for s in sources if isinstance(s, Source)])]
-    parts += [Text(problem, style="red") for problem in sources if isinstance(problem, str)]
+    parts: list[RenderableType] = []
+    if sources:
+        parts += [_source_table(sources), *_findings(sources)]
     if records:
-        parts.append(_rollout_table(records, now))
-    if not sources and not records:
+        parts += [Text()] * bool(parts) + [_rollout_table(records, now)]
+    if not parts:
         parts = [Text("no TrafficSource yet: gitmesh run --repo URL creates one, or kubectl apply does")]
     return Group(*parts)
 
 
-def _source_table(sources: list[Source]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("SOURCE", "READY", "REVISION", "OBJECTS", "MESSAGE"):
-        table.add_column(title, overflow="fold")
-    for source in sources:
+def _source_table(sources: list[tuple[ResourceKey, Resource]]) -> Table:
+    table = _table("SOURCE", "READY", "REVISION", "OBJECTS", "MESSAGE")
+    for key, resource in sources:
+        name, source = f"{key.namespace}/{key.name}", read_source(resource)
+        if isinstance(source, str):
+            table.add_row(name, Text("False", style="red"), "-", "-", f"InvalidSpec: {source}")
+            continue
         ready = next((c for c in source.status.conditions if c.type == "Ready"), None)
         colour = {"True": "green", "False": "red"}.get(ready.status if ready else "", "cyan")
         branch, _, commit = source.status.last_applied_revision.rpartition("@")
         table.add_row(
-            source.name,
+            name,
             Text(ready.status if ready else "-", style=colour),
             f"{branch}@{commit[:7]}" if commit else "-",
             str(len(source.status.inventory)),
-            f"{ready.reason}: {ready.message}" if ready else "no daemon has looked at it yet",
+            headline(source) or "no daemon has looked at it yet",
         )
-        for finding in source.status.findings:
-            table.add_row(
-                "", "", "", "", Text(f"{finding.at}: {finding.severity} {finding.code}: {finding.message}")
-            )
+    return table
+
+
+def _findings(sources: list[tuple[ResourceKey, Resource]]) -> list[RenderableType]:
+    """Return the findings below the table, where they have the whole width."""
+    return [
+        Padding(Text(line), (0, 0, 0, 2))
+        for _, resource in sources
+        if isinstance(source := read_source(resource), Source)
+        for line in finding_lines(source)
+    ]
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold", no_wrap=title in UNBROKEN)
     return table
 
 
 def _rollout_table(records: list[tuple[str, RolloutRecord]], now: datetime) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for title in ("ROLLOUT", "PHASE", "STEP", "WEIGHTS", "VERDICT", "NEXT", "MESSAGE"):
-        table.add_column(title, overflow="fold")
+    table = _table("ROLLOUT", "PHASE", "STEP", "WEIGHTS", "NEXT", "MESSAGE", "VERDICT")
     for name, record in records:
         step = f"{min(record.step + 1, record.steps)}/{record.steps}" if record.phase.in_motion else "-"
-        verdict = record.verdict.summary if record.verdict and record.phase is not Phase.SUCCEEDED else "-"
+        verdict = record.verdict.summary if record.verdict and record.phase.in_motion else "-"
         table.add_row(
             name,
             Text(record.phase.value, style=COLOURS[record.phase]),
             step,
             record.weights or "-",
-            verdict,
             _until(record.next_at, now),
             record.message,
+            verdict,
         )
     return table
 

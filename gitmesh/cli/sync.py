@@ -13,6 +13,7 @@ import click
 
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, run_async, watching
 from gitmesh.cli.main import Refused
+from gitmesh.cli.source_text import finding_lines, headline
 from gitmesh.engine.report import Source, read_source
 from gitmesh.kube.protocol import ClusterClient
 from gitmesh.model.kinds import TRAFFIC_SOURCE
@@ -26,7 +27,13 @@ from gitmesh.observe.live import LiveState
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="Namespace of the TrafficSource."
 )
-@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds to wait for the outcome.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    help="Seconds to wait for the outcome.",
+)
 @cluster_options
 def sync(
     name: str | None,
@@ -51,17 +58,29 @@ def sync(
 async def _sync(where: Connection, namespace: str, name: str | None, timeout: float) -> tuple[bool, str]:
     async with cluster(where) as client, watching(client) as (cache, changed):
         key = find_source(cache.snapshot(), namespace, name)
+        read_valid(cache.snapshot(), key)
         token = await request_sync(client, key)
         with anyio.move_on_after(timeout):
             while True:
-                source = read_source(cache.snapshot().sources[key])
-                if isinstance(source, Source) and source.status.last_handled_sync == token:
+                source = read_valid(cache.snapshot(), key)
+                if source.status.last_handled_sync == token:
                     return _outcome(source)
                 await changed()
     raise Refused(
         f"no answer within {timeout:g} s: does a daemon run for this cluster? "
         "Look at `gitmesh status` and at its log"
     )
+
+
+def read_valid(live: LiveState, key: ResourceKey) -> Source:
+    """Return a source that makes sense, or say why it does not."""
+    name = f"{key.namespace}/{key.name}"
+    if key not in live.sources:
+        raise Refused(f"TrafficSource {name} was deleted")
+    source = read_source(live.sources[key])
+    if isinstance(source, str):
+        raise Refused(f"TrafficSource {name} makes no sense: {source}")
+    return source
 
 
 async def request_sync(client: ClusterClient, key: ResourceKey) -> str:
@@ -90,6 +109,6 @@ def _outcome(source: Source) -> tuple[bool, str]:
     if ready is None:
         return False, f"{source.name}: no status yet"
     failed = ready.status == "False" and ready.reason != "RolledBack"
-    lines = [f"{source.name}: {ready.reason}: {ready.message}"]
-    lines += [f"  {f.at}: {f.severity} {f.code}: {f.message}" for f in source.status.findings]
+    lines = [f"{source.name}: {headline(source)}"]
+    lines += [f"  {line}" for line in finding_lines(source)]
     return not failed, "\n".join(lines)

@@ -63,7 +63,8 @@ def read_source(resource: Resource) -> Source | str:
         spec = TrafficSourceSpec.model_validate(dict(resource.spec))
     except ValidationError as error:
         first = error.errors()[0]
-        return f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        text = first["msg"].removeprefix("Value error, ")  # pydantic's own words for our own errors
+        return f"spec.{'.'.join(str(part) for part in first['loc'])}: {text}"
     try:
         status = TrafficSourceStatus.model_validate(resource.body.get("status") or {})
     except ValidationError:

@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gitmesh.model.errors import EdgeError
+
 _TIMEOUT_SECONDS = 30
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada Example",
@@ -22,7 +24,7 @@ _IDENTITY = {
 }
 
 
-class RepositoryError(Exception):
+class RepositoryError(EdgeError):
     """git refused; the text is what it said."""
 
 

@@ -27,7 +27,7 @@ class Moment:
     step: int
     steps: int
     written: str  # weights in the VirtualService, "v1 75, v2 25"
-    share_percent: float  # of real requests that v2 answered
+    share_percent: float | None  # of real requests that v2 answered; None before the first of this step
     error_percent: float
     next_seconds: float | None
     verdict: str

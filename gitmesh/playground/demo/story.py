@@ -22,6 +22,7 @@ PUSH_SECONDS_MAX = 1.0
 RAMP_SECONDS_MAX = 40.0
 ROLLBACK_SECONDS_MAX = 3.0
 HEAL_SECONDS_MAX = 1.0
+QUIET_SECONDS = 1.0
 FAULT_PERCENT = 30
 # How far a measured share may be from the written one by chance. It is looked at dozens of times in a run, so
 # five standard deviations: chance alone then breaks the promise in fewer than one run of ten thousand.
@@ -78,14 +79,13 @@ class Story:
             f"{first - pushed:.2f} s",
             first - pushed < PUSH_SECONDS_MAX,
         )
-        worst = await self._follow(Phase.SUCCEEDED)
+        worst = await self._follow(Phase.SUCCEEDED, "v2")
         self.promise(
             "measured share follows the written weight",
             f"within {SIGMAS:g} sigma at each step",
             f"worst {worst.points:.1f} points off, {worst.sigmas:.1f} sigma",
             worst.sigmas <= SIGMAS,
         )
-        await world.until("all traffic to be on v2", self._only("v2"))
         lost = world.record.failed - failed
         self.promise("requests lost in the ramp", "0", f"{lost} of {world.record.total - total}", lost == 0)
 
@@ -112,8 +112,9 @@ class Story:
         failed = world.record.failed
         world.record.forget_marks()
         await world.push(with_weights(world.repository.work, v1=0, v2=100), "Move reviews to v2 again")
-        await self._follow(Phase.ROLLED_BACK)
-        record = await world.until("traffic to be on v1 again", self._back_on_v1)
+        await self._follow(Phase.ROLLED_BACK, "v1")
+        record = await world.rollout()
+        assert record is not None
         first, last = world.record.first_failure_at, world.record.last_response_at["v2"]
         assert first is not None
         self.tell.say(record.message)
@@ -158,6 +159,7 @@ class Story:
         status = await world.until("the verdict on the broken commit", self._refused)
         finding = next(f for f in status.findings if f.severity == "error")
         self.tell.say(f"{finding.at}: {finding.code}: {finding.message}")
+        await world.clock.sleep(QUIET_SECONDS)  # a write, or a lost request, would come now
         after = await world.virtual_service()
         same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
         self.promise(
@@ -199,20 +201,24 @@ class Story:
 
         return seen
 
-    async def _back_on_v1(self) -> RolloutRecord | None:
-        return await self.world.rollout() if await self._only("v1")() else None
+    async def _follow(self, end: Phase, version: str) -> Deviation:
+        """Show the rollout until it is in that phase and that version alone answers.
 
-    async def _follow(self, end: Phase) -> Deviation:
-        """Show the rollout until it is in that phase; return the worst deviation of share from weight."""
+        Returns the worst deviation of the measured share from the written weight on the way.
+        """
         watch = _Watch(self.world)
+        alone = self._only(version)
+        began = False
 
         async def seen() -> bool:
+            nonlocal began
             record = await self.world.rollout()
-            if record is None:
+            began = began or (record is not None and record.phase.in_motion)
+            if record is None or not began:  # what stands there is the rollout before
                 return False
             self.tell.show(self.world.moment(record))
             watch.take(record)
-            return record.phase is end
+            return record.phase is end and await alone()
 
         await self.world.until(f"the rollout to be {end.value}", seen, RAMP_SECONDS_MAX)
         self.tell.settle()
@@ -238,7 +244,7 @@ class _Watch:
         """Look once."""
         if record.effective_at is None or not 0 < record.progress < 100:
             return
-        age = (self._world.clock.now() - record.effective_at).total_seconds()
+        age = self._world.effective_seconds(record)
         since = math.ceil(self._world.now() - age + 0.2)
         seconds = int(self._world.now()) - since
         if seconds < 1:

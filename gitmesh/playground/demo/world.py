@@ -5,6 +5,7 @@ Stage: playground (effect).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -101,16 +102,22 @@ class World:
             await self.clock.sleep(LOOK_SECONDS)
         raise PlaygroundError(f"waited {seconds_max:g} s for {what}, in vain; the daemon's log may say why")
 
+    def effective_seconds(self, record: RolloutRecord) -> float:
+        """Return for how long the present step has been live."""
+        if record.effective_at is None:
+            return 0.0
+        return (self.clock.now() - record.effective_at).total_seconds()
+
     def moment(self, record: RolloutRecord) -> Moment:
-        """Return what the progress display shows now."""
-        tally = self.record.last(self.now(), SHARE_SECONDS)
+        """Return what the progress display shows now: of the present step, never of the one before."""
+        tally = self.record.since(math.ceil(self.now() - min(SHARE_SECONDS, self.effective_seconds(record))))
         left = (record.next_at - self.clock.now()).total_seconds() if record.next_at else None
         return Moment(
             phase=record.phase.value,
             step=min(record.step + 1, record.steps),
             steps=record.steps,
             written=record.weights,
-            share_percent=tally.share("v2"),
+            share_percent=tally.share("v2") if tally.total else None,
             error_percent=100 * tally.failed / tally.total if tally.total else 0.0,
             next_seconds=left,
             verdict=record.verdict.summary if record.verdict else "",

@@ -1,0 +1,33 @@
+"""What the status of a TrafficSource says, in lines for people.
+
+Stage: none (face).
+"""
+
+from __future__ import annotations
+
+from gitmesh.engine.report import Source
+
+
+def headline(source: Source) -> str:
+    """Return how the source is, in one line; empty before a daemon has looked at it.
+
+    The message of a refused revision quotes its first finding; the findings follow here in full.
+    """
+    ready = next((c for c in source.status.conditions if c.type == "Ready"), None)
+    if ready is None:
+        return ""
+    message = ready.message
+    if source.status.findings and ready.reason == "ValidationFailed":
+        message = message.partition(f": {source.status.findings[0].at}: ")[0]
+    return message if ready.status == "True" else f"{ready.reason}: {message}"
+
+
+def finding_lines(source: Source) -> list[str]:
+    """Return each finding with its place, and below it what to do."""
+    lines = []
+    for finding in source.status.findings:
+        place = f"{finding.at}: " if finding.at else ""
+        lines.append(f"{place}{finding.severity} {finding.code}: {finding.message}")
+        if finding.hint:
+            lines.append(f"    = {finding.hint}")
+    return lines
