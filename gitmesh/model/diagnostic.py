@@ -5,7 +5,7 @@ Stage: none (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -79,6 +79,19 @@ def bounded(diagnostics: Iterable[Diagnostic], limit: int) -> tuple[Diagnostic, 
     kept = in_order(sorted(found, key=lambda d: d.severity is not Severity.ERROR)[:limit])
     message = f"{len(found) - limit} more findings are not shown"
     return (*kept, Diagnostic(MORE_FINDINGS, Severity.INFO, message, "fix the first ones, then look again"))
+
+
+def up_to_errors(diagnostics: Iterable[Diagnostic], errors_max: int) -> Iterator[Diagnostic]:
+    """Yield findings until enough of them are errors; the rest is not even looked for.
+
+    Warnings never count, so that no error hides behind them.
+    """
+    errors = 0
+    for diagnostic in diagnostics:
+        yield diagnostic
+        errors += diagnostic.severity is Severity.ERROR
+        if errors >= errors_max:
+            return
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

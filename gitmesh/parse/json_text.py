@@ -6,6 +6,7 @@ Stage: parse (pure). A file may hold several JSON values one after the other, as
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, NoReturn
 
 from gitmesh.model.config import ParseLimits
@@ -50,8 +51,8 @@ def _decoder(repeated: list[str]) -> json.JSONDecoder:
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(found)
         if len(result) < len(found):
-            names = [name for name, _ in found]
-            repeated.extend({name for name in result if names.count(name) > 1})
+            counted = Counter(name for name, _ in found)
+            repeated.extend(name for name, count in counted.items() if count > 1)
         return result
 
     def number(digits: str) -> int | float:

@@ -5,11 +5,11 @@ Stage: parse (pure). What was read from an equal file before is taken over, so a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gitmesh.model.config import ParseLimits
-from gitmesh.model.diagnostic import Diagnostic, bounded
+from gitmesh.model.diagnostic import Diagnostic, bounded, up_to_errors
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.revision import SourceFile
 from gitmesh.parse import codes
@@ -82,12 +82,19 @@ def _read_file(file: SourceFile, default_namespace: str, limits: ParseLimits) ->
     is_json = file.path.lower().endswith(".json")
     documents, findings = (read_json if is_json else read_yaml)(file.path, text, limits)
     envelope = Envelope(file.path, default_namespace, _Places(text.replace("\t", " ") if is_json else text))
-    found = [item for document in documents for item in envelope.read(document)]
-    return FileResult(
-        file.blob,
-        tuple(item for item in found if isinstance(item, Resource)),
-        (*findings, *(item for item in found if isinstance(item, Diagnostic))),
-    )
+    resources: list[Resource] = []
+    wrong = (found for document in documents for found in _set_apart(envelope.read(document), resources))
+    shown = tuple(up_to_errors(wrong, limits.diagnostics_max))
+    return FileResult(file.blob, tuple(resources), (*findings, *shown))
+
+
+def _set_apart(found: Iterable[Resource | Diagnostic], resources: list[Resource]) -> Iterator[Diagnostic]:
+    """Put the resources aside and yield the findings."""
+    for item in found:
+        if isinstance(item, Resource):
+            resources.append(item)
+        else:
+            yield item
 
 
 class _Places:

@@ -24,7 +24,7 @@ from yaml.events import (
 )
 
 from gitmesh.model.config import ParseLimits
-from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.diagnostic import Diagnostic, Severity
 from gitmesh.model.resource import Location
 from gitmesh.parse import codes
 from gitmesh.parse.scalars import (
@@ -96,6 +96,7 @@ class _Reader:
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._root: Any = _NOTHING
         self._expanded = 0
+        self._has_error = False
 
     @property
     def here(self) -> Location:
@@ -158,7 +159,7 @@ class _Reader:
             check_finite(value)
         if reason := surprise(text, value):
             hint = f'write "{text}" if you mean text'
-            self.findings.append(codes.SURPRISING_SCALAR.finding(reason, self.here, hint=hint))
+            self._report(codes.SURPRISING_SCALAR.finding(reason, self.here, hint=hint))
 
     def _awaits_key(self) -> bool:
         frame = self._stack[-1] if self._stack else None
@@ -225,8 +226,15 @@ class _Reader:
             frame.places[name] = self.mark
         else:
             message = f"the field {name} is here a second time; it is first at {self._place(first)}"
-            self.findings.append(codes.DUPLICATE_FIELD.finding(message, self.here, hint="remove one of them"))
+            self._report(codes.DUPLICATE_FIELD.finding(message, self.here, hint="remove one of them"))
         frame.key = name
+
+    def _report(self, finding: Diagnostic) -> None:
+        """Keep a finding; of too many, the first error is still kept, as it decides."""
+        is_first_error = finding.severity is Severity.ERROR and not self._has_error
+        if len(self.findings) < self.limits.diagnostics_max or is_first_error:
+            self.findings.append(finding)
+            self._has_error = self._has_error or is_first_error
 
     def _stop(self, message: str, hint: str) -> NoReturn:
         raise StopReadingError(codes.LIMIT.finding(message, self.here, hint=hint))

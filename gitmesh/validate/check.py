@@ -15,7 +15,7 @@ from gitmesh.istio.models.service_entry import ServiceEntrySpec
 from gitmesh.istio.models.sidecar import SidecarSpec
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.model.config import ParseLimits
-from gitmesh.model.diagnostic import Diagnostic, bounded
+from gitmesh.model.diagnostic import Diagnostic, bounded, up_to_errors
 from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.validate.destination_rules import check_destination_rule
 from gitmesh.validate.gateways import check_gateway
@@ -32,6 +32,7 @@ from gitmesh.validate.shape import check_shape
 from gitmesh.validate.subject import Subject
 from gitmesh.validate.virtual_services import check_virtual_service
 
+_OBJECT_ERRORS_MAX = 200
 _FINDINGS_MAX = ParseLimits().diagnostics_max
 
 
@@ -47,7 +48,7 @@ def _findings(resources: ResourceSet, known_hosts: Collection[str] | None) -> It
         spec, wrong = check_shape(resource)
         yield from wrong
         if spec is not None:
-            yield from _by_kind(Subject(resource), spec, known)
+            yield from up_to_errors(_by_kind(Subject(resource), spec, known), _OBJECT_ERRORS_MAX)
         if isinstance(spec, VirtualServiceSpec):
             virtual_services[key] = spec
     yield from check_shared_hosts(virtual_services, resources)

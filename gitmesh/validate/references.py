@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gitmesh.istio.hosts import CLUSTER_DOMAIN, covers, fully_qualified
+from gitmesh.istio.hosts import CLUSTER_DOMAIN, fully_qualified
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.spelling import closest
+from gitmesh.validate.host_index import HostIndex
 from gitmesh.validate.subject import Path, Subject
 from gitmesh.validate.virtual_services import MESH, bound_to_mesh, destinations
 
 _LISTED_MAX = 10
+_GUESSES_MAX = 50
 SpecsByKey = Mapping[ResourceKey, VirtualServiceSpec]
 
 
@@ -26,24 +28,27 @@ class Known:
     """What can be referred to. Read leniently: an error in a DestinationRule is reported once, there."""
 
     gateways: set[tuple[str, str]] = field(default_factory=set)  # namespace, name
-    subsets: dict[str, set[str]] = field(default_factory=dict)  # qualified host -> names
-    wildcards: list[str] = field(default_factory=list)  # those hosts of `subsets` with a wildcard
+    subsets: HostIndex[frozenset[str]] = field(default_factory=HostIndex)  # names, by qualified host
     services: set[str] | None = None  # qualified hosts; None: not known
-    entries: list[str] = field(default_factory=list)  # hosts of ServiceEntries with a wildcard
+    entries: HostIndex[bool] = field(default_factory=HostIndex)  # qualified hosts of ServiceEntries
+    guesses: int = _GUESSES_MAX  # comparing names is slow, and one typo may stand in a thousand places
 
     def subsets_of(self, host: str) -> set[str] | None:
         """Return the subsets of a qualified host, or None when no DestinationRule is for it."""
-        patterns = [host] if host in self.subsets else []
-        patterns += [pattern for pattern in self.wildcards if pattern != host and covers(pattern, host)]
-        return set().union(*(self.subsets[p] for p in patterns)) if patterns else None
+        found = list(self.subsets.covering(host))
+        return {name for names in found for name in names} if found else None
 
     def has_host(self, host: str) -> bool:
         """Say whether a qualified host exists, as far as that is known."""
-        return (
-            self.services is None
-            or host in self.services
-            or any(covers(entry, host) for entry in self.entries)
-        )
+        return self.services is None or host in self.services or any(self.entries.covering(host))
+
+    def guess(self, host: str, namespace: str) -> str:
+        """Return the known host that is most like this one, by its short name if it has one here."""
+        if self.guesses <= 0 or not self.services:
+            return ""
+        self.guesses -= 1
+        suffix = f".{namespace}.svc.{CLUSTER_DOMAIN}"
+        return closest(host, (service.removesuffix(suffix) for service in self.services))
 
 
 def what_is_known(resources: ResourceSet, known_hosts: Collection[str] | None) -> Known:
@@ -56,8 +61,8 @@ def what_is_known(resources: ResourceSet, known_hosts: Collection[str] | None) -
             known.gateways.add((key.namespace, key.name))
         elif key.kind == DESTINATION_RULE.kind:
             _add_subsets(known, resource)
-        elif key.kind == SERVICE_ENTRY.kind and known.services is not None:
-            _add_entry(known, known.services, resource)
+        elif key.kind == SERVICE_ENTRY.kind:
+            _add_entry(known, resource)
     return known
 
 
@@ -65,24 +70,17 @@ def _add_subsets(known: Known, rule: Resource) -> None:
     host = rule.spec.get("host")
     if not isinstance(host, str):
         return
-    host = fully_qualified(host, rule.key.namespace)
-    if host not in known.subsets and host.startswith("*"):
-        known.wildcards.append(host)
-    names = known.subsets.setdefault(host, set())
     subsets = rule.spec.get("subsets")
-    for subset in subsets if isinstance(subsets, list) else ():
-        if isinstance(subset, dict) and isinstance(subset.get("name"), str):
-            names.add(subset["name"])
+    parts = [part for part in subsets if isinstance(part, dict)] if isinstance(subsets, list) else []
+    names = frozenset(part["name"] for part in parts if isinstance(part.get("name"), str))
+    known.subsets.add(fully_qualified(host, rule.key.namespace), names)
 
 
-def _add_entry(known: Known, services: set[str], entry: Resource) -> None:
+def _add_entry(known: Known, entry: Resource) -> None:
     hosts = entry.spec.get("hosts")
     for host in hosts if isinstance(hosts, list) else ():
         if isinstance(host, str):
-            qualified = fully_qualified(host, entry.key.namespace)
-            services.add(qualified)
-            if host.startswith("*"):
-                known.entries.append(qualified)
+            known.entries.add(fully_qualified(host, entry.key.namespace), True)
 
 
 def check_references(subject: Subject, spec: VirtualServiceSpec, known: Known) -> Iterator[Diagnostic]:
@@ -115,8 +113,7 @@ def _unknown_host(subject: Subject, path: Path, host: str, known: Known) -> Diag
     services = known.services or set()
     if host.count(".") == 1 and f"{host}.svc.{CLUSTER_DOMAIN}" in services:
         return subject.finding("GM202", message, path, hint=f"write {host}.svc.{CLUSTER_DOMAIN}")
-    suffix = f".{subject.namespace}.svc.{CLUSTER_DOMAIN}"
-    near = closest(host, [service.removesuffix(suffix) for service in services])
+    near = known.guess(host, subject.namespace)
     return subject.finding("GM202", message, path, hint=f"did you mean {near}?" if near else "")
 
 
@@ -138,7 +135,7 @@ def _gateways(subject: Subject, spec: VirtualServiceSpec, known: Known) -> Itera
     for path, name in named:
         if name != MESH and _gateway_key(name, subject.namespace) not in known.gateways:
             message = f"there is no Gateway {name[:120]} in the repository"
-            near = closest(name, [gateway for _, gateway in known.gateways])
+            near = closest(name, sorted({gateway for _, gateway in known.gateways})[:_GUESSES_MAX])
             hint = f"did you mean {near}?" if near else "write namespace/name for one of another namespace"
             yield subject.finding("GM203", message, path, hint=hint)
 

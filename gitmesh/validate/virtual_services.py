@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gitmesh.istio.hosts import covers
 from gitmesh.istio.models.common import Destination
 from gitmesh.istio.models.virtual_service import (
     HTTPRouteDestination,
@@ -18,6 +17,7 @@ from gitmesh.istio.models.virtual_service import (
 )
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.validate.exports import check_export_to
+from gitmesh.validate.host_index import HostIndex
 from gitmesh.validate.http_rules import check_http_rule
 from gitmesh.validate.names import is_host, is_label, is_wildcard_domain
 from gitmesh.validate.subject import Path, Subject, dotted
@@ -83,11 +83,19 @@ def _hosts(subject: Subject, spec: VirtualServiceSpec) -> Iterator[Diagnostic]:
         elif host == "*" and bound_to_mesh(spec):
             hint = "name the hosts, or bind it to a gateway only"
             yield subject.finding("GM122", "the host * cannot be bound to the mesh", path, hint=hint)
-        for earlier in spec.hosts[:index]:
-            if covers(earlier, host) or covers(host, earlier):
-                message = f"the hosts {earlier} and {host} overlap"
-                yield subject.finding("GM121", message, path, hint="keep one of them")
-                break
+    yield from _overlaps(subject, spec.hosts)
+
+
+def _overlaps(subject: Subject, hosts: Sequence[str]) -> Iterator[Diagnostic]:
+    indexed: HostIndex[int] = HostIndex()
+    for index, host in enumerate(hosts):
+        indexed.add(host, index)
+    for index, host in enumerate(hosts):
+        other = next((found for found in indexed.covering(host) if found != index), None)
+        if other is not None and (other < index or hosts[other] != host):
+            message = f"the hosts {hosts[other][:120]} and {host[:120]} overlap"
+            path = ("spec", "hosts", max(index, other))
+            yield subject.finding("GM121", message, path, hint="keep one of them")
 
 
 def _delegate(subject: Subject, spec: VirtualServiceSpec) -> Iterator[Diagnostic]:

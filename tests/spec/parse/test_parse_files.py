@@ -151,3 +151,14 @@ def test_charts_and_kustomizations_are_not_applied_and_say_so():
 
 def test_a_directory_with_dots_above_it_is_read_when_a_person_names_it():
     assert told({"/home/user/.cache/x/a.yaml": REVIEWS, "../.y/b.yaml": "a: @"}) == ["1:4 GM011"]
+
+
+def test_no_error_hides_behind_warnings():
+    result = parsed("a:\n" + "- y\n" * 50 + "- {b: 1, b: 2}\n", limits=ParseLimits(diagnostics_max=10))
+    assert has_errors(result.diagnostics)
+    assert len(result.diagnostics) == 11
+
+
+def test_a_list_with_thousands_of_wrong_elements_costs_what_is_shown():
+    text = "apiVersion: v1\nkind: List\nitems:\n" + "- a\n" * 50_000
+    assert len(parsed(text).files["a.yaml"].diagnostics) == 1_000

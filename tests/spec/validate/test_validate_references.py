@@ -131,3 +131,20 @@ def test_two_virtual_services_for_one_host_of_the_mesh_are_a_warning():
     one = route("reviews", name="a", own="reviews")
     assert codes(one, route("reviews", name="b", own="reviews.default.svc.cluster.local")) == ["GM205"]
     assert codes(GATEWAY, one, route("reviews", name="b", own="reviews", gateways="[edge/entry]")) == []
+
+
+def test_thousands_of_hosts_are_compared_in_no_time():
+    hosts = [f"'*.h{n}.example.com'" for n in range(5_000)]
+    text = route("reviews", own=", ".join([*hosts, "a.h77.example.com"]), gateways="[edge/entry]")
+    assert codes(GATEWAY, text) == ["GM121"]
+
+
+def test_thousands_of_unknown_hosts_are_all_reported_and_few_are_guessed():
+    many = ", ".join(
+        f"{{route: [{{destination: {{host: h{n}}}}}], match: [{{port: 1}}]}}" for n in range(900)
+    )
+    text = route("reviews").replace("http: [", f"http: [{many}, ")
+    hosts = [f"h{n}x.default.svc.cluster.local" for n in range(3_000)]
+    found = [d for d in findings(text, known_hosts=hosts) if d.code == "GM202"]
+    assert len(found) == 901
+    assert 0 < sum(bool(d.hint) for d in found) <= 50
