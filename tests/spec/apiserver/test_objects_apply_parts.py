@@ -123,3 +123,32 @@ def test_a_map_that_another_made_stays_when_its_last_key_goes() -> None:
     live = updated(None, config(selector={}), "creator")
     live = applied(live, config(selector={"a": "1"}), "git")
     assert applied(live, config(), "git")["spec"] == {"selector": {}}
+
+
+def test_a_list_that_another_made_stays_when_its_last_item_goes() -> None:
+    live = updated(None, config(ports=[]), "creator")
+    live = applied(live, config(ports=[{"port": 1}]), "git")
+    live = applied(live, config(), "git")
+    assert live["spec"] == {"ports": []}
+    assert owned(live)["creator"] == {"f:spec": {".": {}, "f:ports": {}}}
+
+
+def test_labels_that_another_made_go_with_the_last_label() -> None:
+    """Metadata never holds an empty map or list, whoever owns it."""
+    live = updated(None, config(metadata={"labels": {"a": "1"}, "finalizers": ["f"]}), "creator")
+    live = applied(live, config(metadata={"labels": {"a": "2"}}), "git", force=True)
+    live = applied(live, config(), "git")
+    assert live["metadata"].keys() == {"name", "finalizers", "managedFields"}
+
+
+def test_what_lay_below_a_field_that_changed_its_kind_is_owned_no_more() -> None:
+    live = applied(None, config(free={"a": {"b": 1}}, mode="m"), "one")
+    live = applied(live, config(free={"a": "text"}), "two", force=True)
+    assert owned(live) == {"one": {"f:spec": {"f:mode": {}}}, "two": {"f:spec": {"f:free": {"f:a": {}}}}}
+
+
+def test_a_key_is_the_same_number_however_it_is_written() -> None:
+    live = applied(None, config(ports=[{"port": 80, "name": "a"}]), "one")
+    live = applied(live, config(ports=[{"port": 80.0, "name": "a"}]), "two")
+    assert len(live["spec"]["ports"]) == 1
+    assert owned(live)["one"] == owned(live)["two"]

@@ -123,3 +123,8 @@ def test_a_json_patch_is_all_or_nothing() -> None:
 def test_a_copied_part_does_not_follow_later_operations() -> None:
     ops = [{"op": "copy", "from": "/a", "path": "/b"}, {"op": "add", "path": "/b/x", "value": 1}]
     assert json_patch({"a": {}}, ops) == {"a": {}, "b": {"x": 1}}
+
+
+def test_a_part_cannot_move_into_itself() -> None:
+    with pytest.raises(PatchError, match="cannot move /a into itself, /a/b"):
+        json_patch({"a": {}}, [{"op": "move", "from": "/a", "path": "/a/b"}])

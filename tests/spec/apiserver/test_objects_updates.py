@@ -160,6 +160,15 @@ def test_at_most_ten_updaters_are_remembered_and_no_field_is_lost() -> None:
     assert owned(live)["git"] == {"f:spec": {"f:mode": {}}}
 
 
+def test_only_as_many_old_entries_melt_as_must() -> None:
+    live = tracked(None, an_object(mode="a"), "m")
+    (entry,) = live["metadata"]["managedFields"]
+    many = [{**entry, "manager": f"m{n:02}", "time": f"2024-01-{n:02}T00:00:00Z"} for n in range(1, 15)]
+    live = tracked(live, merge_patch(live, {"metadata": {"managedFields": many}}))
+    managers = [e["manager"] for e in live["metadata"]["managedFields"]]
+    assert managers == ["ancient-changes", *(f"m{n:02}" for n in range(6, 15))]
+
+
 def test_a_client_may_rewrite_managed_fields() -> None:
     """As `kubectl apply --server-side` does when it takes over from `kubectl apply`."""
     live = tracked(None, an_object(mode="a"), "kubectl-client-side-apply")

@@ -21,10 +21,10 @@ from gitmesh.playground.apiserver.objects.structure import (
 
 def remove(body: Any, fields: FieldSet, schema: Schema) -> Any:
     """Return the object without the fields. What loses all its parts stays, empty."""
-    return _without(body, encode(fields), schema, null_when_empty=False) if fields else body
+    return _without(body, encode(fields), schema) if fields else body
 
 
-def _without(value: Any, tree: Tree, schema: Schema, *, null_when_empty: bool) -> Any:
+def _without(value: Any, tree: Tree, schema: Schema) -> Any:
     inner = parts(value, schema)
     if inner is None:
         return value
@@ -34,10 +34,7 @@ def _without(value: Any, tree: Tree, schema: Schema, *, null_when_empty: bool) -
         if node is None:
             kept.append((part.key, part.value))
         elif not is_member(node):
-            rest = _without(part.value, node, part.schema, null_when_empty=null_when_empty)
-            kept.append((part.key, rest))
-    if null_when_empty and not kept:
-        return None
+            kept.append((part.key, _without(part.value, node, part.schema)))
     return dict(kept) if isinstance(value, dict) else [item for _, item in kept]
 
 
@@ -53,9 +50,8 @@ def remove_disowned(merged: Any, *, last: FieldSet, owned: FieldSet, schema: Sch
 
 
 def _left_without(body: Any, fields: FieldSet, schema: Schema) -> FieldSet:
-    """Return the fields that an object still states without some. An emptied one counts: it is null here."""
-    left = _without(body, encode(fields), schema, null_when_empty=True) if fields else body
-    return with_named_parents(field_set(left, schema), schema)
+    """Return the fields that an object still states without some."""
+    return with_named_parents(field_set(remove(body, fields, schema), schema), schema)
 
 
 def with_named_parents(fields: FieldSet, schema: Schema) -> FieldSet:
