@@ -12,6 +12,7 @@ from gitmesh.fetch.errors import FetchError
 from gitmesh.model.config import GitLimits
 from gitmesh.model.diagnostic import Diagnostic, Severity
 from gitmesh.model.resource import Location
+from gitmesh.parse.ignore import IGNORE_FILE
 
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 _DIAGNOSTICS_MAX = 100
@@ -67,7 +68,7 @@ class Selection:
         path = _readable(entry.path)
         if entry.kind is not EntryKind.FILE:
             self._leave_out(_link(entry.kind, path))
-        elif path.lower().endswith(MANIFEST_SUFFIXES):
+        elif path.lower().endswith(MANIFEST_SUFFIXES) or path.rpartition("/")[2] == IGNORE_FILE:
             self._add_file(path, entry)
 
     def _add_file(self, path: str, entry: Entry) -> None:

@@ -27,6 +27,11 @@ def test_manifests_are_read_and_other_files_are_passed_over_in_silence():
     assert selection.diagnostics == []
 
 
+def test_ignore_files_come_along_for_they_say_what_to_leave_alone():
+    selection = select(a_file(".gitmeshignore"), a_file("a/.gitmeshignore"), a_file("x.gitmeshignore"))
+    assert [f.path for f in selection.files] == [".gitmeshignore", "a/.gitmeshignore"]
+
+
 def test_links_and_submodules_are_left_out_with_a_warning():
     selection = select(Entry(EntryKind.SYMLINK, b"a.yaml"), Entry(EntryKind.SUBMODULE, b"lib"))
     assert selection.files == []
