@@ -198,7 +198,9 @@ def _rollout_table(records: list[tuple[str, RolloutRecord]], now: datetime) -> T
     table = _table("ROLLOUT", "PHASE", "STEP", "WEIGHTS", "NEXT", "MESSAGE", "VERDICT")
     for name, record in records:
         step = f"{min(record.step + 1, record.steps)}/{record.steps}" if record.phase.in_motion else "-"
-        verdict = record.verdict.summary if record.verdict and record.phase.in_motion else "-"
+        verdict = "-"
+        if record.verdict and record.phase.in_motion:
+            verdict = f"{record.verdict.outcome.value}: {record.verdict.summary}"
         table.add_row(
             name,
             Text(record.phase.value, style=COLOURS[record.phase]),

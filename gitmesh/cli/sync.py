@@ -47,7 +47,7 @@ def sync(
     """Make the daemon fetch NAME and apply it now, and wait for the outcome.
 
     Without NAME the only TrafficSource is meant. Exit status 0: applied, or a rollout is on its way;
-    1: the revision was refused, or could not be fetched or applied.
+    1: the revision was refused or is rolled back, or could not be fetched or applied; 2: nobody answered.
     """
     where = connection(kubeconfig, context, playground, playground_dir)
     ok, text = run_async(lambda: _sync(where, namespace, name, timeout))
@@ -108,7 +108,6 @@ def _outcome(source: Source) -> tuple[bool, str]:
     ready = next((c for c in source.status.conditions if c.type == "Ready"), None)
     if ready is None:
         return False, f"{source.name}: no status yet"
-    failed = ready.status == "False" and ready.reason != "RolledBack"
     lines = [f"{source.name}: {headline(source)}"]
     lines += [f"  {line}" for line in finding_lines(source)]
-    return not failed, "\n".join(lines)
+    return ready.status != "False", "\n".join(lines)
