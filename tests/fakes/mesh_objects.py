@@ -33,7 +33,9 @@ def service(name: str, port: int = 9080, namespace: str = "default") -> dict[str
     }
 
 
-def pod(app: str, version: str, address: str, *, port: int | None = None, ready: bool = True) -> dict[str, Any]:
+def pod(
+    app: str, version: str, address: str, *, port: int | None = None, ready: bool = True
+) -> dict[str, Any]:
     ports = [{"name": "http", "containerPort": port}] if port else []
     return {
         "apiVersion": "v1",
@@ -44,7 +46,10 @@ def pod(app: str, version: str, address: str, *, port: int | None = None, ready:
             "labels": {"app": app, "version": version},
         },
         "spec": {"containers": [{"name": "main", "image": "sample", "ports": ports}]},
-        "status": {"podIP": address, "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+        "status": {
+            "podIP": address,
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+        },
     }
 
 
