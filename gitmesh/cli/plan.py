@@ -26,7 +26,8 @@ from gitmesh.model.config import Config, ParseLimits
 from gitmesh.model.diagnostic import has_errors
 from gitmesh.model.kinds import TRAFFIC_SOURCE
 from gitmesh.model.plan import Plan
-from gitmesh.model.resource import Resource
+from gitmesh.model.resource import Resource, ResourceKey
+from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
 from gitmesh.observe.live import LiveState
 from gitmesh.plan.overlay import overlay
@@ -94,20 +95,20 @@ async def _plan(
                 json.dumps({"findings": [f.as_json() for f in findings]}) if output == "json" else shown
             ), False
         memory = SourceMemory(source.resource.key, desired=desired_of(revision, parsed))
-        planned = make(source, memory, live, SystemClock().now())
+        planned, notes = make(source, memory, live, SystemClock().now())
         if ask_server:
             refused = await dry_run(planned, client)
             planned = replace(planned, refusals=(*planned.refusals, *refused))
     if output == "json":
         return json.dumps(render_json(planned), indent=2), not planned.refusals
-    return "\n".join(render_text(planned)), not planned.refusals
+    return "\n".join([*render_text(planned), *notes]), not planned.refusals
 
 
-def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -> Plan:
-    """Return the plan that a pass would make now for these desired resources."""
+def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -> tuple[Plan, list[str]]:
+    """Return the plan that a pass would make now for these desired resources, and where rollouts stand."""
     assert memory.desired is not None
     moved = move(memory, live, source=source.name, suspended=False, history_max=1, now=now)
-    return make_plan(
+    plan = make_plan(
         PlanInput(
             source=source.name,
             revision=memory.desired.revision.short,
@@ -120,6 +121,19 @@ def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -
             moving=frozenset(item.key for item in moved if item.changed),
         )
     )
+    return plan, [note for item in moved if (note := _note(item.key, item.after))]
+
+
+def _note(key: ResourceKey, record: RolloutRecord) -> str:
+    """Say why an object is not as the files say."""
+    if record.phase is Phase.ROLLED_BACK:
+        namespace = "" if key.namespace == "default" else f" -n {key.namespace}"
+        again = f"`gitmesh retry {key.name}{namespace}` lets what the files say go out again"
+        return f"{key} is rolled back and stays at {record.weights or 'stable'}; {again}"
+    if record.phase is Phase.SUCCEEDED:
+        return ""
+    where = f"step {record.step + 1} of {record.steps}, {record.progress:g} % of the way"
+    return f"{key} goes by policy {record.policy}: {where}"
 
 
 def _source(live: LiveState, namespace: str, name: str | None) -> Source:

@@ -52,7 +52,7 @@ async def _retry(where: Connection, key: ResourceKey, timeout: float) -> str:
     async with cluster(where) as client, watching(client) as (cache, changed):
         record = find_record(cache.snapshot(), key)
         if record.phase is not Phase.ROLLED_BACK:
-            return f"{key.namespace}/{key.name} is not rolled back: {record.phase.value}"
+            raise Refused(f"{key.namespace}/{key.name} is not rolled back: it is {record.phase.value}")
         await client.merge_patch(
             TRAFFIC_ROLLOUT, key.namespace, key.name, {"spec": {"retry": record.canary_hash, "rollBack": ""}}
         )

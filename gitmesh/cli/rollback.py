@@ -55,7 +55,7 @@ async def _rollback(where: Connection, key: ResourceKey, timeout: float) -> str:
     async with cluster(where) as client, watching(client) as (cache, changed):
         record = find_record(cache.snapshot(), key)
         if record.phase is Phase.ROLLED_BACK:
-            return f"{key.name} is rolled back already: {record.message}"
+            return f"{key.namespace}/{key.name} is rolled back already: {record.message}"
         leaving = record.canary_hash if record.phase is not Phase.SUCCEEDED else record.stable.hash
         if record.phase is Phase.SUCCEEDED and record.previous is None:
             raise Refused(

@@ -27,6 +27,8 @@ REASON_CHARS_MAX = 128
 NAME_CHARS_MAX = 200  # of the object, in the name of the event; a name has at most 253
 TIMEOUT_SECONDS = 5
 
+_News = tuple[ResourceKey, str, str, str]  # object, its uid, reason, message
+
 _log = structlog.get_logger("gitmesh.notify")
 
 
@@ -50,7 +52,7 @@ class EventRecorder:
     def __init__(self, client: ClusterClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._told: OrderedDict[tuple[ResourceKey, str, str], _Told] = OrderedDict()
+        self._told: OrderedDict[_News, _Told] = OrderedDict()
         self._turn = anyio.Lock()
 
     async def record(self, about: Resource, type: str, reason: str, message: str) -> None:
@@ -66,7 +68,8 @@ class EventRecorder:
             )
 
     async def _record(self, about: Resource, type_: str, reason: str, message: str) -> None:
-        news = (about.key, reason, message)
+        # Another object with the same name is news of its own: `describe` looks for the uid.
+        news = (about.key, str(about.metadata.get("uid", "")), reason, message)
         told = self._told.get(news)
         if told is not None:
             try:
@@ -78,13 +81,13 @@ class EventRecorder:
         metadata = stored["metadata"]
         self._remember(news, _Told(str(metadata.get("namespace", "")), str(metadata["name"]), 1))
 
-    async def _count(self, news: tuple[ResourceKey, str, str], told: _Told) -> None:
+    async def _count(self, news: _News, told: _Told) -> None:
         count = told.count + 1
         patch = {"count": count, "lastTimestamp": _timestamp(self._clock.now())}
         await self._client.merge_patch(EVENT, told.namespace, told.name, patch)
         self._remember(news, _Told(told.namespace, told.name, count))
 
-    def _remember(self, news: tuple[ResourceKey, str, str], told: _Told) -> None:
+    def _remember(self, news: _News, told: _Told) -> None:
         self._told[news] = told
         self._told.move_to_end(news)
         if len(self._told) > REMEMBERED_MAX:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -189,10 +189,8 @@ def children(pid: int) -> dict[int, str]:
         above: int | None = child
         while (above := parents.get(above or 0)) is not None:
             if above == pid:
-                try:
+                with suppress(OSError):
                     found[child] = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                except OSError:
-                    pass
                 break
     return found
 
