@@ -8,3 +8,8 @@ import pytest
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=60, help="play this many simulated worlds")
+    parser.addoption("--seed", type=int, default=None, help="play this one simulated world, with its log")

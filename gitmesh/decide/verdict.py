@@ -42,14 +42,16 @@ def take_verdict(record: RolloutRecord, verdict: Verdict) -> RolloutRecord:
     """Count a verdict, once. Only a pass resets the count of failed checks.
 
     Ignored: one that was taken already, and one from before this rollout. One from before the present step
-    may still count as a failure, for its requests were this canary's, but it proves nothing for the step.
+    may still count as a failure, for its requests were this canary's. A pass from then proves nothing for
+    the step; it does end a row of failures, which keeps the step from going live.
     """
     analysis = analysis_of(record)
     if analysis is None or not record.targets or not record.phase.in_motion or not _is_news(record, verdict):
         return record
     failed = _counts_as_failed(analysis, verdict.outcome)
     before_step = record.effective_at is None or verdict.at < record.effective_at
-    if before_step and not failed:
+    ends_row = verdict.outcome is Outcome.PASS and record.failed_checks > 0
+    if before_step and not (failed or ends_row):
         return record
     count = record.failed_checks
     if failed:

@@ -5,7 +5,11 @@ Stage: parse, validate (called by the pass).
 
 from __future__ import annotations
 
-from gitmesh.engine.memory import Desired, SourceMemory
+from functools import partial
+
+from anyio import to_thread
+
+from gitmesh.engine.memory import Desired, Judged, SourceMemory
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Diagnostic, has_errors
 from gitmesh.model.kinds import NETWORKING
@@ -42,28 +46,28 @@ def desired_of(revision: Revision, parsed: Parsed) -> Desired:
     return Desired(revision, traffic, read_policies(parsed.resources))
 
 
-def accept(
+async def accept(
     memory: SourceMemory, *, default_namespace: str, limits: ParseLimits, known_hosts: frozenset[str]
-) -> bool:
+) -> None:
     """Judge the fetched revision once, and make it desired unless it has an error.
 
     A broken revision changes nothing: the last good one stays desired, healed and guarded.
-    Returns True when the judgement is new.
     """
-    revision = memory.fetched
-    if revision is None:
-        return False
-    question = (revision.commit, default_namespace, known_hosts)
+    if memory.fetched is None:
+        return
+    question = Judged(memory.fetched, default_namespace, known_hosts)
     if memory.judged == question:
-        return False
-    memory.parsed, memory.findings = examine(
-        revision,
+        return
+    work = partial(
+        examine,
+        question.revision,
         default_namespace=default_namespace,
         limits=limits,
         known_hosts=known_hosts,
         previous=memory.parsed,
     )
-    memory.judged = question
-    if not has_errors(memory.findings):
-        memory.desired = desired_of(revision, memory.parsed)
-    return True
+    # Reading thousands of documents takes seconds. A rollback waits neither for the thread nor for its end.
+    parsed, findings = await to_thread.run_sync(work, abandon_on_cancel=True)
+    memory.judged, memory.parsed, memory.findings = question, parsed, findings
+    if not has_errors(findings):
+        memory.desired = desired_of(question.revision, parsed)

@@ -1,39 +1,32 @@
 """Tell people and the log what a pass did: one event for each thing that happened, none for what stayed.
 
-Stage: engine (shell).
+Stage: engine (shell). What happened is noted when it happens, and told once there is time for it.
 """
 
 from __future__ import annotations
 
 from gitmesh.apply.executor import Applied
-from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.memory import Moved, News, SourceMemory
 from gitmesh.engine.ports import Ports
-from gitmesh.engine.report import PassReport, Source
-from gitmesh.engine.rollouts import Moved, rolled_back_now
+from gitmesh.engine.report import Source
 from gitmesh.model.plan import Change, ChangeKind
-from gitmesh.model.rollout import Advance, Finish, Phase
+from gitmesh.model.rollout import Phase
 from gitmesh.model.source import TrafficSourceStatus
 from gitmesh.observe.live import LiveState
 
 
-async def announce(
-    source: Source,
-    memory: SourceMemory,
-    report: PassReport,
-    status: TrafficSourceStatus,
-    seen: LiveState,
-    ports: Ports,
+async def tell(memory: SourceMemory, ports: Ports) -> None:
+    """Write the events that were noted. What is interrupted goes on with the next pass."""
+    while memory.news:
+        news = memory.news[0]
+        await ports.events.record(news.about, news.type, news.reason, news.message)
+        memory.news.popleft()
+
+
+def note_change(
+    source: Source, memory: SourceMemory, applied: Applied, seen: LiveState, ports: Ports
 ) -> None:
-    """Write events and log lines for what this pass did; `seen` is what was live when it began."""
-    for applied in report.applied:
-        by = seen.changed_by(applied.change.key)
-        await _announce_change(source, applied, by, ports)
-    for item in report.moved:
-        await _announce_move(source, item, ports)
-    await _announce_source(source, memory, status, ports)
-
-
-async def _announce_change(source: Source, applied: Applied, by: str, ports: Ports) -> None:
+    """Note one change of a plan; `seen` is what was live before it."""
     change = applied.change
     log = ports.log.bind(stage="apply", source=source.name, resource=str(change.key))
     if applied.error is not None:
@@ -43,7 +36,8 @@ async def _announce_change(source: Source, applied: Applied, by: str, ports: Por
     ports.meters.drift.inc(change.drift)
     log.info("change applied", change=change.kind.value, reason=change.reason, drift=change.drift)
     if change.drift and applied.result is not None:
-        await ports.events.record(applied.result, "Warning", "DriftHealed", _drift_message(change, by))
+        text = _drift_message(change, seen.changed_by(change.key))
+        memory.news.append(News(applied.result, "Warning", "DriftHealed", text))
 
 
 def _drift_message(change: Change, by: str) -> str:
@@ -55,16 +49,12 @@ def _drift_message(change: Change, by: str) -> str:
     return f"live differed from Git in {fields}{more}{who}; applied again as Git says"
 
 
-async def _announce_move(source: Source, item: Moved, ports: Ports) -> None:
-    before, after = item.before, item.after
-    moved_on = before is None or (before.phase, before.step, before.canary_hash) != (
-        after.phase,
-        after.step,
-        after.canary_hash,
-    )
-    if not moved_on or (before is None and after.phase is Phase.SUCCEEDED):
+def note_move(item: Moved, memory: SourceMemory, ports: Ports) -> None:
+    """Note where a rollout has gone, if it has."""
+    if not _is_news(item):
         return
-    log = ports.log.bind(stage="decide", source=source.name, rollout=str(item.key), revision=after.revision)
+    after = item.after
+    log = ports.log.bind(stage="decide", source=after.source, rollout=str(item.key), revision=after.revision)
     log.info(
         "rollout moved",
         phase=after.phase.value,
@@ -72,22 +62,31 @@ async def _announce_move(source: Source, item: Moved, ports: Ports) -> None:
         weights=after.weights,
         reason=after.message,
     )
+    ports.meters.rollbacks.inc(after.phase is Phase.ROLLED_BACK)
     about = ports.live.snapshot().resources.get(item.key)
-    if about is None:
-        return
-    if rolled_back_now(item):
-        ports.meters.rollbacks.inc()
-        await ports.events.record(about, "Warning", "RolledBack", after.message)
-    elif after.phase is Phase.SUCCEEDED:
-        await ports.events.record(about, "Normal", "RolloutSucceeded", after.message)
-    elif isinstance(item.decision, Advance | Finish) or after.phase.in_motion:
-        text = f"{after.progress:g} % of the way to {after.revision}: {after.weights}"
-        await ports.events.record(about, "Normal", "RolloutStep", text)
+    if about is not None and after.phase is not Phase.WAITING:
+        memory.news.append(News(about, *_move_event(item)))
 
 
-async def _announce_source(
-    source: Source, memory: SourceMemory, status: TrafficSourceStatus, ports: Ports
-) -> None:
+def _is_news(item: Moved) -> bool:
+    before, after = item.before, item.after
+    if before is None:
+        return after.phase is not Phase.SUCCEEDED
+    was, now = ((r.phase, r.step, r.canary_hash) for r in (before, after))
+    return was != now
+
+
+def _move_event(item: Moved) -> tuple[str, str, str]:
+    after = item.after
+    if after.phase is Phase.ROLLED_BACK:
+        return "Warning", "RolledBack", after.message
+    if after.phase is Phase.SUCCEEDED:
+        return "Normal", "RolloutSucceeded", after.message
+    return "Normal", "RolloutStep", f"{after.progress:g} % of the way to {after.revision}: {after.weights}"
+
+
+def note_status(source: Source, memory: SourceMemory, status: TrafficSourceStatus, ports: Ports) -> None:
+    """Note what Ready says, when it says something new. Call it once the status is stored."""
     before = next((c for c in source.status.conditions if c.type == "Ready"), None)
     after = next(c for c in status.conditions if c.type == "Ready")
     if before is not None and (before.reason, before.message) == (after.reason, after.message):
@@ -97,4 +96,4 @@ async def _announce_source(
     log = ports.log.bind(stage="engine", source=source.name, revision=status.fetched_revision)
     (log.warning if after.status == "False" else log.info)(after.message, reason=after.reason)
     kind = "Warning" if after.status == "False" else "Normal"
-    await ports.events.record(source.resource, kind, after.reason, after.message)
+    memory.news.append(News(source.resource, kind, after.reason, after.message))

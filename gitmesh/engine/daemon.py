@@ -6,25 +6,31 @@ turn of one is a short method that a simulation can call by itself, with its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 
 import anyio
 
 from gitmesh.apply.records import write_source_status
 from gitmesh.decide.schedule import next_wake
+from gitmesh.engine.announce import tell
 from gitmesh.engine.fetcher import Fetcher
-from gitmesh.engine.guard import Guard
+from gitmesh.engine.guard import Guard, Measurable
 from gitmesh.engine.memory import Memory
 from gitmesh.engine.ports import Ports
-from gitmesh.engine.reconciler import Reconciler, retry_delay
-from gitmesh.engine.report import PassReport, Source, read_source
+from gitmesh.engine.reconciler import Reconciler
+from gitmesh.engine.report import PassReport, Source, guarded_source, read_source
+from gitmesh.engine.retries import ROLLBACK_RETRY, retry_delay
+from gitmesh.engine.rollouts import read_record
 from gitmesh.engine.status import invalid_status
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
 from gitmesh.model.kinds import TRAFFIC_SOURCE
 from gitmesh.model.resource import Resource, ResourceKey
+from gitmesh.model.rollout import Outcome, Phase
 from gitmesh.model.source import SYNC_ANNOTATION
+
+SETTLE_PART_SECONDS = 0.25  # how soon a rollback is noticed while a wave settles
 
 
 class Daemon:
@@ -35,13 +41,15 @@ class Daemon:
         self._config = config
         self.memory = Memory()
         self.fetcher = Fetcher(ports, config)
-        self.guard = Guard(ports, self.memory)
-        self.reconciler = Reconciler(ports, config)
+        self.guard = Guard(ports, self.memory, config.metrics.timeout)
+        self.reconciler = Reconciler(ports, config, self._settle)
         self._pass_wanted = anyio.Event()
         self._check_wanted = anyio.Event()
         self._fetch_wanted = anyio.Event()
         self._fetches_due: set[ResourceKey] = set()
         self._fetching: set[ResourceKey] = set()
+        self._rollbacks_due: set[ResourceKey] = set()
+        self._settling = False
         self._known: dict[ResourceKey, tuple[str, str, str, timedelta]] = {}
         self.passes = 0
         self.watch_repository: Callable[[str], bool] = lambda url: False
@@ -92,11 +100,13 @@ class Daemon:
         """Work until cancelled."""
         for key in self._ports.live.snapshot().sources:
             self._source_changed(key)
+        # Nothing is lost by looking again now and then, and whatever was missed is found.
+        self._ports.alarms.every("resync", self._config.resync, self.wake)
         self.wake()
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pass_loop)
-                group.start_soon(self._guard_loop)
+                group.start_soon(self._guard_loop, group)
                 await self._fetch_loop(group)
         finally:
             await self.fetcher.close()
@@ -109,11 +119,13 @@ class Daemon:
             self._pass_wanted = anyio.Event()
             await self.pass_all()
 
-    async def _guard_loop(self) -> None:
+    async def _guard_loop(self, group: anyio.abc.TaskGroup) -> None:
         while True:
-            await self._check_wanted.wait()
             self._check_wanted = anyio.Event()
-            await self.check()
+            for item in self.guard.take_due(self.guarded()):
+                group.start_soon(self.check, item)
+            self._arm_guard()
+            await self._check_wanted.wait()
 
     async def _fetch_loop(self, group: anyio.abc.TaskGroup) -> None:
         while True:
@@ -132,6 +144,8 @@ class Daemon:
         key, memory = source.resource.key, self.memory.of(source.resource.key)
         before = (memory.fetched, memory.fetch_error, memory.handled_sync, memory.desired)
         try:
+            if await self.fetcher.restore(source, memory):
+                self.wake()  # an unreachable remote may keep us waiting for long
             again = await self.fetcher.fetch(source, memory)
         except Exception:
             self._ports.log.exception("fetch failed unexpectedly", stage="fetch", source=source.name)
@@ -148,11 +162,19 @@ class Daemon:
         if key in self._fetches_due:
             self._fetch_wanted.set()
 
-    async def check(self) -> None:
-        """Measure what is due; a failure stops whatever pass is moving forward."""
-        if await self.guard.check(list(self.sources())):
-            self.reconciler.preempt()
+    async def check(self, item: Measurable) -> None:
+        """Measure one rollout; a failure stops what must not go on."""
+        verdict = await self.guard.check(item)
+        if verdict.outcome is Outcome.FAIL:
+            self._make_way(item)
         self.wake()
+        self._check_wanted.set()
+
+    def _make_way(self, item: Measurable) -> None:
+        """Stop a pass that may give the failing version more, or that a rollback would have to wait for."""
+        self._rollbacks_due.add(item.source)
+        if self.reconciler.moving == item.source or not self._settling:
+            self.reconciler.preempt()
 
     async def pass_all(self) -> None:
         """Run one pass over each source, then set the alarms."""
@@ -160,33 +182,85 @@ class Daemon:
         present = self._ports.live.snapshot().sources
         for key in self.memory.sources.keys() - present.keys():
             del self.memory.sources[key]
+            self._ports.alarms.cancel(f"pass {key}")
             await self.fetcher.forget(key)
         for key in sorted(present):
-            source = read_source(present[key])
-            if isinstance(source, Source):
-                await self._pass_one(source)
-            else:
-                await self._report_invalid(present[key], source)
-        self._arm_guard()
+            await self._roll_back(key)
+        for key in sorted(present):
+            await self._pass_one(key)
+        self._count_rollouts()
+        self._check_wanted.set()
 
-    async def _pass_one(self, source: Source) -> None:
-        key, memory = source.resource.key, self.memory.of(source.resource.key)
-        log = self._ports.log.bind(stage="engine", source=source.name)
-        report = PassReport(errors=["the pass took too long"])
-        began = self._ports.clock.monotonic()
-        try:
-            with anyio.move_on_after(self._config.pass_timeout.total_seconds()):
-                report = await self.reconciler.run_pass(source, memory)
-        except Exception as error:  # one source must never stop the others
-            log.exception("pass failed unexpectedly")
-            report = PassReport(errors=[f"{type(error).__name__}: {error}"])
+    async def _pass_one(self, key: ResourceKey) -> None:
+        resource = self._ports.live.snapshot().sources.get(key)
+        if resource is None:
+            return
+        source = read_source(resource)
+        if not isinstance(source, Source):
+            await self._report_invalid(resource, source)
+            return
+        memory = self.memory.of(key)
+        report = await self._guarded_run(source, lambda: self.reconciler.run_pass(source, memory))
         if report.errors:
-            log.warning("pass incomplete", errors=report.errors[:5], count=len(report.errors))
-        self._ports.meters.pass_seconds.observe(self._ports.clock.monotonic() - began)
+            self._ports.log.warning(
+                "pass incomplete",
+                stage="engine",
+                source=source.name,
+                errors=report.errors[:5],
+                count=len(report.errors),
+            )
         self._ports.meters.passes.labels("complete" if report.complete else "incomplete").inc()
         delay = retry_delay(report, memory.failures)
-        memory.failures = memory.failures + 1 if report.errors else 0
+        memory.failures = memory.failures + 1 if report.errors or report.overtaken else 0
         self._arm_pass(key, report, delay)
+
+    async def _guarded_run(self, source: Source, work: Callable[[], Awaitable[PassReport]]) -> PassReport:
+        """Run work for one source within its time. One source must never stop the others."""
+        began = self._ports.clock.monotonic()
+        try:
+            with anyio.fail_after(self._config.pass_timeout.total_seconds()):
+                return await work()
+        except TimeoutError:
+            return PassReport(errors=["the pass took too long"])
+        except Exception as error:
+            self._ports.log.exception("pass failed unexpectedly", stage="engine", source=source.name)
+            return PassReport(errors=[f"{type(error).__name__}: {error}"])
+        finally:
+            self._ports.meters.pass_seconds.observe(self._ports.clock.monotonic() - began)
+
+    async def _roll_back(self, key: ResourceKey) -> None:
+        """Do for one source what nothing may hold up: not a settle time, not a pass of another source."""
+        self._rollbacks_due.discard(key)
+        resource = self._ports.live.snapshot().sources.get(key)
+        if resource is None:
+            return
+        source, report = guarded_source(resource), PassReport()
+
+        async def work() -> PassReport:
+            await self.reconciler.roll_back(source, self.memory.of(key), report)
+            return report
+
+        await self._guarded_run(source, work)
+        if report.rollback_pending:
+            again = self._ports.clock.now() + ROLLBACK_RETRY
+            self._ports.alarms.at(f"rollback {key}", again, lambda: self._rollback_again(key))
+
+    def _rollback_again(self, key: ResourceKey) -> None:
+        self._rollbacks_due.add(key)
+        self.wake()
+
+    async def _settle(self, seconds: float) -> None:
+        """Wait between two waves of one source; the rollbacks of others go out meanwhile."""
+        self._settling = True
+        try:
+            while seconds > 0:
+                part = min(seconds, SETTLE_PART_SECONDS)
+                await self._ports.clock.sleep(part)
+                seconds -= part
+                for key in sorted(self._rollbacks_due - {self.reconciler.moving}):
+                    await self._roll_back(key)
+        finally:
+            self._settling = False
 
     def _arm_pass(self, key: ResourceKey, report: PassReport, delay: timedelta | None) -> None:
         now = self._ports.clock.now()
@@ -200,7 +274,7 @@ class Daemon:
             self._ports.alarms.cancel(f"pass {key}")
 
     def _arm_guard(self) -> None:
-        due = self.guard.next_due(list(self.sources()))
+        due = self.guard.next_due(self.guarded())
         if due is None:
             self._ports.alarms.cancel("guard")
         else:
@@ -209,13 +283,27 @@ class Daemon:
     def _check_wanted_now(self) -> None:
         self._check_wanted.set()
 
+    def _count_rollouts(self) -> None:
+        phases = [
+            record.phase
+            for record in map(read_record, self._ports.live.snapshot().rollouts.values())
+            if record
+        ]
+        for phase in Phase:
+            self._ports.meters.rollouts.labels(phase.value).set(phases.count(phase))
+
     async def _report_invalid(self, resource: Resource, problem: str) -> None:
         status = invalid_status(resource, problem, self._ports.clock.now())
+        await tell(self.memory.of(resource.key), self._ports)
         try:
             stored = await write_source_status(self._ports.cluster, resource, status)
             self._ports.live.absorb(stored.body)
         except ClusterError as error:
             self._ports.log.warning("status not written", source=str(resource.key), error=str(error))
+
+    def guarded(self) -> list[Source]:
+        """Return every source as the guard sees it: also one whose spec makes no sense has rollouts."""
+        return [guarded_source(resource) for resource in self._ports.live.snapshot().sources.values()]
 
     def sources(self) -> Iterator[Source]:
         """Yield the sources whose specs make sense, in a fixed order."""

@@ -6,6 +6,9 @@ Stage: fetch (called by the daemon, apart from the pass, so that a slow remote h
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
+
+from anyio import to_thread
 
 from gitmesh.engine.accept import desired_of, examine
 from gitmesh.engine.memory import SourceMemory
@@ -35,7 +38,6 @@ class Fetcher:
         log = self._ports.log.bind(stage="fetch", source=source.name)
         # Read before fetching: a push that came after this moment is not what was asked for.
         sync = source.resource.annotations.get(SYNC_ANNOTATION, "")
-        await self._restore(git, source, memory)
         try:
             revision = await git.fetch(spec.url, spec.branch, spec.path)
         except FetchError as error:
@@ -47,20 +49,20 @@ class Fetcher:
         if memory.fetched is None or memory.fetched.commit != revision.commit:
             log.info("fetched", revision=revision.short, subject=revision.subject, files=len(revision.files))
         self._failures.pop(source.resource.key, None)
+        # Before anything can act on the newest commit: it may be broken, and a mirror that was lost has only
+        # now got the last good one back.
+        await self.restore(source, memory)
         memory.fetched, memory.fetch_error, memory.handled_sync = revision, "", sync
         return None
 
-    async def _restore(self, git: Git, source: Source, memory: SourceMemory) -> None:
+    async def restore(self, source: Source, memory: SourceMemory) -> bool:
         """After a restart: take the last applied revision out of the mirror, so that it is healed and guarded
-        even when the remote is down or its newest commit is broken."""
-        if memory.restored:
-            return
-        memory.restored = True
+        even when the remote is down or its newest commit is broken. Returns True when that worked."""
         branch, _, commit = source.status.last_applied_revision.rpartition("@")
-        if not commit or memory.desired is not None:
-            return
+        if memory.restored or not commit or memory.desired is not None:
+            return False
         try:
-            revision = await git.read(commit, branch, source.spec.path)
+            revision = await self._mirror(source.resource.key).read(commit, branch, source.spec.path)
         except FetchError as error:
             self._ports.log.info(
                 "last applied revision is not in the mirror",
@@ -68,15 +70,20 @@ class Fetcher:
                 source=source.name,
                 error=str(error),
             )
-            return
-        parsed, findings = examine(
+            return False
+        memory.restored = True
+        work = partial(
+            examine,
             revision,
             default_namespace=source.default_namespace,
             limits=self._config.parse,
             known_hosts=None,
         )
-        if not has_errors(findings):
-            memory.desired = desired_of(revision, parsed)
+        parsed, findings = await to_thread.run_sync(work)
+        if has_errors(findings) or memory.desired is not None:
+            return False
+        memory.desired = desired_of(revision, parsed)
+        return True
 
     def _mirror(self, key: ResourceKey) -> Git:
         if key not in self._mirrors:

@@ -5,79 +5,103 @@ Stage: observe, decide (called by the daemon).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import anyio
 
 from gitmesh.decide.schedule import next_check, queries
 from gitmesh.decide.verdict import judge
-from gitmesh.engine.memory import Memory, SourceMemory
+from gitmesh.engine.memory import Memory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import load_records
 from gitmesh.model.metrics import MetricsFailure, RequestQuery, RequestStats
 from gitmesh.model.resource import ResourceKey
-from gitmesh.model.rollout import Outcome, RolloutRecord, Verdict
+from gitmesh.model.rollout import RolloutRecord, Verdict
 from gitmesh.observe.errors import MetricsError
 
 
-class Guard:
-    """Asks the metrics and leaves verdicts in memory. It never writes to the cluster: passes do."""
+@dataclass(frozen=True, slots=True)
+class Measurable:
+    """One rollout in motion, and whose it is."""
 
-    def __init__(self, ports: Ports, memory: Memory) -> None:
+    source: ResourceKey
+    key: ResourceKey  # of the VirtualService
+    record: RolloutRecord
+
+    @property
+    def name(self) -> tuple[ResourceKey, ResourceKey]:
+        """What tells it from every other one."""
+        return self.source, self.key
+
+
+class Guard:
+    """Asks the metrics and leaves verdicts in memory. It never writes to the cluster: passes do.
+
+    Each rollout is measured by itself: one that gets no answer holds up no other.
+    """
+
+    def __init__(self, ports: Ports, memory: Memory, timeout: timedelta) -> None:
         self._ports = ports
         self._memory = memory
+        self._timeout = timeout
+        self._measuring: set[tuple[ResourceKey, ResourceKey]] = set()
+        self._latest: dict[tuple[ResourceKey, ResourceKey], Verdict] = {}
 
-    def in_motion(self, sources: list[Source]) -> Iterator[tuple[SourceMemory, ResourceKey, RolloutRecord]]:
-        """Yield every rollout that has something to measure."""
+    def take_due(self, sources: Iterable[Source]) -> list[Measurable]:
+        """Return what is to be measured now. It counts as being measured until `check` is done with it."""
+        now = self._ports.clock.now()
+        due = [item for item, moment in self._moments(sources, now) if moment <= now]
+        self._measuring.update(item.name for item in due)
+        return due
+
+    def next_due(self, sources: Iterable[Source]) -> datetime | None:
+        """Return when the next check is due; None while there is none to come."""
+        now = self._ports.clock.now()
+        return min((moment for _, moment in self._moments(sources, now)), default=None)
+
+    def _moments(self, sources: Iterable[Source], now: datetime) -> Iterator[tuple[Measurable, datetime]]:
+        seen = set()
+        for item in self._in_motion(sources):
+            seen.add(item.name)
+            moment = next_check(item.record, self._latest.get(item.name), now)
+            if moment is not None and item.name not in self._measuring:
+                yield item, moment
+        for name in self._latest.keys() - seen:
+            del self._latest[name]
+
+    def _in_motion(self, sources: Iterable[Source]) -> Iterator[Measurable]:
         live = self._ports.live.snapshot()
         for source in sources:
             memory = self._memory.of(source.resource.key)
             for key, record in load_records(memory, live, source.name).items():
-                if record.phase.in_motion and record.policy_spec and record.policy_spec.analysis:
-                    yield memory, key, record
+                if record.phase.in_motion:
+                    yield Measurable(source.resource.key, key, record)
 
-    def next_due(self, sources: list[Source]) -> datetime | None:
-        """Return when the next check is due; None while nothing is in motion."""
-        now = self._ports.clock.now()
-        dues = (self._due(*item, now) for item in self.in_motion(sources))
-        return min((due for due in dues if due is not None), default=None)
-
-    def _due(
-        self, memory: SourceMemory, key: ResourceKey, record: RolloutRecord, now: datetime
-    ) -> datetime | None:
-        return next_check(record, memory.verdicts.get(key), now)
-
-    async def check(self, sources: list[Source]) -> bool:
-        """Measure what is due. Returns True when a verdict is a failure, so that a pass must not wait."""
-        now = self._ports.clock.now()
-        due = [
-            item for item in self.in_motion(sources) if (moment := self._due(*item, now)) and moment <= now
-        ]
-        failed = False
-
-        async def one(memory: SourceMemory, key: ResourceKey, record: RolloutRecord) -> None:
-            nonlocal failed
-            verdict = await self._measure(record)
-            memory.verdicts[key] = verdict
-            failed = failed or verdict.outcome is Outcome.FAIL
-            self._ports.meters.checks.labels(verdict.outcome.value).inc()
-            self._ports.log.info(
-                "checked",
-                stage="observe",
-                rollout=str(key),
-                verdict=verdict.outcome.value,
-                evidence=verdict.summary,
-            )
-
-        async with anyio.create_task_group() as group:
-            for item in due:
-                group.start_soon(one, *item)
-        return failed
+    async def check(self, item: Measurable) -> Verdict:
+        """Measure one rollout and leave the verdict for the next pass."""
+        try:
+            verdict = await self._measure(item.record)
+        finally:
+            self._measuring.discard(item.name)
+        self._latest[item.name] = verdict
+        self._memory.of(item.source).hear(item.key, verdict)
+        self._ports.meters.checks.labels(verdict.outcome.value).inc()
+        self._ports.log.info(
+            "checked",
+            stage="observe",
+            rollout=str(item.key),
+            verdict=verdict.outcome.value,
+            evidence=verdict.summary,
+        )
+        return verdict
 
     async def _measure(self, record: RolloutRecord) -> Verdict:
-        asked = queries(record, self._ports.clock.now())
+        """Ask for every target. The verdict is of the moment of asking: that is what it is about."""
+        now = self._ports.clock.now()
+        asked = queries(record, now)
         answers: dict[RequestQuery, RequestStats | MetricsFailure] = {}
 
         async def ask(query: RequestQuery) -> None:
@@ -86,13 +110,20 @@ class Guard:
         async with anyio.create_task_group() as group:
             for query in asked:
                 group.start_soon(ask, query)
-        by_target = {query.target: answers[query] for query in asked}
-        return judge(record, by_target, self._ports.clock.now())
+        return judge(record, {query.target: answers[query] for query in asked}, now)
 
     async def _count(self, query: RequestQuery) -> RequestStats | MetricsFailure:
         if self._ports.metrics is None:
             return MetricsFailure("no metrics provider is configured; set --prometheus or --scrape")
+        # A provider has limits of its own and better words for them; this one is for a provider that hangs.
+        seconds = 2 * self._timeout.total_seconds()
         try:
-            return await self._ports.metrics.count(query)
+            with anyio.fail_after(seconds):
+                return await self._ports.metrics.count(query)
         except MetricsError as error:
             return MetricsFailure(str(error))
+        except TimeoutError:
+            return MetricsFailure(f"the metrics provider gave no answer within {seconds:g} s")
+        except Exception as error:  # one target must never stop the guard of the others
+            self._ports.log.exception("check failed unexpectedly", stage="observe", target=str(query.target))
+            return MetricsFailure(f"{type(error).__name__}: {error}")

@@ -5,14 +5,18 @@ Stage: engine (shell).
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.policy import RolloutPolicy
-from gitmesh.model.resource import ResourceKey, ResourceSet
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.revision import Revision
-from gitmesh.model.rollout import RolloutRecord, Verdict
+from gitmesh.model.rollout import Decision, RolloutRecord, Verdict
 from gitmesh.parse.manifests import Parsed
+
+VERDICTS_MAX = 100  # as many as a policy can ask for in a row
+NEWS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,40 @@ class Desired:
     policies: tuple[RolloutPolicy, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What findings are for: equal questions have equal answers, and are asked once."""
+
+    revision: Revision
+    default_namespace: str
+    known_hosts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One rollout in one pass: before, after, and why."""
+
+    key: ResourceKey  # of the VirtualService
+    before: RolloutRecord | None
+    after: RolloutRecord
+    decision: Decision
+
+    @property
+    def changed(self) -> bool:
+        """True when there is something to write down."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An event that people are to see on an object."""
+
+    about: Resource
+    type: str  # Normal or Warning
+    reason: str
+    message: str
+
+
 @dataclass(slots=True)
 class SourceMemory:
     """Everything that one source's passes, fetches and checks hand to one another."""
@@ -33,19 +71,23 @@ class SourceMemory:
     fetched: Revision | None = None
     fetch_error: str = ""
     handled_sync: str = ""
-    requested_sync: str = ""
     restored: bool = False  # the last applied revision was looked for in the mirror
     # parse, validate
     parsed: Parsed | None = None
-    judged: tuple[str, str, frozenset[str]] | None = None  # commit, namespace, hosts that findings are for
+    judged: Judged | None = None
     findings: tuple[Diagnostic, ...] = ()
     desired: Desired | None = None
     # decide
-    records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)
-    verdicts: dict[ResourceKey, Verdict] = field(default_factory=dict)
+    records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
+    verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
     # apply
+    rollback_pending: bool = False  # stable could not be written
     failures: int = 0  # passes in a row that could not do all they wanted
-    settled: bool = False  # the last pass found nothing left to do
+    news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet
+
+    def hear(self, key: ResourceKey, verdict: Verdict) -> None:
+        """Keep a verdict until a record with it is written."""
+        self.verdicts[key] = (*self.verdicts.get(key, ()), verdict)[-VERDICTS_MAX:]
 
 
 @dataclass(slots=True)

@@ -6,20 +6,26 @@ middle of a ramp and a lost write are all the same case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import anyio
-import anyio.to_thread
 
 from gitmesh.apply.executor import Applied, dry_run, execute
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept
-from gitmesh.engine.announce import announce
-from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.announce import note_change, note_status, tell
+from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport, Source
-from gitmesh.engine.rollouts import confirm, move, records_of, rollout_key, write_down
+from gitmesh.engine.rollouts import (
+    confirmed,
+    move,
+    records_of,
+    rollout_key,
+    service_key,
+    write_down,
+    write_down_urgently,
+)
 from gitmesh.engine.status import status_of
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
@@ -27,149 +33,178 @@ from gitmesh.model.kinds import TRAFFIC_ROLLOUT
 from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase, RolloutRecord
-from gitmesh.observe.live import LiveState
 from gitmesh.plan.overlay import overlay, overlay_reasons
-from gitmesh.plan.planner import PlanInput, make_plan, make_rollback_plan
+from gitmesh.plan.planner import PlanInput, is_live, make_plan, make_rollback_plan
 
 
 class Reconciler:
-    """Runs passes. One at a time, for there is one writer."""
+    """Runs passes. One at a time, for there is one writer.
 
-    def __init__(self, ports: Ports, config: Config) -> None:
+    `settle(seconds)` waits between two waves; what must not wait with it, it may do meanwhile.
+    """
+
+    def __init__(self, ports: Ports, config: Config, settle: Callable[[float], Awaitable[None]]) -> None:
         self._ports = ports
         self._config = config
+        self._settle = settle
         self._forward: anyio.CancelScope | None = None
+        self.moving: ResourceKey | None = None  # the source whose pass is moving forward
 
     def preempt(self) -> None:
-        """Stop a pass that is moving forward, between two writes, because a rollback is due."""
+        """Stop a pass that is moving forward, between two writes, because something more urgent is due."""
         if self._forward is not None:
             self._forward.cancel()
 
     async def run_pass(self, source: Source, memory: SourceMemory) -> PassReport:
-        """Read everything, decide, write once."""
-        report, now = PassReport(), self._ports.clock.now()
-        live = self._ports.live.snapshot()  # observe
-        await self._accept(source, memory, live)  # parse, validate
-        report.moved = move(  # decide
+        """Do what nothing may hold up, then everything else, then tell."""
+        report = PassReport(handled_sync=memory.handled_sync)
+        await self.roll_back(source, memory, report)
+        self.moving = source.resource.key
+        try:
+            with anyio.CancelScope() as self._forward:
+                await self._go_forward(source, memory, report)
+            report.preempted = self._forward.cancelled_caught
+        finally:
+            self._forward = self.moving = None
+        return report
+
+    # Back: decide, plan and apply what was rolled back, one by one, so that none waits for another ---------
+
+    async def roll_back(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
+        """Make stable live where a rollout was rolled back and that has not been seen live yet."""
+        back = [item for item in self._move(source, memory) if _goes_back(item)]
+        memory.rollback_pending = False
+        async with anyio.create_task_group() as group:
+            for item in back:
+                group.start_soon(self._roll_back_one, source, memory, item, back, report)
+        memory.rollback_pending = report.rollback_pending
+
+    async def _roll_back_one(
+        self, source: Source, memory: SourceMemory, item: Moved, back: list[Moved], report: PassReport
+    ) -> None:
+        await write_down_urgently(item, memory, self._ports)
+        live = self._ports.live.snapshot().resources
+        follows = {} if source.spec.suspend or memory.desired is None else memory.desired.resources
+        desired = {**{other.key: live[other.key] for other in back if other.key in live}, **follows}
+        given = self._plan_input(source, memory, desired, back)
+        plan = make_rollback_plan(given, frozenset({item.key}))
+        report.refusals += plan.refusals
+        errors = await self._apply(plan, source, memory)
+        report.errors += errors
+        report.rollback_pending = report.rollback_pending or bool(errors)
+        if self._is_live(given, item):
+            await write_down_urgently(confirmed(item, self._ports.clock.now()), memory, self._ports)
+
+    # Forward ---------------------------------------------------------------------------------------------
+
+    async def _go_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
+        try:
+            await self._accept(source, memory)  # parse, validate
+            await self._move_forward(source, memory, report)  # decide, plan, apply
+        except ClusterError as error:
+            report.failed(error)
+        await self._tell(source, memory, report)
+
+    async def _accept(self, source: Source, memory: SourceMemory) -> None:
+        await accept(
             memory,
-            live,
+            default_namespace=source.default_namespace,
+            limits=self._config.parse,
+            known_hosts=self._ports.live.snapshot().service_hosts,
+        )
+
+    async def _move_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
+        report.moved = self._move(source, memory)
+        for item in report.moved:
+            await write_down(item, memory, self._ports)
+        if memory.desired is None or source.spec.suspend:
+            return
+        given = self._plan_input(source, memory, memory.desired.resources, report.moved)
+        plan = make_plan(given)
+        report.refusals += plan.refusals
+        if not plan.is_empty:
+            refused = await dry_run(plan, self._ports.cluster)
+            report.refusals += refused
+            if not refused:
+                await self._record_union(source, plan)
+                report.errors += await self._apply(plan, source, memory)
+        await self._confirm(given, memory, report)
+        if report.complete:
+            await self._forget_rollouts(source, report.moved)
+
+    async def _confirm(self, given: PlanInput, memory: SourceMemory, report: PassReport) -> None:
+        """Note for each rollout that is live as its record says, also when something else went wrong."""
+        for index, item in enumerate(report.moved):
+            if self._is_live(given, item):
+                report.moved[index] = seen = confirmed(item, self._ports.clock.now())
+                await write_down(seen, memory, self._ports)
+
+    async def _forget_rollouts(self, source: Source, moved: Iterable[Moved]) -> None:
+        """Delete the records of VirtualServices that are in Git no more and live no more."""
+        live = self._ports.live.snapshot()
+        kept = {rollout_key(item.key) for item in moved}
+        for key, rollout in live.rollouts.items():
+            status = rollout.body.get("status") or {}
+            if status.get("source") != source.name or key in kept or service_key(key) in live.resources:
+                continue
+            await self._ports.cluster.delete(TRAFFIC_ROLLOUT, key.namespace, key.name)
+            self._ports.live.drop(key)
+
+    # Both ------------------------------------------------------------------------------------------------
+
+    def _move(self, source: Source, memory: SourceMemory) -> list[Moved]:
+        return move(
+            memory,
+            self._ports.live.snapshot(),
             source=source.name,
             suspended=source.spec.suspend,
             history_max=self._config.history_max,
-            now=now,
-        )
-        try:
-            await write_down(report.moved, memory, live, self._ports)
-            await self._roll_back(source, memory, live, report)  # plan, apply: what nothing can block
-            if memory.desired is not None and not source.spec.suspend:
-                await self._go_forward(source, memory, report)  # plan, apply: everything else
-        except ClusterError as error:
-            report.errors.append(str(error))
-        await self._tell(source, memory, report, live)
-        return report
-
-    async def _accept(self, source: Source, memory: SourceMemory, live: LiveState) -> None:
-        revision = memory.fetched
-        if revision is None or memory.judged == (
-            revision.commit,
-            source.default_namespace,
-            live.service_hosts,
-        ):
-            return
-        # Reading thousands of documents takes seconds; the guard must not wait for it.
-        await anyio.to_thread.run_sync(
-            lambda: accept(
-                memory,
-                default_namespace=source.default_namespace,
-                limits=self._config.parse,
-                known_hosts=live.service_hosts,
-            )
+            now=self._ports.clock.now(),
+            inventory=source.inventory,
+            adopt=source.spec.adopt,
         )
 
-    async def _roll_back(
-        self, source: Source, memory: SourceMemory, live: LiveState, report: PassReport
-    ) -> None:
-        records = {k: r for k, r in records_of(report.moved).items() if r.phase is Phase.ROLLED_BACK}
-        if not records:
-            return
-        desired = memory.desired.resources if memory.desired else {}
-        live = self._ports.live.snapshot()
-        plan = make_rollback_plan(
-            self._plan_input(source, memory, live, desired, records, report),
-            frozenset(records),
+    def _plan_input(
+        self, source: Source, memory: SourceMemory, desired: ResourceSet, moved: Iterable[Moved]
+    ) -> PlanInput:
+        moved, live = tuple(moved), self._ports.live.snapshot().resources
+        records: Mapping[ResourceKey, RolloutRecord] = records_of(moved)
+        effective = overlay(desired, records, live)
+        awaited = (m for m in moved if m.before is not None and (m.changed or m.after.effective_at is None))
+        return PlanInput(
+            source=source.name,
+            revision=memory.desired.revision.id if memory.desired else "",
+            effective=effective,
+            live=live,
+            inventory=source.inventory,
+            previous_revision=source.status.last_applied_revision,
+            spec=source.spec,
+            settle_seconds=self._config.settle.total_seconds(),
+            moving=frozenset(m.key for m in awaited),
+            reasons=overlay_reasons(desired, records, effective),
+            empty_source=not desired,
         )
-        applied = await self._execute(plan)
-        report.applied += applied
-        report.rollback_pending = any(a.error for a in applied)
-        report.errors += [str(a.error) for a in applied if a.error]
 
-    async def _go_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
-        live = self._ports.live.snapshot()
-        records = records_of(report.moved)
-        assert memory.desired is not None
-        plan = make_plan(self._plan_input(source, memory, live, memory.desired.resources, records, report))
-        report.refusals = plan.refusals
-        if not plan.is_empty:
-            report.refusals += await dry_run(plan, self._ports.cluster)
-            if any(refusal not in plan.refusals for refusal in report.refusals):
-                return
-            await self._record_union(source, plan)
-            with anyio.CancelScope() as self._forward:
-                await self._apply(plan, report)
-            report.preempted = self._forward.cancelled_caught
-            self._forward = None
-        if report.complete:
-            await confirm(report.moved, memory, self._ports, self._ports.clock.now())
-            await self._forget_rollouts(source, memory, records.keys())
+    def _is_live(self, given: PlanInput, item: Moved) -> bool:
+        wanted = given.effective.get(item.key)
+        live = self._ports.live.snapshot().resources.get(item.key)
+        return wanted is not None and live is not None and is_live(wanted, live, given.source)
 
-    async def _apply(self, plan: Plan, report: PassReport) -> None:
-        async for applied in execute(plan, self._ports.cluster, self._ports.clock.sleep):
+    async def _apply(self, plan: Plan, source: Source, memory: SourceMemory) -> list[str]:
+        """Carry out a plan, take in what became of each change, and return what went wrong."""
+        errors, seen = [], self._ports.live.snapshot()
+        async for applied in execute(plan, self._ports.cluster, self._settle):
             self._absorb(applied)
-            report.applied.append(applied)
-            if applied.error:
-                report.errors.append(str(applied.error))
-
-    async def _execute(self, plan: Plan) -> list[Applied]:
-        applied = []
-        async for item in execute(plan, self._ports.cluster, self._ports.clock.sleep):
-            self._absorb(item)
-            applied.append(item)
-        return applied
+            note_change(source, memory, applied, seen, self._ports)
+            if applied.error is not None:
+                errors.append(str(applied.error))
+        return errors
 
     def _absorb(self, applied: Applied) -> None:
         if applied.error is None and applied.change.kind is ChangeKind.DELETE:
             self._ports.live.drop(applied.change.key)
         elif applied.result is not None:
             self._ports.live.absorb(applied.result.body)
-
-    def _plan_input(
-        self,
-        source: Source,
-        memory: SourceMemory,
-        live: LiveState,
-        desired: ResourceSet,
-        records: Mapping[ResourceKey, RolloutRecord],
-        report: PassReport,
-    ) -> PlanInput:
-        effective = overlay(desired, records, live.resources)
-        moving = frozenset(
-            m.key
-            for m in report.moved
-            if m.before is not None and (m.changed or m.after.effective_at is None)
-        )
-        return PlanInput(
-            source=source.name,
-            revision=memory.desired.revision.id if memory.desired else "",
-            effective=effective,
-            live=live.resources,
-            inventory=source.inventory,
-            previous_revision=source.status.last_applied_revision,
-            spec=source.spec,
-            settle_seconds=self._config.settle.total_seconds(),
-            moving=moving,
-            reasons=overlay_reasons(desired, records, effective),
-            empty_source=not desired,
-        )
 
     async def _record_union(self, source: Source, plan: Plan) -> None:
         """Write the union of old and new inventory before the first write: a crash leaves no orphan."""
@@ -182,44 +217,18 @@ class Reconciler:
         stored = await write_source_status(self._ports.cluster, current, status)
         self._ports.live.absorb(stored.body)
 
-    async def _forget_rollouts(
-        self, source: Source, memory: SourceMemory, kept: Iterable[ResourceKey]
-    ) -> None:
-        """Delete the records of VirtualServices that are in Git no more and live no more."""
-        live = self._ports.live.snapshot()
-        kept_rollouts = {rollout_key(key) for key in kept}
-        for key, rollout in live.rollouts.items():
-            status = rollout.body.get("status") or {}
-            service_is_live = any(
-                k.kind == "VirtualService" and (k.namespace, k.name) == (key.namespace, key.name)
-                for k in live.resources
-            )
-            if status.get("source") != source.name or key in kept_rollouts or service_is_live:
-                continue
-            await self._ports.cluster.delete(TRAFFIC_ROLLOUT, key.namespace, key.name)
-            self._ports.live.drop(key)
-
-    async def _tell(self, source: Source, memory: SourceMemory, report: PassReport, seen: LiveState) -> None:
+    async def _tell(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         live = self._ports.live.snapshot()
         current = live.sources.get(source.resource.key, source.resource)
         status = status_of(source, memory, report, live, self._config, self._ports.clock.now())
-        await announce(source, memory, report, status, seen, self._ports)
         try:
             stored = await write_source_status(self._ports.cluster, current, status)
             self._ports.live.absorb(stored.body)
+            note_status(source, memory, status, self._ports)
         except ClusterError as error:
-            report.errors.append(str(error))
+            report.failed(error)
+        await tell(memory, self._ports)
 
 
-RETRY_FIRST, RETRY_MAX = timedelta(seconds=1), timedelta(seconds=30)
-
-
-def retry_delay(report: PassReport, failures: int) -> timedelta | None:
-    """Return when to pass again after an incomplete pass; None when only an event can help."""
-    if report.preempted:
-        return timedelta(0)
-    if report.rollback_pending:
-        return RETRY_FIRST / 2
-    if report.errors:
-        return min(RETRY_FIRST * (1 << min(failures, 10)), RETRY_MAX)
-    return None
+def _goes_back(item: Moved) -> bool:
+    return item.after.phase is Phase.ROLLED_BACK and item.after.effective_at is None

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from gitmesh.apply.executor import Applied
-from gitmesh.engine.rollouts import Moved
+from gitmesh.engine.memory import Moved
+from gitmesh.kube.errors import ClusterError, StaleWriteError
 from gitmesh.model.plan import Refusal
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
@@ -18,19 +18,28 @@ from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
 
 @dataclass(slots=True)
 class PassReport:
-    """What one pass did, for the log, the status and the next alarm."""
+    """What one pass came to, for the status and the next alarm."""
 
+    handled_sync: str = ""  # the request that the revision of this pass answers
     moved: list[Moved] = field(default_factory=list)
-    applied: list[Applied] = field(default_factory=list)
     refusals: tuple[Refusal, ...] = ()
     errors: list[str] = field(default_factory=list)
-    preempted: bool = False  # the guard stopped it: pass again at once
+    overtaken: bool = False  # somebody wrote what we had read: look again, decide again
+    preempted: bool = False  # a rollback is due: pass again at once
     rollback_pending: bool = False  # stable could not be written: try again within a second
 
     @property
     def complete(self) -> bool:
         """True when everything that was wanted is done."""
-        return not (self.errors or self.refusals or self.preempted or self.rollback_pending)
+        troubled = self.overtaken or self.preempted or self.rollback_pending
+        return not (self.errors or self.refusals or troubled)
+
+    def failed(self, error: ClusterError) -> None:
+        """Take note of what stopped the pass."""
+        if isinstance(error, StaleWriteError):
+            self.overtaken = True
+        else:
+            self.errors.append(str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,16 @@ class Source:
     @property
     def inventory(self) -> frozenset[ResourceKey]:
         """The keys of the objects that this source owns."""
-        return frozenset(ResourceKey.from_path(path) for path in self.status.inventory)
+        # A path that somebody else wrote and that is none must not stop the pass.
+        return frozenset(ResourceKey.from_path(p) for p in self.status.inventory if p.count("/") == 3)
+
+
+def guarded_source(resource: Resource) -> Source:
+    """Read a TrafficSource for the guard: one whose spec makes no sense is as one that is suspended."""
+    source = read_source(resource)
+    if isinstance(source, Source):
+        return source
+    return Source(resource, TrafficSourceSpec(url="", suspend=True), _read_status(resource))
 
 
 def read_source(resource: Resource) -> Source | str:
@@ -65,9 +83,12 @@ def read_source(resource: Resource) -> Source | str:
         first = error.errors()[0]
         text = first["msg"].removeprefix("Value error, ")  # pydantic's own words for our own errors
         return f"spec.{'.'.join(str(part) for part in first['loc'])}: {text}"
+    return Source(resource, spec, _read_status(resource))
+
+
+def _read_status(resource: Resource) -> TrafficSourceStatus:
     try:
-        status = TrafficSourceStatus.model_validate(resource.body.get("status") or {})
+        return TrafficSourceStatus.model_validate(resource.body.get("status") or {})
     except ValidationError:
         # A status that somebody else wrote is not worth stopping for: it is rebuilt from what is live.
-        status = TrafficSourceStatus()
-    return Source(resource, spec, status)
+        return TrafficSourceStatus()

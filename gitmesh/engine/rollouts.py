@@ -6,39 +6,29 @@ Stage: decide (called by the pass).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+import anyio
 from pydantic import ValidationError
 
 from gitmesh.apply.records import write_record
 from gitmesh.decide.retarget import retarget
 from gitmesh.decide.transitions import advance, decide, mark_effective
 from gitmesh.decide.verdict import take_verdict
-from gitmesh.engine.memory import Desired, SourceMemory
+from gitmesh.engine.announce import note_move
+from gitmesh.engine.memory import Desired, Moved, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.targets import resolver
 from gitmesh.kube.errors import ClusterError
-from gitmesh.model.kinds import GITMESH, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
+from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE
 from gitmesh.model.policy import RolloutPolicy
-from gitmesh.model.resource import Resource, ResourceKey
-from gitmesh.model.rollout import Decision, Hold, Phase, RollBack, RolloutIntent, RolloutRecord
+from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
+from gitmesh.model.rollout import Decision, Hold, Phase, RolloutIntent, RolloutRecord, Verdict
+from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import LiveState
 
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """One rollout in one pass: before, after, and why."""
-
-    key: ResourceKey  # of the VirtualService
-    before: RolloutRecord | None
-    after: RolloutRecord
-    decision: Decision
-
-    @property
-    def changed(self) -> bool:
-        """True when there is something to write down."""
-        return self.before != self.after
+RECORD_PATIENCE_SECONDS = 0.25  # so long a rollback waits for its own record
 
 
 def rollout_key(key: ResourceKey) -> ResourceKey:
@@ -87,48 +77,103 @@ def move(
     suspended: bool,
     history_max: int,
     now: datetime,
+    inventory: frozenset[ResourceKey] = frozenset(),
+    adopt: bool = False,
 ) -> list[Moved]:
     """Decide for every VirtualService that has a policy or a record. Changes nothing."""
-    records = load_records(memory, live, source)
-    desired = memory.desired
-    services = [r for r in (desired.resources.values() if desired else ()) if r.key.kind == "VirtualService"]
+    desired = None if suspended else memory.desired
+    services = {
+        key: resource
+        for key, resource in (desired.resources if desired else {}).items()
+        if key.kind == VIRTUAL_SERVICE.kind and _is_ours_to_move(key, live, source, inventory, adopt)
+    }
     moved = []
-    for service in services:
-        rollout = live.rollouts.get(rollout_key(service.key))
-        turned = _turn(service, records.get(service.key), rollout, live, desired, source, now)
-        if turned is None:
+    records = load_records(memory, live, source)
+    for key in sorted(services.keys() | records.keys()):
+        turn = _Turn(key, records.get(key), live, source, now)
+        if key in services and desired is not None:
+            turned = _follow_git(turn, services[key], desired)
+        elif key in live.resources:
+            turned = _without_git(turn)
+        else:
             continue
-        moved.append(
-            _step(service.key, records.get(service.key), turned, memory, rollout, suspended, history_max, now)
-        )
-    for key in records.keys() - {s.key for s in services}:
-        # Git is unreachable, or no longer has the object: the guard still works from the record alone.
-        record, rollout = records[key], live.rollouts.get(rollout_key(key))
-        if desired is None:
-            moved.append(_step(key, record, record, memory, rollout, True, history_max, now))
+        if turned is not None:
+            held = turn.intent.suspend or key not in services
+            moved.append(_step(turn, turned, memory.verdicts.get(key, ()), held, history_max))
     return moved
 
 
-def _turn(
-    service: Resource,
-    record: RolloutRecord | None,
-    rollout: Resource | None,
-    live: LiveState,
-    desired: Desired | None,
-    source: str,
-    now: datetime,
-) -> RolloutRecord | None:
-    assert desired is not None
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One VirtualService in one pass."""
+
+    key: ResourceKey
+    record: RolloutRecord | None
+    live: LiveState
+    source: str
+    now: datetime
+
+    @property
+    def intent(self) -> RolloutIntent:
+        return read_intent(self.live.rollouts.get(rollout_key(self.key)))
+
+
+def _is_ours_to_move(
+    key: ResourceKey, live: LiveState, source: str, inventory: frozenset[ResourceKey], adopt: bool
+) -> bool:
+    """Say whether a rollout of this object is ours: two sources must not share one record."""
+    resource = live.resources.get(key)
+    if resource is not None:
+        owner = resource.annotations.get(OWNER_ANNOTATION, "")
+        return owner == source or (not owner and (adopt or key in inventory))
+    record = read_record(live.rollouts.get(rollout_key(key)))
+    if record is None or record.source == source:
+        return True
+    namespace, _, name = record.source.partition("/")
+    return TRAFFIC_SOURCE.key(namespace, name) not in live.sources
+
+
+def _follow_git(turn: _Turn, service: Resource, desired: Desired) -> RolloutRecord | None:
+    return retarget(
+        turn.record,
+        desired=service,
+        live=turn.live.resources.get(turn.key),
+        policy=policy_for(service, desired.policies),
+        resolve=resolver(turn.key.namespace, desired.resources, turn.live.resources),
+        intent=turn.intent,
+        source=turn.source,
+        revision=desired.revision.short,
+        now=turn.now,
+    )
+
+
+def _without_git(turn: _Turn) -> RolloutRecord | None:
+    """Turn a record when Git cannot be read, is not to be followed, or has the object no more.
+
+    The guard works from the record alone, and a person can still ask for a rollback: the record itself
+    says which content is on its way.
+    """
+    record = turn.record
+    if record is None or record.phase is Phase.ROLLED_BACK:
+        return record
+    content = record.canary or record.stable
+    body = {
+        "apiVersion": VIRTUAL_SERVICE.api_version,
+        "kind": VIRTUAL_SERVICE.kind,
+        "metadata": {"namespace": turn.key.namespace, "name": turn.key.name},
+        "spec": content.spec,
+    }
+    policy = record.policy_spec
     return retarget(
         record,
-        desired=service,
-        live=live.resources.get(service.key),
-        policy=policy_for(service, desired.policies),
-        resolve=resolver(service.key.namespace, desired.resources, live.resources),
-        intent=read_intent(rollout),
-        source=source,
-        revision=desired.revision.short,
-        now=now,
+        desired=resource_from_body(body),
+        live=turn.live.resources.get(turn.key),
+        policy=RolloutPolicy(name=record.policy, namespace="", spec=policy) if policy else None,
+        resolve=resolver(turn.key.namespace, turn.live.resources),
+        intent=turn.intent.model_copy(update={"suspend": True}),
+        source=turn.source,
+        revision=record.revision,
+        now=turn.now,
     )
 
 
@@ -138,20 +183,20 @@ def policy_for(service: Resource, policies: Iterable[RolloutPolicy]) -> RolloutP
 
 
 def _step(
-    key: ResourceKey,
-    before: RolloutRecord | None,
-    record: RolloutRecord,
-    memory: SourceMemory,
-    rollout: Resource | None,
-    suspended: bool,
-    history_max: int,
-    now: datetime,
+    turn: _Turn, record: RolloutRecord, verdicts: tuple[Verdict, ...], held: bool, history_max: int
 ) -> Moved:
-    verdict = memory.verdicts.get(key)
-    if verdict is not None and record.phase.in_motion:
+    for verdict in _untaken(turn.record, verdicts):
         record = take_verdict(record, verdict)
-    decision = decide(record, suspended=suspended or read_intent(rollout).suspend, now=now)
-    return Moved(key, before, _after(key, record, decision, now, history_max), decision)
+    decision = decide(record, suspended=held, now=turn.now)
+    after = _after(turn.key, record, decision, turn.now, history_max)
+    return Moved(turn.key, turn.record, after, decision)
+
+
+def _untaken(record: RolloutRecord | None, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """Leave out what the record has already: its write may have been carried out without our knowing."""
+    taken = record.verdict.at if record and record.verdict else None
+    known = [i for i, verdict in enumerate(verdicts) if verdict.at == taken]
+    return verdicts[known[-1] + 1 :] if known else verdicts
 
 
 def _after(
@@ -162,55 +207,36 @@ def _after(
     return advance(record, decision, now, history_max=history_max, namespace=key.namespace)
 
 
-async def write_down(moved: Iterable[Moved], memory: SourceMemory, live: LiveState, ports: Ports) -> None:
-    """Write every changed record before the change that it explains.
-
-    A forward record that cannot be written raises ClusterError and so stops its pass. A rollback does not
-    wait for its paperwork: the record is kept in memory and written by a later pass.
-    """
-    for item in moved:
-        if item.changed:
-            await write_one(item, memory, live, ports)
-
-
-async def write_one(item: Moved, memory: SourceMemory, live: LiveState, ports: Ports) -> None:
-    """Write one record; see `write_down`."""
-    key = rollout_key(item.key)
-    try:
-        stored = await write_record(ports.cluster, key, item.after, ports.live.snapshot().rollouts.get(key))
-    except ClusterError as error:
-        if item.after.phase is not Phase.ROLLED_BACK:
-            raise
-        memory.records[item.key] = item.after
-        ports.log.error("rollback not recorded yet", stage="decide", rollout=str(item.key), error=str(error))
+async def write_down(item: Moved, memory: SourceMemory, ports: Ports) -> None:
+    """Write a changed record, before the change that it explains. Raises ClusterError."""
+    if not item.changed and item.key not in memory.records:
         return
-    memory.records.pop(item.key, None)
+    key = rollout_key(item.key)
+    stored = await write_record(ports.cluster, key, item.after, ports.live.snapshot().rollouts.get(key))
     ports.live.absorb(stored.body)
+    memory.records.pop(item.key, None)
+    memory.verdicts[item.key] = _untaken(item.after, memory.verdicts.get(item.key, ()))
+    note_move(item, memory, ports)
 
 
-async def confirm(moved: Iterable[Moved], memory: SourceMemory, ports: Ports, now: datetime) -> None:
-    """Note that what the records ask for is live now: dwells count from here."""
-    for item in moved:
-        record = mark_effective(item.after, now)
-        if record != item.after:
-            await write_one(
-                Moved(item.key, item.after, record, item.decision), memory, ports.live.snapshot(), ports
-            )
+async def write_down_urgently(item: Moved, memory: SourceMemory, ports: Ports) -> None:
+    """Write the record of a rollback, unless that would hold it up: then it is written by a later pass."""
+    memory.records[item.key] = item.after
+    try:
+        with anyio.fail_after(RECORD_PATIENCE_SECONDS):
+            await write_down(item, memory, ports)
+    except (ClusterError, TimeoutError) as error:
+        note_move(item, memory, ports)
+        ports.log.error("rollback not recorded yet", stage="decide", rollout=str(item.key), error=str(error))
+
+
+def confirmed(item: Moved, now: datetime) -> Moved:
+    """Note that what the record asks for is live now: its dwell counts from here."""
+    if item.after.live_progress != item.after.progress:
+        return item
+    return replace(item, before=item.after, after=mark_effective(item.after, now))
 
 
 def records_of(moved: Iterable[Moved]) -> Mapping[ResourceKey, RolloutRecord]:
     """Return the records after this pass, by VirtualService."""
     return {item.key: item.after for item in moved}
-
-
-def rolled_back_now(item: Moved) -> bool:
-    """Say whether this very pass rolled the rollout back."""
-    return isinstance(item.decision, RollBack) or (
-        item.after.phase is Phase.ROLLED_BACK
-        and (item.before is None or item.before.phase is not Phase.ROLLED_BACK)
-    )
-
-
-def is_ours(resource: Resource) -> bool:
-    """Say whether an object is one of GitMesh's own kinds."""
-    return resource.key.group == GITMESH

@@ -55,7 +55,7 @@ def status_of(
         fetched_revision=fetched,
         last_attempted_revision=fetched if memory.judged else source.status.last_attempted_revision,
         last_applied_revision=applied,
-        last_handled_sync=memory.handled_sync or source.status.last_handled_sync,
+        last_handled_sync=report.handled_sync or source.status.last_handled_sync,
         inventory=_inventory(source, report, live),
         findings=tuple(_finding(d) for d in worst_first(memory.findings)[: config.findings_max]),
     )

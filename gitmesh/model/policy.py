@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.values import ApiModel, Duration, Percent
@@ -84,12 +84,26 @@ class Analysis(ApiModel):
 
 
 class RolloutPolicySpec(ApiModel):
-    """The spec of a RolloutPolicy. Without `analysis` the steps advance by time alone."""
+    """The spec of a RolloutPolicy. Without `analysis` the steps advance by time alone.
+
+    In JSON that is an analysis of no metrics: a record holds this spec, and an API server drops a null, which
+    would come back as the default analysis.
+    """
 
     select: Selector = Selector()
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=100)] = (Step(progress=100.0),)
     analysis: Analysis | None = Analysis()
     bake: Duration = timedelta(0)
+
+    @field_validator("analysis")
+    @classmethod
+    def _of_something(cls, value: Analysis | None) -> Analysis | None:
+        return value if value and value.metrics else None
+
+    @model_serializer(mode="wrap")
+    def _say_that_there_is_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = handler(self)
+        return said if self.analysis else {**said, "analysis": {"metrics": []}}
 
     @model_validator(mode="after")
     def _steps_climb(self) -> RolloutPolicySpec:

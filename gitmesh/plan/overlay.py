@@ -54,7 +54,9 @@ def _overlaid(resource: Resource, record: RolloutRecord | None) -> Resource:
         return resource
     if not record.phase.in_motion:
         return resource.with_spec(record.stable.spec)
-    spec = interpolate(record.stable.spec, resource.spec, record.progress, namespace=resource.key.namespace)
+    spec = interpolate(
+        record.stable.spec, resource.spec, record.live_progress, namespace=resource.key.namespace
+    )
     return resource if spec is resource.spec else resource.with_spec(spec)
 
 
@@ -84,6 +86,8 @@ def _why(record: RolloutRecord) -> str:
         return f"rolled back ({record.message})" if record.message else "rolled back"
     if record.phase is Phase.WAITING:
         return f"waits: {record.message}"
+    if record.live_progress != record.progress:
+        return f"rollout held at {record.live_progress:g} % by a failed check"
     return f"rollout at {record.progress:g} % ({record.weights})"
 
 

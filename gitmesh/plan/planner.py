@@ -78,6 +78,12 @@ def make_rollback_plan(given: PlanInput, keys: Collection[ResourceKey]) -> Plan:
     return _planned(given, [_write(given, resource, urgent=True) for resource in [*providers, *services]], [])
 
 
+def is_live(wanted: Resource, live: Resource, source: str) -> bool:
+    """Say whether a live object is as wanted, with the marks of this source."""
+    after = to_apply(wanted, source)
+    return not diff(comparable(live, after), compared(after))
+
+
 def _planned(given: PlanInput, writes: list[Change | Refusal | None], deletes: list[Change]) -> Plan:
     wanted = [w for w in writes if isinstance(w, Change)]
     changes, broken = without_breaking([*wanted, *deletes], given.live)

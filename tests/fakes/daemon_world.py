@@ -1,0 +1,481 @@
+"""Everything that a daemon touches, in memory: repositories, a cluster, metrics, time; and daemons to kill.
+
+Faults of the cluster are ordered through `FakeCluster.faults`, and here: an API server that is down, and
+writes that are refused. A daemon that was killed carries out nothing any more, whatever its tasks still try.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+from anyio import to_thread
+from fakes.cluster import FakeCluster, Request
+from fakes.virtual_time import VirtualAlarms, VirtualClock
+
+from gitmesh.engine.daemon import Daemon
+from gitmesh.engine.meters import Meters
+from gitmesh.engine.ports import Ports
+from gitmesh.fetch.errors import FetchError
+from gitmesh.kube.errors import ClusterError, RejectedError
+from gitmesh.kube.protocol import Body, WatchEvent
+from gitmesh.model.config import Config
+from gitmesh.model.kinds import SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
+from gitmesh.model.metrics import RequestQuery, RequestStats
+from gitmesh.model.resource import ResourceKey, content_hash
+from gitmesh.model.revision import Revision, SourceFile
+from gitmesh.model.rollout import RolloutRecord
+from gitmesh.model.source import TrafficSourceStatus
+from gitmesh.notify.events import EventRecorder
+from gitmesh.observe.errors import MetricsError
+from gitmesh.observe.live import LiveCache
+
+LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
+
+
+class KilledError(ClusterError):
+    """What a dead daemon gets for an answer. Nobody reads it."""
+
+    def __init__(self) -> None:
+        super().__init__("killed", retryable=False)
+
+
+@dataclass(slots=True)
+class Life:
+    """One process of the daemon. `effects_left` is how many effects it has until it dies by itself."""
+
+    number: int
+    scope: anyio.CancelScope
+    daemon: Daemon | None = None
+    live: LiveCache | None = None
+    alarms: VirtualAlarms | None = None
+    dead: bool = False
+    effects_left: int | None = None
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    def kill(self) -> None:
+        self.dead = True
+        if self.alarms:
+            self.alarms.stop()
+        self.scope.cancel()
+        self.ended.set()
+
+    def effect(self) -> None:
+        """Count one effect; die instead of carrying it out when it was the last one."""
+        if self.effects_left is not None:
+            self.effects_left -= 1
+            if self.effects_left < 0:
+                self.kill()
+        if self.dead:
+            raise KilledError
+
+
+def count_effect() -> None:
+    life = LIFE.get()
+    if life is not None:
+        life.effect()
+
+
+class WorldCluster(FakeCluster):
+    """A cluster whose API server can be down, whose writes can be refused, and that is looked at."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(now=clock.now, sleep=clock.sleep)
+        self.down = False
+        self.refuses: Callable[[Request], bool] = lambda request: False
+        self.asked: Callable[[Request], Any] = lambda request: None
+        self.written: Callable[[Request, Any, Body | None, Body | None], None] = lambda *_: None
+
+    def stop(self) -> None:
+        """Take the API server down: watches end, and nothing is answered."""
+        self.down = self.api.stopping = True
+        self.api.store.wake_all()
+
+    def start(self) -> None:
+        self.down = self.api.stopping = False
+
+    async def _do(self, request: Request, work: Callable[[], Any]) -> Any:
+        count_effect()
+        if self.down:
+            await anyio.lowlevel.checkpoint()
+            raise ClusterError(f"{request}: connection refused", retryable=True)
+        by_daemon, noted = LIFE.get() is not None, self.asked(request)
+
+        def watched() -> Any:
+            count_effect()  # it may have died while the request was on its way
+            if self.refuses(request):
+                raise RejectedError(f"{request}: denied the request", retryable=False, status=403)
+            before = self._seen(request) if request.writes and by_daemon else None
+            result = work()
+            if request.writes and by_daemon:
+                self.written(request, noted, before, self._seen(request))
+            return result
+
+        return await super()._do(request, watched)
+
+    async def watch(
+        self, kind: Kind, *, resource_version: str, namespace: str = "", timeout_seconds: int = 300
+    ) -> AsyncIterator[WatchEvent]:
+        events = super().watch(
+            kind, resource_version=resource_version, namespace=namespace, timeout_seconds=timeout_seconds
+        )
+        async for event in events:
+            yield event
+
+    def _seen(self, request: Request) -> Body | None:
+        for kind in WATCHED:
+            if kind.kind == request.kind:
+                found = self.find(kind, request.namespace, request.name)
+                return None if found is None else orjson.loads(orjson.dumps(found))
+        return None
+
+
+WATCHED = (VIRTUAL_SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit: file path -> text."""
+
+    id: str
+    files: Mapping[str, str]
+
+    def revision(self, branch: str) -> Revision:
+        files = {}
+        for path, text in self.files.items():
+            raw = text.encode()
+            files[path] = SourceFile(path, content_hash(text), raw)
+        return Revision(self.id, self.id, branch, files, subject="a change")
+
+
+class Repository:
+    """A remote: its commits, and whether it can be reached."""
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+        self.commits: list[Commit] = []
+        self.reachable = True
+        self.hangs = False
+        self.fetched: list[Commit] = []  # what a daemon has seen, in order
+
+    def push(self, files: Mapping[str, str]) -> Commit:
+        commit = Commit(f"{len(self.commits):05x}{self.number:02x}" + "0" * 33, dict(files))
+        self.commits.append(commit)
+        return commit
+
+
+class FakeMirror:
+    """A `Git` port: the mirror of one repository. `kept` is its disk, which may outlive a daemon."""
+
+    def __init__(self, repositories: Mapping[str, Repository], kept: dict[str, Commit]) -> None:
+        self._repositories, self._kept = repositories, kept
+        self._last: Revision | None = None
+
+    async def fetch(self, url: str, branch: str, path: str) -> Revision:
+        count_effect()
+        repository = self._repositories[url]
+        await anyio.sleep(60 if repository.hangs else 0.05)
+        if not repository.reachable or repository.hangs:
+            raise FetchError(f"fetch {url}: could not resolve host", retryable=True)
+        if branch != "main":
+            raise FetchError(f"no branch {branch}", retryable=False)
+        if not repository.commits:
+            return Revision("0" * 40, "0" * 40, branch)
+        commit = repository.commits[-1]
+        repository.fetched.append(commit)
+        self._kept[commit.id] = commit
+        if self._last is None or self._last.commit != commit.id:
+            self._last = commit.revision(branch)
+        return self._last
+
+    async def read(self, commit: str, branch: str, path: str) -> Revision:
+        count_effect()
+        await anyio.sleep(0.01)
+        if commit not in self._kept:
+            raise FetchError(f"the mirror does not have {commit}", retryable=True)
+        return self._kept[commit].revision(branch)
+
+    async def close(self) -> None:
+        return None
+
+
+class FakeMetrics:
+    """A `Metrics` port: requests flow by live weights, and some share of each version's fails."""
+
+    def __init__(self, cluster: WorldCluster) -> None:
+        self._cluster = cluster
+        self.error_percent: dict[tuple[str, str], float] = {}  # (service, version) -> percent
+        self.requests_per_second: dict[str, float] = {}
+        self.blind = False
+        self.hanging: set[str] = set()  # services whose queries are never answered
+        self.answered: Callable[[str, str, RequestStats], None] = lambda *_: None
+
+    async def count(self, query: RequestQuery) -> RequestStats:
+        count_effect()
+        service = query.target.host.partition(".")[0]
+        await anyio.sleep(100_000 if service in self.hanging else 0.01)
+        if self.blind:
+            raise MetricsError("the metrics server is down")
+        share = share_of(self._cluster.find(VIRTUAL_SERVICE, "default", service), query.target.version)
+        rate = self.requests_per_second.get(service, 500.0)
+        requests = rate * share * query.window.total_seconds()
+        failed = requests * self.error_percent.get((service, query.target.version), 0.0) / 100
+        stats = RequestStats(requests, failed, "count")
+        self.answered(service, query.target.version, stats)
+        return stats
+
+    async def close(self) -> None:
+        return None
+
+
+def share_of(service: Body | None, version: str) -> float:
+    weights = weights_of(service["spec"]) if service else {}
+    total = sum(weights.values())
+    return weights.get(version, 0) / total if total else 0.0
+
+
+def weights_of(spec: Mapping[str, Any]) -> dict[str, int]:
+    """Return the weights of the last route by subset; a lone destination takes 100."""
+    entries = spec["http"][-1]["route"]
+    if len(entries) == 1:
+        return {entries[0]["destination"]["subset"]: 100}
+    return {e["destination"]["subset"]: w for e in entries if (w := int(e.get("weight", 0)))}
+
+
+class WorldLog:
+    """A structlog logger as far as the engine goes: keeps lines, and calls what nobody expected a finding."""
+
+    def __init__(self, write: Callable[[str], None], crashed: Callable[[str], None]) -> None:
+        self._write, self._crashed = write, crashed
+
+    def bind(self, **_: Any) -> WorldLog:
+        return self
+
+    def _line(self, message: str, **fields: Any) -> None:
+        self._write(f"{message} {' '.join(f'{k}={v}' for k, v in fields.items())}")
+
+    info = warning = error = _line
+
+    def exception(self, message: str, **fields: Any) -> None:
+        life = LIFE.get()
+        if life is None or not life.dead:  # what the dead say means nothing
+            self._crashed(f"{message} {fields}\n{traceback.format_exc()}")
+
+
+class DaemonWorld:
+    """One cluster, its repositories, and one daemon at a time."""
+
+    def __init__(self, seed: int = 0, **config: Any) -> None:
+        self.random = random.Random(seed)
+        self.clock = VirtualClock()
+        self.cluster = WorldCluster(self.clock)
+        self.metrics = FakeMetrics(self.cluster)
+        self.has_metrics = True
+        self.repositories: dict[str, Repository] = {}
+        self.mirrors: dict[ResourceKey, dict[str, Commit]] = {}
+        self.lines: list[str] = []
+        self.crashes: list[str] = []
+        self.life: Life | None = None
+        self.lives = 0
+        settings = {"settle": "500ms", "data_dir": Path("/nowhere"), **config}
+        self.config = Config.model_validate(settings)
+        for host in ("reviews", "ratings", "details"):
+            self.cluster.put(
+                {
+                    "apiVersion": "v1",
+                    "kind": SERVICE.kind,
+                    "metadata": {"name": host, "namespace": "default"},
+                    "spec": {"ports": [{"port": 9080}]},
+                }
+            )
+
+    # What a test looks at
+
+    def log(self, line: str) -> None:
+        self.lines.append(f"{self.clock.monotonic():9.3f}  {line}")
+
+    def live(self, name: str = "reviews") -> dict[str, int]:
+        """The live weights of a VirtualService."""
+        found = self.cluster.find(VIRTUAL_SERVICE, "default", name)
+        return weights_of(found["spec"]) if found else {}
+
+    def record(self, name: str = "reviews") -> RolloutRecord | None:
+        found = self.cluster.find(TRAFFIC_ROLLOUT, "default", name)
+        status = found.get("status") if found else None
+        return RolloutRecord.model_validate(status) if status else None
+
+    def status(self, name: str = "mesh") -> TrafficSourceStatus:
+        found = self.cluster.find(TRAFFIC_SOURCE, "default", name)
+        assert found is not None
+        return TrafficSourceStatus.model_validate(found.get("status") or {})
+
+    def ready(self, name: str = "mesh") -> tuple[str, str]:
+        """Status and reason of the condition Ready."""
+        condition = next((c for c in self.status(name).conditions if c.type == "Ready"), None)
+        return (condition.status, condition.reason) if condition else ("", "")
+
+    def writes(self) -> list[Request]:
+        return [r for r in self.cluster.requests if r.verb not in ("list", "watch", "get")]
+
+    # What a test does
+
+    def add_source(self, name: str = "mesh", **spec: Any) -> Repository:
+        url = f"https://git.example.com/{name}.git"
+        body = {
+            "apiVersion": TRAFFIC_SOURCE.api_version,
+            "kind": TRAFFIC_SOURCE.kind,
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"url": url, "interval": "10s", **spec},
+        }
+        self.cluster.put(body)
+        return self.repositories.setdefault(url, Repository(len(self.repositories) + 1))
+
+    def ask(self, name: str, **spec: Any) -> None:
+        """Set the spec of a TrafficRollout, as a person."""
+        if self.cluster.find(TRAFFIC_ROLLOUT, "default", name) is not None:
+            self.cluster.put(
+                {
+                    "apiVersion": TRAFFIC_ROLLOUT.api_version,
+                    "kind": TRAFFIC_ROLLOUT.kind,
+                    "metadata": {"name": name, "namespace": "default"},
+                    "spec": spec,
+                }
+            )
+
+    async def until(self, condition: Callable[[], object], seconds: float = 60) -> float:
+        """Let time pass until something holds; fail when it takes longer. Returns how long it took."""
+        began = self.clock.monotonic()
+        while not condition():
+            assert self.clock.monotonic() - began < seconds, "it did not happen; " + self.tail()
+            await anyio.sleep(0.05)
+        return self.clock.monotonic() - began
+
+    def tail(self, count: int = 40) -> str:
+        return "last lines:\n" + "\n".join(self.lines[-count:])
+
+    # The daemon
+
+    def spawn(self, group: anyio.abc.TaskGroup) -> Life:
+        """Start a daemon with an empty memory."""
+        self.lives += 1
+        life = self.life = Life(self.lives, anyio.CancelScope())
+        group.start_soon(self._run, life)
+        return life
+
+    async def _run(self, life: Life) -> None:
+        LIFE.set(life)
+        with life.scope:
+            life.alarms = alarms = VirtualAlarms(self.clock)
+            born: list[Daemon] = []
+            life.live = live = LiveCache(
+                self.cluster,
+                clock=self.clock,
+                on_change=lambda key: born[0].live_changed(key) if born else None,
+                jitter=self.random.random,
+            )
+            ports = Ports(
+                cluster=self.cluster,
+                live=live,
+                metrics=self.metrics if self.has_metrics else None,
+                events=EventRecorder(self.cluster, self.clock),
+                alarms=alarms,
+                clock=self.clock,
+                open_git=lambda key: FakeMirror(self.repositories, self.mirrors.setdefault(key, {})),
+                meters=Meters(),
+                log=WorldLog(self.log, self.crashes.append),
+            )
+            async with anyio.create_task_group() as group:
+                group.start_soon(live.run)
+                await live.wait_synced()
+                born.append(Daemon(ports, self.config))
+                life.daemon = born[0]
+                await born[0].run()
+
+
+async def _inline(work: Callable[..., Any], *args: Any, **_: Any) -> Any:
+    await anyio.lowlevel.checkpoint()
+    return work(*args)
+
+
+def without_threads(patch: Any) -> None:
+    """Carry out what would go to a thread in the loop: virtual time knows nothing of threads."""
+    patch.setattr(to_thread, "run_sync", _inline)
+
+
+async def in_world(world: DaemonWorld, work: Callable[[anyio.abc.TaskGroup], Awaitable[None]]) -> None:
+    """Run a daemon in this world while `work` acts on it."""
+    async with anyio.create_task_group() as group:
+        world.spawn(group)
+        await work(group)
+        assert not world.crashes, world.crashes[0]
+        group.cancel_scope.cancel()
+
+
+def files(*bodies: Mapping[str, Any]) -> dict[str, str]:
+    """Manifests -> the files of a commit."""
+    return {f"{b['kind']}-{b['metadata']['name']}.yaml".lower(): orjson.dumps(b).decode() for b in bodies}
+
+
+def a_service(name: str = "reviews", weights: str = "v1 100", **route: Any) -> dict[str, Any]:
+    """`"v1 100, v2 0"` -> a VirtualService."""
+    entries = []
+    for part in weights.split(","):
+        subset, _, weight = part.strip().partition(" ")
+        entries.append({"destination": {"host": name, "subset": subset}, "weight": int(weight)})
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"hosts": [name], "http": [{"name": "all", "route": entries, **route}]},
+    }
+
+
+def a_rule(name: str = "reviews", subsets: Iterable[str] = ("v1", "v2")) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "host": name,
+            "subsets": [{"name": s, "labels": {"version": s}} for s in subsets],
+        },
+    }
+
+
+def a_policy(
+    *names: str,
+    steps: str = "10 2s, 50 3s, 100",
+    bake: str = "2s",
+    analysis: bool = True,
+    failures: int = 2,
+    policy: str = "careful",
+) -> dict[str, Any]:
+    parts = [part.split() for part in steps.split(",")]
+    return {
+        "apiVersion": "gitmesh.dev/v1alpha1",
+        "kind": "RolloutPolicy",
+        "metadata": {"name": policy, "namespace": "default"},
+        "spec": {
+            "select": {"names": list(names or ("reviews",))},
+            "steps": [
+                {"progress": float(p[0]), "hold": p[1]} if len(p) > 1 else {"progress": float(p[0])}
+                for p in parts
+            ],
+            "bake": bake,
+            "analysis": {
+                "interval": "1s",
+                "window": "5s",
+                "failures": failures,
+                "metrics": [{"name": "error-rate", "max": 5, "minRequests": 20}],
+            }
+            if analysis
+            else None,
+        },
+    }

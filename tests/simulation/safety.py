@@ -1,0 +1,253 @@
+"""What must hold at every write that reaches the cluster, whatever has gone wrong before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fakes.cluster import Request
+from fakes.daemon_world import DaemonWorld, weights_of
+from pydantic import ValidationError
+
+from gitmesh.istio.weights import interpolate
+from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_KINDS, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
+from gitmesh.model.metrics import RequestStats
+from gitmesh.model.resource import resource_from_body
+from gitmesh.model.rollout import Phase, RolloutRecord
+from gitmesh.model.source import OWNER_ANNOTATION
+from gitmesh.plan.references import missing_subsets
+
+BROKEN_MARK = "666s"  # a timeout that only broken commits have
+FOREIGN = "foreign"
+_TRAFFIC = {kind.kind for kind in TRAFFIC_KINDS}
+
+
+@dataclass(slots=True)
+class Watched:
+    """What an observer outside of the daemon knows of one VirtualService."""
+
+    record: RolloutRecord | None = None
+    written: dict[str, int] = field(default_factory=dict)  # the weights that a daemon wrote last
+    live_since: float | None = None  # when the present step was live first
+    steps: list[int] = field(default_factory=list)  # of the present rollout
+    rollout: Any = None  # names the present rollout
+    failed_contents: set[str] = field(default_factory=set)
+
+
+class Safety:
+    """Looks at every write of a daemon and notes what should not have been."""
+
+    def __init__(self, world: DaemonWorld) -> None:
+        self._world = world
+        self.violations: list[str] = []
+        self._watched: dict[str, Watched] = {}
+        self._answers: dict[tuple[str, str], list[tuple[int, float, str]]] = {}
+        self._sequence = 0
+        self._taken: set[str] = set()
+        self.ever_taken: set[str] = set()
+        world.cluster.asked = self._asked
+        world.cluster.written = self._written
+        world.metrics.answered = self._answered
+
+    def of(self, name: str) -> Watched:
+        return self._watched.setdefault(name, Watched())
+
+    def forget(self, name: str) -> None:
+        """A person deleted the record: what was known is known no more."""
+        self._watched.pop(name, None)
+
+    def allow(self, name: str, content: str) -> None:
+        """A person asked for failed content again."""
+        self.of(name).failed_contents.discard(content)
+
+    def taken_away(self, name: str) -> None:
+        """A person deleted a DestinationRule: until it is back, routes that lack it are nobody's fault."""
+        self._taken.add(name)
+        self.ever_taken.add(name)
+
+    def _say(self, what: str) -> None:
+        self._world.log(f"VIOLATION {what}")
+        self.violations.append(what)
+
+    def _asked(self, request: Request) -> tuple[int, Any]:
+        self._sequence += 1
+        found = None
+        if request.kind in _TRAFFIC and request.writes:
+            kind = next(k for k in TRAFFIC_KINDS if k.kind == request.kind)
+            found = self._world.cluster.find(kind, request.namespace, request.name)
+        return self._sequence, found
+
+    def _answered(self, service: str, version: str, stats: RequestStats) -> None:
+        self._sequence += 1
+        outcome = (
+            "insufficient"
+            if stats.requests < 20
+            else "fail"
+            if stats.failed * 20 > stats.requests
+            else "pass"
+        )
+        self._answers.setdefault((service, version), []).append(
+            (self._sequence, self._world.clock.monotonic(), outcome)
+        )
+
+    def _written(self, request: Request, noted: tuple[int, Any], before: Any, after: Any) -> None:
+        self._world.log(f"wrote {request}" + self._summary(after))
+        if request.kind in _TRAFFIC:
+            for wrong in self._traffic(request, noted, before, after):
+                self._say(f"{request}: {wrong}")
+        if request.kind == TRAFFIC_ROLLOUT.kind and after and after.get("status"):
+            for wrong in self._rollout(request.name, RolloutRecord.model_validate(after["status"])):
+                self._say(f"{request}: {wrong}")
+
+    @staticmethod
+    def _summary(after: Any) -> str:
+        if after and after["kind"] == VIRTUAL_SERVICE.kind:
+            return f" {weights_of(after['spec'])}"
+        if after and after["kind"] == TRAFFIC_ROLLOUT.kind:
+            status = after.get("status") or {}
+            keys = ("phase", "step", "progress", "failedChecks", "effectiveAt", "canaryHash", "message")
+            return " " + " ".join(f"{k}={status.get(k)}" for k in keys)
+        return ""
+
+    # Traffic objects
+
+    def _traffic(self, request: Request, noted: tuple[int, Any], before: Any, after: Any) -> Iterator[str]:
+        asked_at, found = noted
+        owner = (found or {}).get("metadata", {}).get("annotations", {}).get(OWNER_ANNOTATION)
+        if found is not None and (request.name == FOREIGN or owner is None):
+            yield "changed an object that it does not own"
+        if request.verb == "delete" and found is not None:
+            yield from self._deleted(request, str(owner))
+        if request.kind == DESTINATION_RULE.kind:
+            self._taken.discard(request.name)
+        for key, needs in self._missing().items():
+            if key.name not in self._taken:
+                yield f"{key} names {sorted(map(str, needs))}, which nothing defines"
+        if BROKEN_MARK in str(after):
+            yield "content of a broken commit is live"
+        if request.kind == VIRTUAL_SERVICE.kind and after is not None:
+            yield from self._service(request.name, asked_at, after)
+
+    def _deleted(self, request: Request, owner: str) -> Iterator[str]:
+        name = owner.partition("/")[2]
+        repository = self._world.repositories[f"https://git.example.com/{name}.git"]
+        file = f"{request.kind}-{request.name}.yaml".lower()
+        recent = [commit.files for commit in repository.fetched[-3:]]
+        if not any(files and file not in files for files in recent):
+            yield f"deleted what Git of {name} has"
+
+    def _missing(self) -> Any:
+        bodies = [
+            b
+            for kind in (VIRTUAL_SERVICE, DESTINATION_RULE)
+            for b in self._world.cluster.all(kind, "default")
+        ]
+        return missing_subsets(resource_from_body(b) for b in bodies)
+
+    def _service(self, name: str, asked_at: int, after: Any) -> Iterator[str]:
+        watched, record = self.of(name), self._stored(name)
+        weights = weights_of(after["spec"])
+        for route in after["spec"]["http"]:
+            total = sum(e.get("weight", 0) for e in route["route"])
+            if len(route["route"]) > 1 and total != 100:
+                yield f"weights add to {total}"
+        grown = _growing(watched.written, weights, record)
+        if record is not None:
+            allowed = list(_explained(record))
+            if weights not in allowed:
+                yield f"no record explains {weights}; the record allows {allowed}"
+            if record.phase.in_motion and grown and record.policy_spec and record.policy_spec.analysis:
+                yield from self._grew(name, grown, asked_at)
+            if watched.live_since is None and record.phase.in_motion and weights == allowed[0]:
+                watched.live_since = self._world.clock.monotonic()
+        watched.written = weights
+
+    def _grew(self, name: str, grown: list[str], asked_at: int) -> Iterator[str]:
+        for version in grown:
+            before = [a for a in self._answers.get((name, version), []) if a[0] < asked_at]
+            started = self.of(name).rollout
+            recent = [a for a in before if a[1] >= started[1]]
+            if recent and recent[-1][2] == "fail":
+                yield f"{version} grows after a failed check at {recent[-1][1]:.3f}"
+
+    def _stored(self, name: str) -> RolloutRecord | None:
+        try:
+            return self._world.record(name)
+        except ValidationError:
+            return None
+
+    # Records
+
+    def _rollout(self, name: str, record: RolloutRecord) -> Iterator[str]:
+        watched, before = self.of(name), self.of(name).record
+        watched.record = record
+        yield from self._next_record(name, watched, before, record)
+        live = self._world.live(name)
+        if watched.live_since is None and record.phase.in_motion and live == next(_explained(record)):
+            watched.live_since = self._world.clock.monotonic()
+
+    def _next_record(
+        self, name: str, watched: Watched, before: RolloutRecord | None, record: RolloutRecord
+    ) -> Iterator[str]:
+        if record.phase is Phase.ROLLED_BACK:
+            watched.failed_contents.add(record.canary_hash)
+        if not record.phase.in_motion:
+            watched.rollout, watched.steps, watched.live_since = None, [], None
+            return
+        if record.canary_hash in watched.failed_contents:
+            yield f"content {record.canary_hash} goes out again unasked"
+        if watched.rollout is None or watched.rollout[0] != record.started_at:
+            watched.rollout = (record.started_at, self._world.clock.monotonic())
+            watched.steps, watched.live_since = [record.step], None
+            if record.step != 0 and record.steps:
+                yield f"a rollout begins at step {record.step}"
+            return
+        same_policy = before is not None and before.policy_spec == record.policy_spec
+        if before is None or record.step == before.step or not same_policy:
+            if not same_policy:
+                watched.steps, watched.live_since = [record.step], None
+            return
+        if record.step != before.step + 1 or record.step in watched.steps:
+            yield f"step {before.step} is followed by step {record.step}"
+        yield from self._dwelt(name, watched, before)
+        watched.steps.append(record.step)
+        watched.live_since = None
+
+    def _dwelt(self, name: str, watched: Watched, before: RolloutRecord) -> Iterator[str]:
+        assert before.policy_spec is not None
+        hold = before.policy_spec.steps[before.step].hold.total_seconds()
+        now = self._world.clock.monotonic()
+        if watched.live_since is None:
+            yield f"leaves step {before.step}, which was never live"
+        elif now - watched.live_since < hold - 1e-6:
+            yield f"step {before.step} was live for {now - watched.live_since:.3f} s, hold {hold} s"
+        elif before.policy_spec.analysis and before.progress > 0:
+            for target in before.targets:
+                service = target.host.partition(".")[0]
+                seen = [
+                    a for a in self._answers.get((service, target.version), []) if a[1] >= watched.live_since
+                ]
+                if not seen or seen[-1][2] != "pass":
+                    yield f"leaves step {before.step} without evidence for {target.version}: {seen[-3:]}"
+
+
+def _growing(before: dict[str, int], after: dict[str, int], record: RolloutRecord | None) -> list[str]:
+    targets = {t.version for t in record.targets} if record else set()
+    return [v for v in sorted(targets) if after.get(v, 0) > before.get(v, 0)]
+
+
+def _explained(record: RolloutRecord) -> Iterator[dict[str, int]]:
+    """The weights that a record allows: its step's first, the step's before it, and stable."""
+    stable = record.stable.spec
+    if record.phase.in_motion and record.canary is not None:
+        yield weights_of(interpolate(stable, record.canary.spec, record.progress, namespace="default"))
+        if record.policy_spec and record.steps:
+            for step in record.policy_spec.steps:
+                if step.progress < record.progress:
+                    spec = interpolate(stable, record.canary.spec, step.progress, namespace="default")
+                    yield weights_of(spec)
+    yield weights_of(stable)
+
+
+Check = Callable[[], Iterator[str]]

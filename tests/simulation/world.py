@@ -1,0 +1,376 @@
+"""One simulated world: Git, cluster, metrics, people, time and accidents, all from one seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+from fakes.cluster import Delay, Fault, Request
+from fakes.daemon_world import DaemonWorld, Repository, a_policy, a_rule, a_service, files, weights_of
+from safety import BROKEN_MARK, FOREIGN, Safety
+
+from gitmesh.model.kinds import (
+    DESTINATION_RULE,
+    TRAFFIC_KINDS,
+    TRAFFIC_ROLLOUT,
+    TRAFFIC_SOURCE,
+    VIRTUAL_SERVICE,
+)
+from gitmesh.model.rollout import Phase
+from gitmesh.model.source import SYNC_ANNOTATION
+
+SERVICES = ("reviews", "ratings")
+WEIGHTS = (
+    {"v1": 100, "v2": 0},
+    {"v1": 0, "v2": 100},
+    {"v1": 50, "v2": 50},
+    {"v1": 75, "v2": 25},
+    {"v1": 0, "v2": 0, "v3": 100},
+)
+STEPS = ("10 2s, 50 3s, 100", "5 1s, 25 1s, 50 1s, 100 1s", "50 4s, 100", "100")
+QUIET_SECONDS = 150.0
+
+
+class Simulation:
+    """Plays one world: accidents for a while, then none, and then everything has to be right."""
+
+    def __init__(self, seed: int, steps: int) -> None:
+        self.world = DaemonWorld(seed)
+        self.random = self.world.random
+        self.safety = Safety(self.world)
+        self.steps = steps
+        self.chaos = 0.0
+        self.refused: set[tuple[str, str]] = set()
+        self.git: dict[str, Any] = {
+            name: {"weights": WEIGHTS[0], "timeout": "", "policy": STEPS[0], "analysis": True}
+            for name in SERVICES
+        }
+        self.good: dict[str, Any] = copy.deepcopy(self.git)
+        self.world.cluster.faults = self._fault
+        self.world.cluster.refuses = lambda r: (r.kind, r.name) in self.refused
+        self._group: anyio.abc.TaskGroup | None = None
+        self._put_foreign()
+        self.repository: Repository = self.world.add_source()
+        self.world.add_source("other")
+        self._push("begins")
+        self._push_other()
+
+    # Chance
+
+    def _chance(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def _fault(self, request: Request) -> Any:
+        # Chance is drawn for every request, so that the same seed gives the same world.
+        drawn = self.random.random()
+        if drawn >= self.chaos:
+            return None
+        kinds: list[Any] = [Delay(self.random.choice([0.02, 0.3, 1.5]))]
+        if request.verb == "watch":
+            kinds += [Fault.EXPIRED, Fault.REQUEST_LOST]
+        elif request.writes:
+            kinds += [Fault.ANSWER_LOST, Fault.REQUEST_LOST]
+            if request.verb in ("replace", "replace_status", "create"):
+                kinds.append(Fault.STALE)
+        else:
+            kinds.append(Fault.REQUEST_LOST)
+        return self.random.choice(kinds)
+
+    # Git
+
+    def _files(self) -> dict[str, str]:
+        bodies: list[Any] = []
+        for name, says in self.git.items():
+            route = {"timeout": says["timeout"]} if says["timeout"] else {}
+            weights = ", ".join(f"{v} {w}" for v, w in says["weights"].items())
+            bodies.append(a_service(name, weights, **route))
+            bodies.append(a_rule(name, ("v1", "v2", "v3") if "v3" in says["weights"] else ("v1", "v2")))
+            if says["policy"]:
+                policy = a_policy(
+                    name, steps=says["policy"], analysis=says["analysis"], policy=f"careful-{name}"
+                )
+                bodies.append(policy)
+        return files(*bodies)
+
+    def _push(self, why: str) -> None:
+        self.repository.push(self._files())
+        self.good = copy.deepcopy(self.git)
+        said = {n: (s["weights"], s["timeout"], s["policy"]) for n, s in self.git.items()}
+        self.world.log(f"push: {why}: {said}")
+
+    def _push_other(self) -> None:
+        """The other repository has a VirtualService of its own, and sometimes wants one of the first's."""
+        repository = self.world.repositories["https://git.example.com/other.git"]
+        bodies = [a_service("details", self.random.choice(["v1 100", "v1 50, v2 50"])), a_rule("details")]
+        if self._chance(0.3):
+            bodies.append(a_service("reviews", "v1 40, v2 60"))
+            bodies.append(a_policy("reviews", steps="100"))
+        repository.push(files(*bodies) if self._chance(0.8) else {"bad.yaml": "kind: ["})
+
+    def commit(self) -> None:
+        name = self.random.choice(SERVICES)
+        says = self.git.get(name)
+        kind = self.random.choice(
+            ["weights", "weights", "weights", "timeout", "policy", "remove", "broken", "empty", "revert"]
+        )
+        if says is None:
+            self.git[name] = copy.deepcopy(
+                {"weights": WEIGHTS[0], "timeout": "", "policy": STEPS[0], "analysis": True}
+            )
+        elif kind == "weights":
+            says["weights"] = self.random.choice(WEIGHTS)
+        elif kind == "timeout":
+            says["timeout"] = self.random.choice(["1s", "2s", "3s", ""])
+        elif kind == "policy":
+            says["policy"] = self.random.choice([*STEPS, ""])
+            says["analysis"] = self._chance(0.8)
+        elif kind == "remove":
+            del self.git[name]
+            if not self.git:
+                self.git[name] = says
+        elif kind == "broken":
+            self._push_broken()
+            return
+        elif kind == "empty":
+            self.repository.push({})
+            self.world.log("push: empty")
+            return
+        elif kind == "revert" and len(self.repository.commits) > 1:
+            self.repository.push(self.repository.commits[-2].files)
+            self.world.log("push: revert")
+            return
+        self._push(kind)
+
+    def _push_broken(self) -> None:
+        kept = self.git
+        self.git = copy.deepcopy(kept)
+        for says in self.git.values():
+            says["timeout"] = BROKEN_MARK
+        broken = self._files()
+        self.git = kept
+        name = self.random.choice(sorted(self.git))
+        if self._chance(0.5):
+            broken["bad.yaml"] = "a: [1"
+        else:
+            service = a_service(name, "v1 50, v9 50", timeout=BROKEN_MARK)
+            broken.update(files(service))
+        self.repository.push(broken)
+        self.world.log("push: broken")
+
+    # People
+
+    def _put_foreign(self) -> None:
+        for body in (a_service(FOREIGN, "v1 100"), a_rule(FOREIGN)):
+            self.world.cluster.put(body)
+
+    def person(self) -> None:
+        name = self.random.choice(SERVICES)
+        cluster = self.world.cluster
+        kind = self.random.choice(
+            ["edit", "delete", "rule", "record", "rollback", "retry", "suspend", "sync"]
+        )
+        self.world.log(f"person: {kind} {name}")
+        record = self.world.record(name)
+        live = cluster.find(VIRTUAL_SERVICE, "default", name)
+        if kind == "edit" and live is not None:
+            weights = self.random.choice(["v1 90, v2 10", "v1 10, v2 90", "v1 100, v2 0"])
+            cluster.put(a_service(name, weights))
+        elif kind == "delete" and live is not None:
+            cluster.take(VIRTUAL_SERVICE, "default", name)
+        elif kind == "rule" and cluster.find(DESTINATION_RULE, "default", name) is not None:
+            cluster.take(DESTINATION_RULE, "default", name)
+            self.safety.taken_away(name)
+        elif kind == "record" and record is not None and self._chance(0.3):
+            cluster.take(TRAFFIC_ROLLOUT, "default", name)
+            self.safety.forget(name)
+        elif kind == "rollback" and record is not None:
+            leaving = record.canary_hash if record.phase is not Phase.SUCCEEDED else record.stable.hash
+            self.world.ask(name, rollBack=leaving)
+        elif kind == "retry" and record is not None and record.phase is Phase.ROLLED_BACK:
+            self.world.ask(name, retry=record.canary_hash)
+            self.safety.allow(name, record.canary_hash)
+        elif kind == "suspend" and record is not None:
+            self.world.ask(name, suspend=self._chance(0.5))
+        elif kind == "sync":
+            self._sync()
+
+    def _sync(self, **spec: Any) -> None:
+        body = {
+            "apiVersion": TRAFFIC_SOURCE.api_version,
+            "kind": TRAFFIC_SOURCE.kind,
+            "metadata": {
+                "name": "mesh",
+                "namespace": "default",
+                "annotations": {SYNC_ANNOTATION: str(self.random.random())},
+            },
+            "spec": {"url": "https://git.example.com/mesh.git", "interval": "10s", **spec},
+        }
+        self.world.cluster.put(body)
+
+    def suspend_source(self) -> None:
+        suspended = self._chance(0.4)
+        self.world.log(f"person: source suspended: {suspended}")
+        self._sync(suspend=suspended)
+
+    # Accidents
+
+    def accident(self) -> None:
+        kind = self.random.choice(
+            ["chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "watch", "clock"]
+        )
+        self.world.log(f"accident: {kind}")
+        name = self.random.choice(SERVICES)
+        cluster, metrics = self.world.cluster, self.world.metrics
+        if kind == "chaos":
+            self.chaos = self.random.choice([0.02, 0.1, 0.3])
+        elif kind == "calm":
+            self._calm()
+        elif kind == "api":
+            (cluster.start if cluster.down else cluster.stop)()
+        elif kind == "git":
+            self.repository.reachable = self._chance(0.5)
+            self.repository.hangs = self._chance(0.2)
+        elif kind == "metrics":
+            metrics.blind = self._chance(0.4)
+            metrics.hanging = {name} if self._chance(0.2) else set()
+        elif kind == "refuse":
+            what = self.random.choice([*(k.kind for k in TRAFFIC_KINDS), "TrafficRollout", "TrafficSource"])
+            self.refused.add((what, "mesh" if what == "TrafficSource" else name))
+        elif kind == "traffic":
+            metrics.requests_per_second[name] = self.random.choice([1.0, 100.0, 500.0])
+        elif kind == "version":
+            version = self.random.choice(["v1", "v2", "v3"])
+            metrics.error_percent[name, version] = self.random.choice([0.0, 0.0, 30.0])
+        elif kind == "watch":
+            cluster.expire_watches()
+        elif kind == "clock":
+            self.world.clock.set_back(self.random.choice([0.05, 0.7]))
+
+    def _calm(self) -> None:
+        self.chaos = 0.0
+        self.refused.clear()
+        self.world.cluster.start()
+        self.repository.reachable, self.repository.hangs = True, False
+        self.world.metrics.blind = False
+        self.world.metrics.hanging = set()
+        self.world.metrics.requests_per_second.clear()
+
+    def kill(self) -> None:
+        life = self.world.life
+        assert life is not None
+        if self._chance(0.5):
+            life.effects_left = self.random.randrange(12)  # in the middle of something
+        else:
+            life.kill()
+        if self._chance(0.3):
+            self.world.mirrors.clear()
+
+    # The play
+
+    async def play(self) -> None:
+        async with anyio.create_task_group() as group:
+            self.world.spawn(group)
+            group.start_soon(self._reincarnate, group)
+            for _ in range(self.steps):
+                self._act()
+                await anyio.sleep(self.random.choice([0.0, 0.02, 0.3, 1.0, 2.5, 6.0]))
+                self._check()
+            await self._end()
+            group.cancel_scope.cancel()
+
+    def _act(self) -> None:
+        drawn = self.random.random()
+        if drawn < 0.2:
+            self.commit()
+        elif drawn < 0.35:
+            self.person()
+        elif drawn < 0.6:
+            self.accident()
+        elif drawn < 0.7:
+            self.kill()
+        elif drawn < 0.72:
+            self.suspend_source()
+        elif drawn < 0.76:
+            self._push_other()
+
+    async def _reincarnate(self, group: anyio.abc.TaskGroup) -> None:
+        while True:
+            life = self.world.life
+            assert life is not None
+            await life.ended.wait()
+            self.world.log(f"daemon {life.number} was killed")
+            await anyio.sleep(self.random.choice([0.0, 0.5, 5.0]))
+            self.world.spawn(group)
+
+    def _check(self) -> None:
+        if self.world.crashes:
+            raise AssertionError(self.world.crashes[0])
+        if self.safety.violations:
+            raise AssertionError(self.safety.violations[0])
+
+    async def _end(self) -> None:
+        """No more accidents and no more commits: everything becomes right, and then nothing is written."""
+        self.world.log("the accidents end")
+        self._calm()
+        for name in SERVICES:
+            record = self.world.record(name)
+            if record is not None:
+                self.world.ask(name, suspend=False)
+        self._sync(suspend=False)
+        if self._chance(0.7):
+            self._push("the last one")
+        if self.world.life and self.world.life.effects_left is not None:
+            self.world.life.effects_left = None
+        await anyio.sleep(QUIET_SECONDS)
+        self._check()
+        wrong = list(self._unsettled())
+        before = len(self.world.writes())
+        await anyio.sleep(60)
+        wrong += [f"idle, and yet: {request}" for request in self.world.writes()[before:]]
+        self._check()
+        assert not wrong, "\n".join(wrong)
+
+    def _unsettled(self) -> Iterator[str]:
+        head = self.repository.commits[-1].files
+        says = self.world.ready()
+        if not head:
+            if says[0] == "True":
+                yield f"the repository is empty, and Ready says {says}"
+            return
+        if any(BROKEN_MARK in text for text in head.values()):
+            if says != ("False", "ValidationFailed"):
+                yield f"the newest commit is broken, and Ready says {says}"
+            return
+        # A subset that only a stable spec still names, and that a person deleted, is nowhere any more.
+        if self.safety.ever_taken and "no DestinationRule" in self.world.status().conditions[0].message:
+            return
+        rolled_back = False
+        for name in SERVICES:
+            live = self.world.cluster.find(VIRTUAL_SERVICE, "default", name)
+            text = head.get(f"virtualservice-{name}.yaml")
+            record = self.world.record(name)
+            if text is None:
+                if live is not None:
+                    yield f"{name} is not in Git any more, and live"
+                continue
+            wanted = anyio_json(text)["spec"]
+            if live is None:
+                yield f"{name} is in Git and not live"
+            elif record is not None and record.phase is Phase.ROLLED_BACK:
+                rolled_back = True
+                if live["spec"] != record.stable.spec:
+                    yield f"{name} is rolled back, and not stable: {weights_of(live['spec'])}"
+            elif live["spec"] != wanted:
+                state = record and (record.phase, record.progress, record.message)
+                yield f"{name}: live {weights_of(live['spec'])}, Git {weights_of(wanted)}, {state}"
+        expected = ("False", "RolledBack") if rolled_back else ("True", "Applied")
+        if says != expected:
+            yield f"Ready says {says}, expected {expected}: {self.world.status().conditions[0].message}"
+
+
+def anyio_json(text: str) -> Any:
+    import orjson
+
+    return orjson.loads(text)
