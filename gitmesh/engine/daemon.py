@@ -97,7 +97,10 @@ class Daemon:
     # The three tasks -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled. Begins with an empty memory: another replica may have led meanwhile."""
+        self.memory.sources.clear()
+        self.guard.forget()
+        self._known.clear()
         for key in self._ports.live.snapshot().sources:
             self._source_changed(key)
         # Nothing is lost by looking again now and then, and whatever was missed is found.

@@ -50,6 +50,11 @@ class Guard:
         self._measuring: set[tuple[ResourceKey, ResourceKey]] = set()
         self._latest: dict[tuple[ResourceKey, ResourceKey], Verdict] = {}
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self._measuring.clear()
+        self._latest.clear()
+
     def take_due(self, sources: Iterable[Source]) -> list[Measurable]:
         """Return what is to be measured now. It counts as being measured until `check` is done with it."""
         now = self._ports.clock.now()

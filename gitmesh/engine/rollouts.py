@@ -227,7 +227,8 @@ async def write_down_urgently(item: Moved, memory: SourceMemory, ports: Ports) -
             await write_down(item, memory, ports)
     except (ClusterError, TimeoutError) as error:
         note_move(item, memory, ports)
-        ports.log.error("rollback not recorded yet", stage="decide", rollout=str(item.key), error=str(error))
+        why = str(error) or f"no answer within {RECORD_PATIENCE_SECONDS:g} s"
+        ports.log.error("rollback not recorded yet", stage="decide", rollout=str(item.key), error=why)
 
 
 def confirmed(item: Moved, now: datetime) -> Moved:

@@ -81,9 +81,12 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
     log, clock, alarms = structlog.get_logger(), SystemClock(), SchedulerAlarms()
     cluster = await connect(kubeconfig, context=context, timeout=config.api_timeout)
     metrics = open_metrics(config, clock)
-    built: list[Daemon] = []
+    # The cache calls the daemon and the daemon reads the cache; nothing is called before the cache runs.
     live = LiveCache(
-        cluster, clock=clock, on_change=lambda key: built[0].live_changed(key) if built else None
+        cluster,
+        clock=clock,
+        on_change=lambda key: built.live_changed(key),
+        namespace=config.namespace,
     )
 
     def open_git(key: ResourceKey) -> Git:
@@ -91,18 +94,17 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
 
     meters = Meters()
     events = EventRecorder(cluster, clock)
-    ports = Ports(cluster, live, metrics, events, alarms, clock, open_git, meters, log)
+    built = Daemon(Ports(cluster, live, metrics, events, alarms, clock, open_git, meters, log), config)
     alarms.start()
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(live.run)
             await live.wait_synced()
-            built.append(Daemon(ports, config))
-            watch = RepositoryWatch(_on_loop(built[0].repository_changed))
+            watch = RepositoryWatch(_on_loop(built.repository_changed))
             if config.allow_file_urls:
-                built[0].watch_repository = watch.add
+                built.watch_repository = watch.add
             try:
-                yield Running(built[0], cluster, live, meters)
+                yield Running(built, cluster, live, meters)
             finally:
                 watch.close()
                 group.cancel_scope.cancel()
