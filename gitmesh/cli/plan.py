@@ -17,7 +17,7 @@ from gitmesh.cli.connection import Connection, cluster, cluster_options, connect
 from gitmesh.cli.findings import render_findings, summary
 from gitmesh.cli.sync import find_source, read_valid
 from gitmesh.cli.validate import read_paths
-from gitmesh.engine.accept import desired_of, examine
+from gitmesh.engine.accept import desired_of, examine, known_of
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.memory import SourceMemory
 from gitmesh.engine.report import Source
@@ -83,18 +83,19 @@ async def _plan(
         live = await look(client)
         source = _source(live, namespace, name)
         revision = read_paths(paths)
-        parsed, findings = examine(
+        examined = examine(
             revision,
             default_namespace=source.default_namespace,
             limits=ParseLimits(),
-            known_hosts=live.service_hosts,
+            context=known_of(live),
         )
+        findings = examined.findings
         if has_errors(findings):
             shown = render_findings(findings, revision.files) + summary(findings, len(revision.files))
             return (
                 json.dumps({"findings": [f.as_json() for f in findings]}) if output == "json" else shown
             ), False
-        memory = SourceMemory(source.resource.key, desired=desired_of(revision, parsed))
+        memory = SourceMemory(source.resource.key, desired=desired_of(revision, examined.parsed))
         planned, notes = make(source, memory, live, SystemClock().now())
         if ask_server:
             refused = await dry_run(planned, client)

@@ -49,7 +49,8 @@ def validate(paths: tuple[Path, ...], output: str, fail_on: str, namespace: str,
     if not paths:
         raise click.UsageError("name at least one file or directory, for example: gitmesh validate .")
     revision = read_paths(paths)
-    _, findings = examine(revision, default_namespace=namespace, limits=ParseLimits(), known_hosts=None)
+    examined = examine(revision, default_namespace=namespace, limits=ParseLimits())
+    findings = examined.findings
     if output == "json":
         click.echo(
             json.dumps({"files": len(revision.files), "findings": [f.as_json() for f in findings]}, indent=2)

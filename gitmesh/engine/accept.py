@@ -9,11 +9,13 @@ from functools import partial
 
 from anyio import to_thread
 
-from gitmesh.engine.memory import Desired, Judged, SourceMemory
+from gitmesh.engine.memory import Desired, Examined, Judged, SourceMemory
 from gitmesh.model.config import ParseLimits
-from gitmesh.model.diagnostic import Diagnostic, has_errors
+from gitmesh.model.context import NOTHING_KNOWN, Context, services_of
+from gitmesh.model.diagnostic import has_errors
 from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.revision import Revision
+from gitmesh.observe.live import LiveState
 from gitmesh.parse.manifests import Parsed, parse_files
 from gitmesh.parse.positions import pinpoint
 from gitmesh.validate.check import validate
@@ -25,19 +27,22 @@ def examine(
     *,
     default_namespace: str,
     limits: ParseLimits,
-    known_hosts: frozenset[str] | None,
-    previous: Parsed | None = None,
-) -> tuple[Parsed, tuple[Diagnostic, ...]]:
+    context: Context = NOTHING_KNOWN,
+    previous: Examined | None = None,
+) -> Examined:
     """Parse and validate every file of a revision; findings say file:line:column."""
+    before = previous or Examined()
     parsed = parse_files(
-        revision.files, default_namespace=default_namespace, limits=limits, previous=previous
+        revision.files, default_namespace=default_namespace, limits=limits, previous=before.parsed
     )
-    found = (
-        *revision.diagnostics,
-        *parsed.diagnostics,
-        *validate(parsed.resources, known_hosts=known_hosts),
-    )
-    return parsed, pinpoint(revision.files, found)
+    validated = validate(parsed.resources, context=context, others=parsed.others, previous=before.validated)
+    found = (*revision.diagnostics, *parsed.diagnostics, *validated.findings)
+    return Examined(parsed, validated, pinpoint(revision.files, found))
+
+
+def known_of(live: LiveState) -> Context:
+    """Return what a pass knows of the cluster. A commit is not refused for what is missing there."""
+    return Context(services=services_of(live.service_hosts), advisory=True)
 
 
 def desired_of(revision: Revision, parsed: Parsed) -> Desired:
@@ -47,7 +52,7 @@ def desired_of(revision: Revision, parsed: Parsed) -> Desired:
 
 
 async def accept(
-    memory: SourceMemory, *, default_namespace: str, limits: ParseLimits, known_hosts: frozenset[str]
+    memory: SourceMemory, *, default_namespace: str, limits: ParseLimits, context: Context
 ) -> None:
     """Judge the fetched revision once, and make it desired unless it has an error.
 
@@ -55,7 +60,7 @@ async def accept(
     """
     if memory.fetched is None:
         return
-    question = Judged(memory.fetched, default_namespace, known_hosts)
+    question = Judged(memory.fetched, default_namespace, context)
     if memory.judged == question:
         return
     work = partial(
@@ -63,11 +68,11 @@ async def accept(
         question.revision,
         default_namespace=default_namespace,
         limits=limits,
-        known_hosts=known_hosts,
-        previous=memory.parsed,
+        context=context,
+        previous=memory.examined,
     )
     # Reading thousands of documents takes seconds. A rollback waits neither for the thread nor for its end.
-    parsed, findings = await to_thread.run_sync(work, abandon_on_cancel=True)
-    memory.judged, memory.parsed, memory.findings = question, parsed, findings
-    if not has_errors(findings):
-        memory.desired = desired_of(question.revision, parsed)
+    examined = await to_thread.run_sync(work, abandon_on_cancel=True)
+    memory.judged, memory.examined, memory.findings = question, examined, examined.findings
+    if not has_errors(memory.findings):
+        memory.desired = desired_of(question.revision, examined.parsed)

@@ -77,12 +77,11 @@ class Fetcher:
             revision,
             default_namespace=source.default_namespace,
             limits=self._config.parse,
-            known_hosts=None,
         )
-        parsed, findings = await to_thread.run_sync(work)
-        if has_errors(findings) or memory.desired is not None:
+        examined = await to_thread.run_sync(work)
+        if has_errors(examined.findings) or memory.desired is not None:
             return False
-        memory.desired = desired_of(revision, parsed)
+        memory.desired = desired_of(revision, examined.parsed)
         return True
 
     def _mirror(self, key: ResourceKey) -> Git:

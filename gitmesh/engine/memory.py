@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.policy import RolloutPolicy
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.revision import Revision
 from gitmesh.model.rollout import Decision, RolloutRecord, Verdict
-from gitmesh.parse.manifests import Parsed
+from gitmesh.parse.manifests import NOTHING_READ, Parsed
+from gitmesh.validate.check import NOTHING_VALIDATED, Validated
 
 VERDICTS_MAX = 100  # as many as a policy can ask for in a row
 NEWS_MAX = 1_000
@@ -29,12 +31,21 @@ class Desired:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found in a revision's files; `findings` are all of them, with their places."""
+
+    parsed: Parsed = NOTHING_READ
+    validated: Validated = NOTHING_VALIDATED
+    findings: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """What findings are for: equal questions have equal answers, and are asked once."""
 
     revision: Revision
     default_namespace: str
-    known_hosts: frozenset[str]
+    context: Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ class SourceMemory:
     handled_sync: str = ""
     restored: bool = False  # the last applied revision was looked for in the mirror
     # parse, validate
-    parsed: Parsed | None = None
+    examined: Examined | None = None
     judged: Judged | None = None
     findings: tuple[Diagnostic, ...] = ()
     desired: Desired | None = None

@@ -12,7 +12,7 @@ import anyio
 
 from gitmesh.apply.executor import Applied, dry_run, execute
 from gitmesh.apply.records import write_source_status
-from gitmesh.engine.accept import accept
+from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_status, tell
 from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.ports import Ports
@@ -110,7 +110,7 @@ class Reconciler:
             memory,
             default_namespace=source.default_namespace,
             limits=self._config.parse,
-            known_hosts=self._ports.live.snapshot().service_hosts,
+            context=known_of(self._ports.live.snapshot()),
         )
 
     async def _move_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:

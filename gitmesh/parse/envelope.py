@@ -13,6 +13,7 @@ from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.resource import Location, Origin, Resource, ResourceKey
 from gitmesh.model.spelling import closest
 from gitmesh.parse import codes
+from gitmesh.parse.foreign import is_cluster_scoped, is_context, without_secrets
 from gitmesh.parse.groups import Standing, standing_of
 from gitmesh.parse.metadata import check_metadata, is_name, is_subdomain, without_server_fields
 from gitmesh.parse.yaml_text import Document
@@ -64,14 +65,34 @@ class Envelope:
     def _typed(self, body: dict[str, Any], api_version: str, kind: str, origin: Origin) -> Iterator[Found]:
         judged = standing_of(api_version, kind)
         if judged.standing is Standing.UNMANAGED:
-            message = f"{kind} ({api_version}) is not managed by GitMesh and left alone"
-            yield codes.NOT_MANAGED.finding(message, origin.location, path=("kind",))
+            yield from self._other(body, api_version, kind, origin)
         elif judged.standing is Standing.UNKNOWN:
             yield codes.UNKNOWN_KIND.finding(
                 judged.message, origin.location, hint=judged.hint, path=(judged.field,)
             )
         else:
             yield from self._managed(body, api_version, kind, origin)
+
+    def _other(self, body: dict[str, Any], api_version: str, kind: str, origin: Origin) -> Iterator[Found]:
+        """Keep what others can be checked against; it is not ours to say more about it."""
+        key = self._key(body, api_version, kind)
+        if key is None or not is_context(key):
+            message = f"{kind} ({api_version}) is not managed by GitMesh and left alone"
+            yield codes.NOT_MANAGED.finding(message, origin.location, path=("kind",))
+        if key is not None:
+            yield Resource(key, api_version, without_secrets(key, body), origin)
+
+    def _key(self, body: dict[str, Any], api_version: str, kind: str) -> ResourceKey | None:
+        metadata, group = body.get("metadata"), api_version.rpartition("/")[0]
+        if not isinstance(metadata, dict):
+            return None
+        name, namespace = metadata.get("name"), metadata.get("namespace") or self.default_namespace
+        # Names of other kinds are any text without a slash: those of RBAC have colons.
+        if not isinstance(name, str) or not 0 < len(name) <= 253 or not isinstance(namespace, str):
+            return None
+        return ResourceKey(
+            group, kind, "" if is_cluster_scoped(group, kind) else namespace or "default", name
+        )
 
     def _managed(self, body: dict[str, Any], api_version: str, kind: str, origin: Origin) -> Iterator[Found]:
         at = origin.location
@@ -102,6 +123,11 @@ class Envelope:
         if metadata.get("namespace") != namespace:
             clean = {**clean, "metadata": {**clean["metadata"], "namespace": namespace}}
         yield Resource(key, api_version, clean, origin)
+
+
+def is_managed(resource: Resource) -> bool:
+    """Say whether the resource is of a kind that GitMesh manages."""
+    return standing_of(resource.api_version, resource.key.kind).standing is Standing.MANAGED
 
 
 def _no_type(body: dict[str, Any], at: Location) -> Diagnostic:

@@ -13,7 +13,7 @@ from gitmesh.model.diagnostic import Diagnostic, bounded, up_to_errors
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.revision import SourceFile
 from gitmesh.parse import codes
-from gitmesh.parse.envelope import Envelope
+from gitmesh.parse.envelope import Envelope, is_managed
 from gitmesh.parse.json_text import read_json
 from gitmesh.parse.marks import Node, locate, read_marks
 from gitmesh.parse.selection import not_text, select
@@ -28,11 +28,15 @@ class FileResult:
     blob: str
     resources: tuple[Resource, ...]
     diagnostics: tuple[Diagnostic, ...]
+    others: tuple[Resource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a revision holds. `files_read` counts the files that were not taken over from before."""
+    """What a revision holds. `files_read` counts the files that were not taken over from before.
+
+    `others` are well-formed objects of kinds that GitMesh does not manage; of a Secret only name and type.
+    """
 
     resources: ResourceSet
     diagnostics: tuple[Diagnostic, ...]
@@ -40,6 +44,10 @@ class Parsed:
     files_read: int = 0
     default_namespace: str = ""
     limits: ParseLimits | None = None
+    others: ResourceSet = field(default_factory=dict)
+
+
+NOTHING_READ = Parsed({}, ())
 
 
 def parse_files(
@@ -66,7 +74,11 @@ def parse_files(
     resources, duplicates = _by_key(results.values())
     found = [*findings, *duplicates, *(d for result in results.values() for d in result.diagnostics)]
     shown = bounded(found, limits.diagnostics_max)
-    return Parsed(resources, shown, results, read, default_namespace, limits)
+    others: dict[ResourceKey, Resource] = {}
+    for result in results.values():
+        for other in result.others:
+            others.setdefault(other.key, other)
+    return Parsed(resources, shown, results, read, default_namespace, limits, others)
 
 
 def _usable(previous: Parsed | None, namespace: str, limits: ParseLimits) -> Mapping[str, FileResult]:
@@ -85,7 +97,9 @@ def _read_file(file: SourceFile, default_namespace: str, limits: ParseLimits) ->
     resources: list[Resource] = []
     wrong = (found for document in documents for found in _set_apart(envelope.read(document), resources))
     shown = tuple(up_to_errors(wrong, limits.diagnostics_max))
-    return FileResult(file.blob, tuple(resources), (*findings, *shown))
+    managed = tuple(resource for resource in resources if is_managed(resource))
+    others = tuple(resource for resource in resources if not is_managed(resource))
+    return FileResult(file.blob, managed, (*findings, *shown), others)
 
 
 def _set_apart(found: Iterable[Resource | Diagnostic], resources: list[Resource]) -> Iterator[Diagnostic]:

@@ -5,7 +5,9 @@ Stage: validate (pure).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from pydantic import BaseModel
 
@@ -15,8 +17,9 @@ from gitmesh.istio.models.service_entry import ServiceEntrySpec
 from gitmesh.istio.models.sidecar import SidecarSpec
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.model.config import ParseLimits
+from gitmesh.model.context import NOTHING_KNOWN, Context
 from gitmesh.model.diagnostic import Diagnostic, bounded, up_to_errors
-from gitmesh.model.resource import ResourceKey, ResourceSet
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.validate.destination_rules import check_destination_rule
 from gitmesh.validate.gateways import check_gateway
 from gitmesh.validate.policies import check_policies
@@ -36,13 +39,36 @@ _OBJECT_ERRORS_MAX = 200
 _FINDINGS_MAX = ParseLimits().diagnostics_max
 
 
-def validate(resources: ResourceSet, *, known_hosts: Collection[str] | None) -> tuple[Diagnostic, ...]:
-    """Return all findings. `known_hosts`: qualified hosts of the cluster's Services, None when not known."""
-    return bounded(_findings(resources, known_hosts), _FINDINGS_MAX)
+_NONE: Mapping[ResourceKey, Resource] = MappingProxyType({})
 
 
-def _findings(resources: ResourceSet, known_hosts: Collection[str] | None) -> Iterator[Diagnostic]:
-    known = what_is_known(resources, known_hosts)
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What is wrong; `unchecked` says, as infos, what could not be looked at for lack of context."""
+
+    findings: tuple[Diagnostic, ...]
+    unchecked: tuple[Diagnostic, ...] = ()
+
+
+NOTHING_VALIDATED = Validated(())
+
+
+def validate(
+    resources: ResourceSet,
+    *,
+    context: Context = NOTHING_KNOWN,
+    others: ResourceSet = _NONE,
+    previous: Validated | None = None,
+) -> Validated:
+    """Return all findings. `others`: objects of other kinds of the same files, which serve as context, too.
+
+    `previous` is the result for another state of the files; what still holds is taken over.
+    """
+    return Validated(bounded(_findings(resources, context), _FINDINGS_MAX))
+
+
+def _findings(resources: ResourceSet, context: Context) -> Iterator[Diagnostic]:
+    known = what_is_known(resources, context.services)
     virtual_services: dict[ResourceKey, VirtualServiceSpec] = {}
     for key, resource in resources.items():
         spec, wrong = check_shape(resource)

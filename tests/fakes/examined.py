@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 
 from gitmesh.model.config import ParseLimits
+from gitmesh.model.context import Context, services_of
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.revision import SourceFile
 from gitmesh.parse.manifests import Parsed, parse_files
@@ -32,12 +33,21 @@ def parsed(
 
 
 def findings(
-    texts: Mapping[str, str | bytes] | str, *, known_hosts: Collection[str] | None = None
+    texts: Mapping[str, str | bytes] | str,
+    *,
+    known_hosts: Collection[str] | None = None,
+    context: Context | None = None,
 ) -> tuple[Diagnostic, ...]:
-    """Parse and validate files, or one text as a.yaml, and find the places of what is wrong."""
+    """Parse and validate files, or one text as a.yaml, and find the places of what is wrong.
+
+    `known_hosts`: the Services of a cluster, as the daemon knows them. `context`: whatever is known.
+    """
+    services = None if known_hosts is None else services_of(known_hosts)
+    known = context or Context(services=services, advisory=services is not None)
     files = files_of({"a.yaml": texts} if isinstance(texts, str) else texts)
     result = parse_files(files, default_namespace="default", limits=ParseLimits())
-    return pinpoint(files, (*result.diagnostics, *validate(result.resources, known_hosts=known_hosts)))
+    validated = validate(result.resources, context=known, others=result.others)
+    return pinpoint(files, (*result.diagnostics, *validated.findings))
 
 
 def told(texts: Mapping[str, str | bytes] | str, **options: Collection[str] | None) -> list[str]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gitmesh.istio.kinds import MODELS
 from gitmesh.model.config import ParseLimits
+from gitmesh.model.context import Context, services_of
 from gitmesh.model.diagnostic import Severity
 from gitmesh.model.resource import Location, Origin, Resource, ResourceKey
 from gitmesh.parse.json_text import read_json
@@ -104,8 +105,9 @@ def test_no_body_raises(kind: str, spec: Any, metadata: Any):
     }
     key = ResourceKey(group, kind, "default", "a")
     resource = Resource(key, f"{group}/v1", body, Origin("a.yaml", 0))
-    found = validate({key: resource}, known_hosts=["a"])
-    assert validate({key: resource}, known_hosts=["a"]) == found
+    known = Context(services=services_of(["a"]))
+    found = validate({key: resource}, context=known).findings
+    assert validate({key: resource}, context=known).findings == found
     assert all(f.at == Location("a.yaml") for f in found)
     read_policies({key: resource})
     pinpoint(files_of({"a.yaml": "spec: {}"}), found)

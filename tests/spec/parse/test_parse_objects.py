@@ -83,8 +83,9 @@ def test_what_the_server_sets_is_left_out_with_a_warning():
 @pytest.mark.parametrize(
     ("api_version", "kind", "code"),
     [
-        ("v1", "Service", "GM019"),
-        ("apps/v1", "Deployment", "GM019"),
+        ("v1", "Service", ""),
+        ("apps/v1", "Deployment", ""),
+        ("v1", "ConfigMap", "GM019"),
         ("networking.istio.io/v1alpha3", "EnvoyFilter", "GM019"),
         ("networking.istio.io/v1", "WorkloadEntry", "GM019"),
         ("gateway.networking.k8s.io/v1", "Gateway", "GM019"),
@@ -101,8 +102,35 @@ def test_what_the_server_sets_is_left_out_with_a_warning():
 )
 def test_a_kind_is_managed_left_alone_or_unknown(api_version: str, kind: str, code: str):
     result = parsed(f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n")
-    assert [d.code for d in result.diagnostics] == [code]
+    assert [d.code for d in result.diagnostics] == ([code] if code else [])
     assert result.resources == {}
+    assert [other.kind for other in result.others] == ([] if code == "GM020" else [kind])
+
+
+def test_of_a_secret_only_name_and_type_are_read():
+    text = (
+        "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\n"
+        "metadata: {name: a, namespace: b, annotations: {note: hush}}\ndata: {tls.key: aHVzaA==}\n"
+    )
+    (secret,) = parsed(text).others.values()
+    assert secret.body == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {"name": "a", "namespace": "b"},
+    }
+
+
+def test_objects_of_other_kinds_are_kept_with_the_namespace_that_they_have():
+    text = (
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n"
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n"
+        "apiVersion: v1\nkind: Service\nmetadata: {generateName: a}\n"
+    )
+    assert [(key.kind, key.namespace) for key in parsed(text).others] == [
+        ("Namespace", ""),
+        ("Service", "default"),
+    ]
 
 
 @pytest.mark.parametrize(
