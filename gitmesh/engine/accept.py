@@ -18,6 +18,8 @@ from gitmesh.model.revision import Revision
 from gitmesh.observe.live import LiveState
 from gitmesh.parse.manifests import Parsed, parse_files
 from gitmesh.parse.positions import pinpoint
+from gitmesh.parse.suppressions import Rules, suppress
+from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import validate
 from gitmesh.validate.policies import read_policies
 
@@ -37,7 +39,8 @@ def examine(
     )
     validated = validate(parsed.resources, context=context, others=parsed.others, previous=before.validated)
     found = (*revision.diagnostics, *parsed.diagnostics, *validated.findings)
-    return Examined(parsed, validated, pinpoint(revision.files, found))
+    rules = Rules(CATALOGUE, errors_max=limits.diagnostics_max)
+    return Examined(parsed, validated, suppress(pinpoint(revision.files, found), parsed.suppressions, rules))
 
 
 def known_of(live: LiveState) -> Context:
@@ -73,6 +76,8 @@ async def accept(
     )
     # Reading thousands of documents takes seconds. A rollback waits neither for the thread nor for its end.
     examined = await to_thread.run_sync(work, abandon_on_cancel=True)
-    memory.judged, memory.examined, memory.findings = question, examined, examined.findings
+    # What the files themselves want is no news to anyone who follows the cluster.
+    findings = tuple(finding for finding in examined.findings if not finding.suppressed)
+    memory.judged, memory.examined, memory.findings = question, examined, findings
     if not has_errors(memory.findings):
         memory.desired = desired_of(question.revision, examined.parsed)

@@ -28,6 +28,7 @@ class Diagnostic:
     `path` leads from the object's root to the field, for example `("spec", "http", 0, "route")`;
     `at` begins as the place of the object and is narrowed to the field by `parse.positions`.
     `wants_key` is true when the place meant is the field's name, not its value (an unknown field).
+    `suppressed` is the reason that the file itself gives for wanting this, and empty otherwise.
     """
 
     code: str
@@ -38,6 +39,7 @@ class Diagnostic:
     key: ResourceKey | None = None
     path: tuple[str | int, ...] = ()
     wants_key: bool = False
+    suppressed: str = ""
 
     def __str__(self) -> str:
         place = f"{self.at}: " if self.at else ""
@@ -57,12 +59,14 @@ class Diagnostic:
             "column": self.at.column if self.at else None,
             "resource": str(self.key) if self.key else None,
             "path": list(self.path),
+            "suppressed": bool(self.suppressed),
+            "reason": self.suppressed or None,
         }
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     """Say whether any of them keeps the revision from being applied."""
-    return any(d.severity is Severity.ERROR for d in diagnostics)
+    return any(d.severity is Severity.ERROR and not d.suppressed for d in diagnostics)
 
 
 MORE_FINDINGS = "GM024"

@@ -17,6 +17,7 @@ from gitmesh.parse.envelope import Envelope, is_managed
 from gitmesh.parse.json_text import read_json
 from gitmesh.parse.marks import Node, locate, read_marks
 from gitmesh.parse.selection import not_text, select
+from gitmesh.parse.suppressions import Suppression, read_suppressions
 from gitmesh.parse.text import decode
 from gitmesh.parse.yaml_text import read_yaml
 
@@ -29,6 +30,7 @@ class FileResult:
     resources: tuple[Resource, ...]
     diagnostics: tuple[Diagnostic, ...]
     others: tuple[Resource, ...] = ()
+    suppressions: tuple[Suppression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class Parsed:
     default_namespace: str = ""
     limits: ParseLimits | None = None
     others: ResourceSet = field(default_factory=dict)
+
+    @property
+    def suppressions(self) -> dict[str, tuple[Suppression, ...]]:
+        """What each file suppresses; most files do not."""
+        return {path: result.suppressions for path, result in self.files.items() if result.suppressions}
 
 
 NOTHING_READ = Parsed({}, ())
@@ -93,13 +100,15 @@ def _read_file(file: SourceFile, default_namespace: str, limits: ParseLimits) ->
         return FileResult(file.blob, (), (not_text(file),))
     is_json = file.path.lower().endswith(".json")
     documents, findings = (read_json if is_json else read_yaml)(file.path, text, limits)
-    envelope = Envelope(file.path, default_namespace, _Places(text.replace("\t", " ") if is_json else text))
+    as_yaml = text.replace("\t", " ") if is_json else text
+    envelope = Envelope(file.path, default_namespace, _Places(as_yaml))
     resources: list[Resource] = []
     wrong = (found for document in documents for found in _set_apart(envelope.read(document), resources))
     shown = tuple(up_to_errors(wrong, limits.diagnostics_max))
     managed = tuple(resource for resource in resources if is_managed(resource))
     others = tuple(resource for resource in resources if not is_managed(resource))
-    return FileResult(file.blob, managed, (*findings, *shown), others)
+    suppressions, unclear = read_suppressions(file, as_yaml, resources)
+    return FileResult(file.blob, managed, (*findings, *shown, *unclear), others, suppressions)
 
 
 def _set_apart(found: Iterable[Resource | Diagnostic], resources: list[Resource]) -> Iterator[Diagnostic]:

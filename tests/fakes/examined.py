@@ -11,6 +11,8 @@ from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.revision import SourceFile
 from gitmesh.parse.manifests import Parsed, parse_files
 from gitmesh.parse.positions import pinpoint
+from gitmesh.parse.suppressions import Rules, suppress
+from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import validate
 
 
@@ -47,7 +49,8 @@ def findings(
     files = files_of({"a.yaml": texts} if isinstance(texts, str) else texts)
     result = parse_files(files, default_namespace="default", limits=ParseLimits())
     validated = validate(result.resources, context=known, others=result.others)
-    return pinpoint(files, (*result.diagnostics, *validated.findings))
+    found = pinpoint(files, (*result.diagnostics, *validated.findings))
+    return tuple(d for d in suppress(found, result.suppressions, Rules(CATALOGUE)) if not d.suppressed)
 
 
 def told(texts: Mapping[str, str | bytes] | str, **options: Collection[str] | None) -> list[str]:
