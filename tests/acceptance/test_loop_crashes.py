@@ -4,6 +4,7 @@ import os
 import random
 import signal
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import anyio
 import anyio.to_thread
@@ -134,7 +135,7 @@ async def test_a_ramp_goes_on_over_kill_9_at_any_moment_and_no_dwell_is_cut_or_r
     entered = [entry for entry in record.history if entry.phase is not Phase.SUCCEEDED]
     assert [entry.progress for entry in entered] == list(steps), record.history
     assert [len(moments) for moments in effective.values()] == [1] * len(effective), "a dwell began anew"
-    for step, (entry, following) in enumerate(zip(entered, entered[1:], strict=False)):
+    for step, (entry, following) in enumerate(pairwise(entered)):
         began = min(effective.get(step, {entry.at}))
         assert following.at - began >= timedelta(seconds=HOLD_SECONDS), f"step {step} was cut"
     shares = [w[1] for w in weights if w is not None]

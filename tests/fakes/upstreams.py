@@ -1,8 +1,8 @@
 """Sample upstreams in a process of their own: each its own 127.x address, all on one port, as Pods are.
 
 Run as a program: `upstreams.py ADDRESS...`; it prints the port and serves until its input ends. A request
-is answered with what was received. `/status/N` answers N, `/slow/MS` waits, `/flaky/N/...` fails N times with 503,
-`/__seen` tells which paths came.
+is answered with what was received. `/status/N` answers N, `/slow/MS` waits, `/flaky/N/...` fails N times
+with 503, `/__seen` tells which paths came.
 """
 
 from __future__ import annotations
