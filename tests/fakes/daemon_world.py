@@ -190,7 +190,7 @@ class FakeMirror:
             return Revision("0" * 40, "0" * 40, branch)
         commit = repository.commits[-1]
         repository.fetched.append(commit)
-        self._kept[commit.id] = commit
+        self._kept.update({c.id: c for c in repository.commits})
         if self._last is None or self._last.commit != commit.id:
             self._last = commit.revision(branch)
         return self._last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,9 +119,10 @@ class Safety:
             yield "changed an object that it does not own"
         if request.verb == "delete" and found is not None:
             yield from self._deleted(request, str(owner))
-        if request.kind == DESTINATION_RULE.kind:
-            self._taken.discard(request.name)
-        for key, needs in self._missing().items():
+        missing = self._missing()
+        there = {body["metadata"]["name"] for body in self._world.cluster.all(DESTINATION_RULE, "default")}
+        self._taken &= {key.name for key in missing} | (self._taken - there)
+        for key, needs in missing.items():
             if key.name not in self._taken:
                 yield f"{key} names {sorted(map(str, needs))}, which nothing defines"
         if BROKEN_MARK in str(after):
@@ -248,6 +249,5 @@ def _explained(record: RolloutRecord) -> Iterator[dict[str, int]]:
                     spec = interpolate(stable, record.canary.spec, step.progress, namespace="default")
                     yield weights_of(spec)
     yield weights_of(stable)
-
-
-Check = Callable[[], Iterator[str]]
+    if record.previous is not None:  # asked for by a person, while the record cannot be written
+        yield weights_of(record.previous.spec)
