@@ -5,6 +5,7 @@ import random
 import signal
 from datetime import datetime, timedelta
 from itertools import pairwise
+from itertools import pairwise
 
 import anyio
 import anyio.to_thread
