@@ -114,6 +114,8 @@ def _run(command: Sequence[str]) -> str:
             check=False,
             stdin=subprocess.DEVNULL,
         )
+    except FileNotFoundError as error:
+        raise RepositoryError("git is not on PATH; install it (Debian: apt install git)") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RepositoryError(f"{' '.join(command)}: {error}") from error
     if done.returncode:

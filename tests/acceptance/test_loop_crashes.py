@@ -5,7 +5,6 @@ import random
 import signal
 from datetime import datetime, timedelta
 from itertools import pairwise
-from itertools import pairwise
 
 import anyio
 import anyio.to_thread
