@@ -56,16 +56,16 @@ class Fetcher:
         return None
 
     async def restore(self, source: Source, memory: SourceMemory) -> bool:
-        """After a restart: take the last applied revision out of the mirror, so that it is healed and guarded
+        """After a restart: take the accepted revision out of the mirror, so that it is healed and guarded
         even when the remote is down or its newest commit is broken. Returns True when that worked."""
-        branch, _, commit = source.status.last_applied_revision.rpartition("@")
+        branch, _, commit = source.status.accepted_revision.rpartition("@")
         if memory.restored or not commit or memory.desired is not None:
             return False
         try:
             revision = await self._mirror(source.resource.key).read(commit, branch, source.spec.path)
         except FetchError as error:
             self._ports.log.info(
-                "last applied revision is not in the mirror",
+                "accepted revision is not in the mirror",
                 stage="fetch",
                 source=source.name,
                 error=str(error),

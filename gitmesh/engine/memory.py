@@ -82,7 +82,7 @@ class SourceMemory:
     fetched: Revision | None = None
     fetch_error: str = ""
     handled_sync: str = ""
-    restored: bool = False  # the last applied revision was looked for in the mirror
+    restored: bool = False  # the accepted revision was found in the mirror
     # parse, validate
     examined: Examined | None = None
     judged: Judged | None = None

@@ -14,7 +14,7 @@ from gitmesh.apply.executor import Applied, dry_run, execute
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_status, tell
-from gitmesh.engine.memory import Moved, SourceMemory
+from gitmesh.engine.memory import Desired, Moved, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.engine.rollouts import (
@@ -126,7 +126,7 @@ class Reconciler:
             refused = await dry_run(plan, self._ports.cluster)
             report.refusals += refused
             if not refused:
-                await self._record_union(source, plan)
+                await self._record_intent(source, memory.desired, plan)
                 report.errors += await self._apply(plan, source, memory)
         await self._confirm(given, memory, report)
         if report.complete:
@@ -206,16 +206,23 @@ class Reconciler:
         elif applied.result is not None:
             self._ports.live.absorb(applied.result.body)
 
-    async def _record_union(self, source: Source, plan: Plan) -> None:
-        """Write the union of old and new inventory before the first write: a crash leaves no orphan."""
+    async def _record_intent(self, source: Source, desired: Desired, plan: Plan) -> None:
+        """Before the first write, keep what a crash must not lose.
+
+        The union of old and new inventory leaves no orphan. The accepted revision keeps a restart from going
+        on with an older one, which could delete what this one brought.
+        """
         created = {c.key.path for c in plan.changes() if c.kind is not ChangeKind.DELETE}
         current = self._ports.live.snapshot().sources.get(source.resource.key, source.resource)
-        union = tuple(sorted({*source.status.inventory, *created}))
-        if union == source.status.inventory:
-            return
-        status = source.status.model_copy(update={"inventory": union})
-        stored = await write_source_status(self._ports.cluster, current, status)
-        self._ports.live.absorb(stored.body)
+        status = source.status.model_copy(
+            update={
+                "inventory": tuple(sorted({*source.status.inventory, *created})),
+                "accepted_revision": desired.revision.id,
+            }
+        )
+        if status != source.status:
+            stored = await write_source_status(self._ports.cluster, current, status)
+            self._ports.live.absorb(stored.body)
 
     async def _tell(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         live = self._ports.live.snapshot()

@@ -54,6 +54,7 @@ def status_of(
         conditions=_conditions(verdict, source.status, generation, now),
         fetched_revision=fetched,
         last_attempted_revision=fetched if memory.judged else source.status.last_attempted_revision,
+        accepted_revision=(memory.desired.revision.id if memory.desired else source.status.accepted_revision),
         last_applied_revision=applied,
         last_handled_sync=report.handled_sync or source.status.last_handled_sync,
         inventory=_inventory(source, report, live),

@@ -72,6 +72,7 @@ class TrafficSourceStatus(ApiModel):
     conditions: tuple[Condition, ...] = ()
     fetched_revision: str = ""
     last_attempted_revision: str = ""
+    accepted_revision: str = ""  # the newest without errors: what a restart goes on with
     last_applied_revision: str = ""
     last_handled_sync: str = ""
     inventory: tuple[str, ...] = ()
