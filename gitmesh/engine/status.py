@@ -43,6 +43,8 @@ def status_of(
     now: datetime,
 ) -> TrafficSourceStatus:
     """Return the new status. Equal worlds give equal statuses: nothing is written when nothing changed."""
+    if _knows_nothing_new(source, memory, report):
+        return source.status.model_copy(update={"inventory": _inventory(source, report, live)})
     verdict = _verdict(source, memory, report)
     generation = int(source.resource.metadata.get("generation") or 0)
     applied = source.status.last_applied_revision
@@ -60,6 +62,12 @@ def status_of(
         inventory=_inventory(source, report, live),
         findings=tuple(_finding(d) for d in worst_first(memory.findings)[: config.findings_max]),
     )
+
+
+def _knows_nothing_new(source: Source, memory: SourceMemory, report: PassReport) -> bool:
+    """Say whether this daemon has just begun: until its first fetch, what the one before it said stands."""
+    began = memory.fetched is None and not memory.fetch_error
+    return began and bool(source.status.conditions) and not (report.errors or report.refusals)
 
 
 def worst_first(findings: tuple[Diagnostic, ...]) -> list[Diagnostic]:
