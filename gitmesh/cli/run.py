@@ -122,6 +122,10 @@ def _source(options: dict[str, Any], config: Config) -> TrafficSourceSpec:
         url = Path(url).resolve().as_uri()
     if url.startswith("file:") and not config.allow_file_urls:
         raise click.UsageError(f"--repo {url}: a repository on this machine needs --allow-file-urls")
+    if options["interval"] < timedelta(seconds=1):
+        raise click.UsageError(
+            "--interval must be at least 1s; pushes to this machine are seen without polling"
+        )
     return TrafficSourceSpec(
         url=url, branch=options["branch"], path=options["path"], interval=options["interval"]
     )

@@ -79,8 +79,8 @@ def mirror_directory(config: Config, key: ResourceKey) -> Path:
 async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> AsyncIterator[Running]:
     """Build a daemon, wait until it knows the cluster, yield it, and take it apart again."""
     log, clock, alarms = structlog.get_logger(), SystemClock(), SchedulerAlarms()
+    metrics = open_metrics(config, clock)  # nothing is open yet: it may refuse the address
     cluster = await connect(kubeconfig, context=context, timeout=config.api_timeout)
-    metrics = open_metrics(config, clock)
     # The cache calls the daemon and the daemon reads the cache; nothing is called before the cache runs.
     live = LiveCache(
         cluster,

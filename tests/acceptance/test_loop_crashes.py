@@ -40,10 +40,16 @@ def own_daemon(play: Play, tmp_path):
 
 async def killed(play: Play, part: str) -> int:
     """Kill a part of the playground; return the id that it had."""
-    pid = play.pid_of(part)
+    pid = await until(part, lambda: _the_one(play, part))
     os.kill(pid, signal.SIGKILL)
     await until(f"the end of {part}", lambda: _ended(pid))
     return pid
+
+
+async def _the_one(play: Play, part: str) -> int | None:
+    """Return the id of a part; None while there are two, for Envoy also checks what it is about to get."""
+    found = play.pids_of(part)
+    return found[0] if len(found) == 1 else None
 
 
 async def _ended(pid: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -224,11 +223,9 @@ class Play:
         host, _, port = str(self.state["mesh"]).removeprefix("http://").partition(":")
         return Address(host, int(port))
 
-    def pid_of(self, part: str) -> int:
-        """Return the process id of a part whose command line holds this text."""
-        found = [pid for pid, command in children(self.process.pid).items() if part in command]
-        assert len(found) == 1, f"{part}: {children(self.process.pid)}"
-        return found[0]
+    def pids_of(self, part: str) -> list[int]:
+        """Return the ids of the processes whose command line holds this text."""
+        return [pid for pid, command in children(self.process.pid).items() if part in command]
 
     def gitmesh(self, *arguments: str, **options: Any) -> Ran:
         """Run a command on this playground."""
@@ -481,7 +478,3 @@ async def a_world(play: Play, directory: Path, name: str) -> AsyncIterator[World
         with anyio.CancelScope(shield=True):
             await world.clean()
             await client.close()
-
-
-def signal_name(status: int) -> str:
-    return signal.Signals(-status).name if status < 0 else str(status)
