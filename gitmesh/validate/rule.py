@@ -15,7 +15,8 @@ class Rule:
     """A stable code with an explanation and two examples.
 
     Tests run both. `file` is the name under which the wrong one is a file, and is empty for a rule that
-    no single text can show; the right one is an example.yaml.
+    no single text can show; the right one is an example.yaml. `istio` is the code that Istio has for the
+    same finding: IST0106 for what its admission refuses, IST0133 for what it warns of.
     """
 
     code: str
@@ -25,6 +26,7 @@ class Rule:
     wrong: str
     right: str
     file: str = "example.yaml"
+    istio: str = ""
 
 
 def virtual_service(spec: str) -> str:

@@ -20,6 +20,7 @@ OBJECT_RULES = (
         "It needs at least one of http, tcp or tls. Istio's own documentation has an example without.",
         virtual_service("hosts: [reviews]"),
         virtual_service("hosts: [reviews]\n" + _HTTP),
+        istio="IST0106",
     ),
     Rule(
         "GM121",
@@ -28,6 +29,7 @@ OBJECT_RULES = (
         "The hosts are equal, or the wildcard of one covers the other, so a request would match both.",
         virtual_service("hosts: ['*.example.com', a.example.com]\n" + _HTTP),
         virtual_service("hosts: ['*.example.com']\n" + _HTTP),
+        istio="IST0106",
     ),
     Rule(
         "GM122",
@@ -36,6 +38,7 @@ OBJECT_RULES = (
         "Rules for every host can be bound to a gateway only: inside the mesh they would take all traffic.",
         virtual_service("hosts: ['*']\n" + _HTTP),
         virtual_service("hosts: [reviews]\n" + _HTTP),
+        istio="IST0106",
     ),
     Rule(
         "GM123",
@@ -44,6 +47,7 @@ OBJECT_RULES = (
         "An HTTP rule needs route, redirect or directResponse; a TCP or TLS rule needs route.",
         reviews_rule("timeout: 10s"),
         reviews_rule(_ROUTE + "timeout: 10s"),
+        istio="IST0106",
     ),
     Rule(
         "GM124",
@@ -56,6 +60,7 @@ OBJECT_RULES = (
             "route:\n- {destination: {host: reviews}, weight: 75}\n"
             "- {destination: {host: ratings}, weight: 25}"
         ),
+        istio="IST0106",
     ),
     Rule(
         "GM125",
@@ -65,6 +70,7 @@ OBJECT_RULES = (
         "tls, and does not delegate further.",
         virtual_service("gateways: [mesh]\n" + _HTTP),
         virtual_service("hosts: [reviews]\ngateways: [mesh]\n" + _HTTP),
+        istio="IST0106",
     ),
     Rule(
         "GM126",
@@ -73,6 +79,7 @@ OBJECT_RULES = (
         "A policy, fault, rewrite, redirect or list without content has no effect, and Istio refuses it.",
         destination_rule("host: reviews\ntrafficPolicy: {}"),
         destination_rule("host: reviews\ntrafficPolicy: {loadBalancer: {simple: RANDOM}}"),
+        istio="IST0106",
     ),
     Rule(
         "GM127",
@@ -81,6 +88,7 @@ OBJECT_RULES = (
         "attempts: 0 switches retries off, and so does leaving it out when other fields of retries are set.",
         reviews_rule(_ROUTE + "retries: {perTryTimeout: 2s}"),
         reviews_rule(_ROUTE + "retries: {attempts: 3, perTryTimeout: 2s}"),
+        istio="IST0106",
     ),
     Rule(
         "GM128",
@@ -90,6 +98,7 @@ OBJECT_RULES = (
         "a Secret (credentialName); plain protocols take no tls.",
         traffic_object("Gateway", _SERVER + "}]"),
         traffic_object("Gateway", _SERVER + ", tls: {mode: SIMPLE, credentialName: a-cert}}]"),
+        istio="IST0106",
     ),
     Rule(
         "GM130",
@@ -104,5 +113,6 @@ OBJECT_RULES = (
             "hosts: [reviews]\nhttp:\n- match: [{uri: {prefix: /a}}]\n"
             "  route: [{destination: {host: ratings}}]\n- route: [{destination: {host: reviews}}]"
         ),
+        istio="IST0130",
     ),
 )

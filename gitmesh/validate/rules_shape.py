@@ -19,6 +19,7 @@ SHAPE_RULES = (
         "The fields are those of Istio 1.30.",
         reviews_rule(_ROUTE + "timeOut: 10s"),
         reviews_rule(_ROUTE + "timeout: 10s"),
+        istio="IST0106",
     ),
     Rule(
         "GM102",
@@ -27,6 +28,7 @@ SHAPE_RULES = (
         'Types are never converted: "90" is text, not a number. The message says what was found.',
         reviews_rule('route: [{destination: {host: reviews}, weight: "90"}]'),
         reviews_rule("route: [{destination: {host: reviews}, weight: 90}]"),
+        istio="IST0106",
     ),
     Rule(
         "GM103",
@@ -35,6 +37,7 @@ SHAPE_RULES = (
         "The field is required where it is named.",
         reviews_rule("route: [{destination: {}}]"),
         reviews_rule(_ROUTE),
+        istio="IST0106",
     ),
     Rule(
         "GM104",
@@ -43,6 +46,7 @@ SHAPE_RULES = (
         "The message lists the values. They are written exactly so, with capital letters where shown.",
         traffic_object("DestinationRule", "host: reviews\ntrafficPolicy: {loadBalancer: {simple: random}}"),
         traffic_object("DestinationRule", "host: reviews\ntrafficPolicy: {loadBalancer: {simple: RANDOM}}"),
+        istio="IST0106",
     ),
     Rule(
         "GM105",
@@ -51,6 +55,7 @@ SHAPE_RULES = (
         "Only one of these fields can be set in one place.",
         reviews_rule("match: [{uri: {exact: /a, prefix: /a}}]\n" + _ROUTE),
         reviews_rule("match: [{uri: {prefix: /a}}]\n" + _ROUTE),
+        istio="IST0106",
     ),
     Rule(
         "GM106",
@@ -59,6 +64,7 @@ SHAPE_RULES = (
         "The message says the bound. Ports are 1 to 65535, percentages 0 to 100.",
         reviews_rule("route: [{destination: {host: reviews, port: {number: 70000}}}]"),
         reviews_rule("route: [{destination: {host: reviews, port: {number: 9080}}}]"),
+        istio="IST0106",
     ),
     Rule(
         "GM107",
@@ -68,6 +74,7 @@ SHAPE_RULES = (
         "There are no days. `timeout: 0s` is refused by Istio: leave the field out for no timeout.",
         reviews_rule(_ROUTE + "timeout: 0s"),
         reviews_rule(_ROUTE + "timeout: 10s"),
+        istio="IST0106",
     ),
     Rule(
         "GM108",
@@ -77,6 +84,7 @@ SHAPE_RULES = (
         "the message says which one is broken.",
         reviews_rule("route: [{destination: {host: reviews, subset: 'v1!'}}]"),
         reviews_rule(_ROUTE),
+        istio="IST0106",
     ),
     Rule(
         "GM109",
@@ -93,6 +101,7 @@ SHAPE_RULES = (
             "hosts: [a.example.com]\nports: [{number: 80, name: http, protocol: HTTP}]\nresolution: STATIC\n"
             "endpoints: [{address: 10.0.0.1}]",
         ),
+        istio="IST0106",
     ),
     Rule(
         "GM110",
@@ -109,5 +118,6 @@ SHAPE_RULES = (
             "hosts: [a.example.com]\nresolution: DNS\n"
             "ports: [{number: 80, name: http}, {number: 8080, name: http-alt}]",
         ),
+        istio="IST0106",
     ),
 )

@@ -1,0 +1,53 @@
+"""Everything that is wrong with one object, looked at alone.
+
+Stage: validate (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from gitmesh.istio.models.destination_rule import DestinationRuleSpec
+from gitmesh.istio.models.gateway import GatewaySpec
+from gitmesh.istio.models.service_entry import ServiceEntrySpec
+from gitmesh.istio.models.sidecar import SidecarSpec
+from gitmesh.istio.models.virtual_service import VirtualServiceSpec
+from gitmesh.model.diagnostic import Diagnostic, up_to_errors
+from gitmesh.model.resource import Resource
+from gitmesh.validate.destination_rules import check_destination_rule
+from gitmesh.validate.gateways import check_gateway
+from gitmesh.validate.service_entries import check_service_entry, check_sidecar
+from gitmesh.validate.shape import check_shape
+from gitmesh.validate.subject import Subject
+from gitmesh.validate.virtual_services import check_virtual_service
+
+OBJECT_ERRORS_MAX = 200
+
+
+def check_object(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic, ...]]:
+    """Return the typed spec (None when its shape is wrong) and all findings about this object alone.
+
+    The result depends on nothing but the resource, so it holds as long as the resource does.
+    """
+    spec, wrong = check_shape(resource)
+    if spec is None:
+        return None, wrong
+    return spec, tuple(up_to_errors(_by_kind(Subject(resource), spec), OBJECT_ERRORS_MAX))
+
+
+def _by_kind(subject: Subject, spec: BaseModel) -> Iterator[Diagnostic]:
+    match spec:
+        case VirtualServiceSpec():
+            yield from check_virtual_service(subject, spec)
+        case DestinationRuleSpec():
+            yield from check_destination_rule(subject, spec)
+        case GatewaySpec():
+            yield from check_gateway(subject, spec)
+        case ServiceEntrySpec():
+            yield from check_service_entry(subject, spec)
+        case SidecarSpec():
+            yield from check_sidecar(subject, spec)
+        case _:
+            pass
