@@ -5,98 +5,110 @@ Stage: none (face).
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
 
-from gitmesh.cli.findings import render_findings, summary
+from gitmesh.cli.explain import explain as explained
+from gitmesh.cli.explain import list_rules as rules_listed
+from gitmesh.cli.findings import render_text
+from gitmesh.cli.given import Given, read_given, read_paths
+from gitmesh.cli.main import Refused
+from gitmesh.cli.plain import plain, plain_finding
+from gitmesh.cli.report import Report
+from gitmesh.cli.report_github import render_github
+from gitmesh.cli.report_json import render_json
+from gitmesh.cli.report_junit import render_junit
+from gitmesh.cli.report_sarif import render_sarif
 from gitmesh.engine.accept import examine
-from gitmesh.fetch.directory import read_directory
-from gitmesh.model.config import GitLimits, ParseLimits
-from gitmesh.model.diagnostic import Diagnostic, Severity
-from gitmesh.model.revision import Revision, SourceFile
-from gitmesh.validate.catalogue import CATALOGUE
+from gitmesh.model.config import ParseLimits
+from gitmesh.model.diagnostic import Severity, in_order
+
+__all__ = ["read_paths", "validate"]
+
+FORMATS: Mapping[str, Callable[[Report], str]] = {
+    "text": render_text,
+    "json": render_json,
+    "sarif": render_sarif,
+    "github": render_github,
+    "junit": render_junit,
+}
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True))
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
 @click.option(
     "--fail-on",
-    type=click.Choice(["error", "warning"]),
-    default="error",
+    type=click.Choice([severity.value for severity in Severity]),
+    default=Severity.ERROR.value,
     show_default=True,
     help="The mildest finding that makes the exit status 1.",
 )
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
 @click.option("--namespace", default="default", show_default=True, help="For documents that name none.")
 @click.option("--explain", metavar="CODE", help="Print a rule with an example wrong and right, and stop.")
-def validate(paths: tuple[Path, ...], output: str, fail_on: str, namespace: str, explain: str | None) -> None:
-    """Check the traffic configuration in PATHS (files or directories), without a cluster.
+@click.option("--list-rules", is_flag=True, help="Print every rule in one line, and stop.")
+def validate(
+    paths: tuple[Path, ...],
+    form: str,
+    fail_on: str,
+    output: Path | None,
+    namespace: str,
+    explain: str | None,
+    list_rules: bool,
+) -> None:
+    """Check the traffic configuration in PATHS (files, directories, or - for standard input).
 
-    It is what the daemon does with every commit before anything is applied. Exit status 0: nothing found
-    at or above --fail-on; 1: something found; 2: could not run.
+    It is what the daemon does with every commit before anything is applied. No cluster is needed. Exit status
+    0: nothing found at or above --fail-on; 1: something found; 2: could not run, or could not read all paths.
 
     \b
     Examples:
       gitmesh validate manifests policies
+      helm template chart | gitmesh validate -
       gitmesh validate --format json . | jq '.findings[].code'
       gitmesh validate --explain GM201
     """
-    if explain:
-        click.echo(_explanation(explain))
+    if explain or list_rules:
+        as_json = form == "json"
+        _write(explained(explain, as_json=as_json) if explain else rules_listed(as_json=as_json), output)
         return
     if not paths:
         raise click.UsageError("name at least one file or directory, for example: gitmesh validate .")
-    revision = read_paths(paths)
-    examined = examine(revision, default_namespace=namespace, limits=ParseLimits())
-    findings = examined.findings
-    if output == "json":
-        click.echo(
-            json.dumps({"files": len(revision.files), "findings": [f.as_json() for f in findings]}, indent=2)
-        )
-    else:
-        click.echo(render_findings(findings, revision.files) + summary(findings, len(revision.files)))
-    raise SystemExit(1 if _fails(findings, fail_on) else 0)
+    given = read_given(paths)
+    for entry in given.unreadable:
+        click.echo(f"Error: {entry.reason}", err=True)
+    for path in given.ignored:
+        click.echo(f"{plain(path)} is left alone: .gitmeshignore names it", err=True)
+    if form == "text" and given.unreadable and not given.revision.files:
+        raise SystemExit(2)
+    report = _judged(given, namespace, Severity(fail_on))
+    _write(FORMATS[form](report), output)
+    raise SystemExit(report.status)
 
 
-def read_paths(paths: tuple[Path, ...]) -> Revision:
-    """Read files and directories as if they were one revision; names stay as they were given."""
-    files: dict[str, SourceFile] = {}
-    skipped: list[Diagnostic] = []
-    for path in paths:
-        part = read_directory(path, GitLimits())
-        skipped += part.diagnostics
-        for name, file in part.files.items():
-            shown = str(path / name) if path.is_dir() else str(path)
-            files[shown] = SourceFile(shown, file.blob, file.content)
-    return Revision("", "", "working tree", files, diagnostics=tuple(skipped))
-
-
-def _fails(findings: tuple[Diagnostic, ...], fail_on: str) -> bool:
-    bad = {Severity.ERROR} if fail_on == "error" else {Severity.ERROR, Severity.WARNING}
-    return any(f.severity in bad for f in findings)
-
-
-def _explanation(code: str) -> str:
-    rule = CATALOGUE.get(code.upper())
-    if rule is None:
-        known = ", ".join(CATALOGUE)
-        raise click.UsageError(f"{code} is no rule; the rules are {known}")
-    return "\n".join(
-        [
-            f"{rule.code} ({rule.severity.value}): {rule.title}",
-            "",
-            rule.explanation,
-            "",
-            "Wrong:",
-            _indented(rule.wrong),
-            "",
-            "Right:",
-            _indented(rule.right),
-        ]
+def _judged(given: Given, namespace: str, fail_on: Severity) -> Report:
+    examined = examine(given.revision, default_namespace=namespace, limits=ParseLimits())
+    findings = in_order((*examined.findings, *examined.validated.unchecked))
+    return Report(
+        findings=tuple(plain_finding(finding) for finding in findings),
+        files=given.revision.files,
+        checked=tuple(examined.parsed.files),
+        unreadable=given.unreadable,
+        fail_on=fail_on,
     )
 
 
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.strip("\n").splitlines())
+def _write(text: str, output: Path | None) -> None:
+    """Write a report. Colours go to a terminal only, unless FORCE_COLOR or NO_COLOR say otherwise."""
+    if output is None:
+        wanted = False if os.environ.get("NO_COLOR") else True if os.environ.get("FORCE_COLOR") else None
+        click.echo(text, color=wanted)
+        return
+    try:
+        output.write_text(click.unstyle(text) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"cannot write {output}: {error.strerror or error}; check the path") from None

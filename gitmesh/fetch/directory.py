@@ -1,53 +1,78 @@
 """Files of a directory as a revision without a commit, for `gitmesh validate PATH` and `gitmesh plan PATH`.
 
-Stage: fetch (effect). The same limits as for a repository; links are not followed, `.git` is left out.
+Stage: fetch (effect). The same limits as for a repository; links are not followed. Folders and files whose
+name begins with a dot are left out: they belong to tools (.git, .venv), and nothing reads those of a commit.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gitmesh.fetch.errors import FetchError
 from gitmesh.fetch.selection import MANIFEST_SUFFIXES, Entry, EntryKind, Selected, Selection
 from gitmesh.model.config import GitLimits
 from gitmesh.model.revision import Revision, SourceFile
+from gitmesh.parse.ignore import IGNORE_FILE
 
 BRANCH = "working tree"
 
+OnUnreadable = Callable[[str, str], None]
 
-def read_directory(path: Path, limits: GitLimits) -> Revision:
-    """Return what stands below `path` (or `path` itself, a file) right now. Raises FetchError."""
+
+def read_directory(path: Path, limits: GitLimits, *, on_unreadable: OnUnreadable | None = None) -> Revision:
+    """Return what stands below `path` (or `path` itself, a file) right now. Raises FetchError.
+
+    `on_unreadable` is told path and reason of what cannot be read, and the rest is read; without it, that is
+    an error of the whole.
+    """
     selection = Selection(limits, str(path))
+    tell = on_unreadable or _refuse
     try:
         if path.is_file():
             root, entries = path.parent, iter([_single(path)])
         elif path.is_dir():
-            root, entries = path, _walk(path)
+            root, entries = path, _walk(path, tell)
         else:
             raise FetchError(f"there is no file or directory {path}; check the path", retryable=False)
-        for entry in entries:
-            selection.add(entry)
-        files = {file.path: _read(root, file, limits) for file in selection.files}
     except OSError as error:
-        raise FetchError(
-            f"cannot read {error.filename or path}: {error.strerror}; check permissions", retryable=False
-        ) from error
+        raise FetchError(_reason(path, error), retryable=False) from error
+    for entry in entries:
+        selection.add(entry)
+    files: dict[str, SourceFile] = {}
+    for file in selection.files:
+        try:
+            files[file.path] = _read(root, file, limits)
+        except OSError as error:
+            tell(str(root / file.path), _reason(root / file.path, error))
     return Revision(commit="", tree="", branch=BRANCH, files=files, diagnostics=tuple(selection.diagnostics))
 
 
-def _walk(root: Path) -> Iterator[Entry]:
+def _refuse(path: str, reason: str) -> None:
+    raise FetchError(reason, retryable=False)
+
+
+def _reason(path: Path, error: OSError) -> str:
+    return f"cannot read {path}: {error.strerror or error}; check permissions"
+
+
+def _walk(root: Path, tell: OnUnreadable) -> Iterator[Entry]:
     """Yield in the order that git lists a tree in: by name, depth first."""
     pending = [b""]
     while pending:
         relative = pending.pop()
-        with os.scandir(os.path.join(os.fsencode(root), relative)) as found:
-            inside = sorted(found, key=lambda item: item.name, reverse=True)
+        try:
+            with os.scandir(os.path.join(os.fsencode(root), relative)) as found:
+                inside = sorted(found, key=lambda item: item.name, reverse=True)
+        except OSError as error:
+            folder = root / os.fsdecode(relative)
+            tell(str(folder), _reason(folder, error))
+            continue
         for item in inside:
             name = os.path.join(relative, item.name)
-            if item.name == b".git":
+            if item.name.startswith(b".") and item.name != os.fsencode(IGNORE_FILE):
                 continue
             if item.is_dir(follow_symlinks=False):
                 pending.append(name)

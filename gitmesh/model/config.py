@@ -14,8 +14,8 @@ from gitmesh.model.values import ApiModel, Duration
 class GitLimits(ApiModel):
     """Bounds on what is read from a repository."""
 
-    files_max: int = 20_000
-    file_bytes_max: int = 1_048_576
+    files_max: int = 100_000
+    file_bytes_max: int = 8_388_608
     total_bytes_max: int = 104_857_600
     path_depth_max: int = 32
     fetch_timeout: Duration = timedelta(seconds=60)
@@ -24,10 +24,10 @@ class GitLimits(ApiModel):
 class ParseLimits(ApiModel):
     """Bounds on one YAML file."""
 
-    documents_max: int = 1_000
+    documents_max: int = 100_000
     nesting_max: int = 64
     alias_expansions_max: int = 10_000
-    diagnostics_max: int = 1_000
+    diagnostics_max: int = 10_000
 
 
 class MetricsConfig(ApiModel):

@@ -16,6 +16,7 @@ from gitmesh.parse.ignore import IGNORE_FILE, IgnoreRules, read_ignore_files
 from gitmesh.parse.text import decode, first_bad_byte
 
 SUFFIXES = (".yaml", ".yml", ".json")
+STANDARD_INPUT = "<stdin>"  # no file of a repository is read under this name: it has no such ending
 _KUSTOMIZATION = frozenset(("kustomization.yaml", "kustomization.yml"))
 _CHART = "Chart.yaml"
 
@@ -29,7 +30,7 @@ def select(files: Mapping[str, SourceFile]) -> tuple[tuple[SourceFile, ...], tup
     charts = tuple(dirname(path) for path in files if basename(path) == _CHART)
     chosen: list[SourceFile] = []
     for path in sorted(files):
-        if not path.lower().endswith(SUFFIXES) or _is_hidden(path) or rules.ignores(path):
+        if not _is_manifest(path) or _is_hidden(path) or rules.ignores(path):
             continue
         if basename(path) == _CHART:
             findings.append(_not_applied(path, "a Helm chart is not rendered; its files are left alone"))
@@ -40,6 +41,10 @@ def select(files: Mapping[str, SourceFile]) -> tuple[tuple[SourceFile, ...], tup
         elif not any(folder in charts for folder in _folders(path)):
             chosen.append(files[path])
     return tuple(chosen), tuple(findings)
+
+
+def _is_manifest(path: str) -> bool:
+    return path.lower().endswith(SUFFIXES) or path == STANDARD_INPUT
 
 
 def _ignore_rules(files: Mapping[str, SourceFile]) -> tuple[IgnoreRules, list[Diagnostic]]:

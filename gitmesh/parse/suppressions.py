@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gitmesh.model.diagnostic import MORE_FINDINGS, Diagnostic, Severity, in_order
+from gitmesh.model.diagnostic import MORE_FINDINGS, Diagnostic, Severity, has_errors, in_order
 from gitmesh.model.kinds import GITMESH
 from gitmesh.model.resource import Location, Resource, ResourceKey
 from gitmesh.model.revision import SourceFile
@@ -167,7 +167,6 @@ LASTING = frozenset(
         codes.LASTING_FINDING,
     )
 )
-_UNREADABLE = frozenset(c.name for c in (codes.NOT_TEXT, codes.SYNTAX, codes.LIMIT, codes.NO_JSON_VALUE))
 # Of one object at most this many errors are suppressed. Each stage shows more of them than that before it
 # stops, so that an error which is not shown never hides behind errors that are suppressed.
 _OBJECT_MAX = 100
@@ -198,9 +197,10 @@ def suppress(
     marker = _Marker(by_file, rules.errors_max // 2)
     result = [marker.mark(finding) for finding in found]
     complete = all(finding.code != MORE_FINDINGS for finding in found)
-    unreadable = {f.at.file for f in found if f.at and f.code in _UNREADABLE}
+    # Where something is wrong, not every rule was reached.
+    wrong = {f.at.file for f in result if f.at and has_errors((f,))}
     for path, suppressions in by_file.items():
-        judged = complete and path not in unreadable
+        judged = complete and path not in wrong
         idle = (_idle(s, rules, judged) for s in suppressions if s not in marker.used)
         result += (finding for finding in idle if finding is not None)
     return in_order(result)
