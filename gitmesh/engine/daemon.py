@@ -203,7 +203,9 @@ class Daemon:
             await self._report_invalid(resource, source)
             return
         memory = self.memory.of(key)
-        report = await self._guarded_run(source, lambda: self.reconciler.run_pass(source, memory))
+        began = self._ports.clock.monotonic()
+        report = await self._within_limits(source, lambda: self.reconciler.run_pass(source, memory))
+        self._ports.meters.pass_seconds.observe(self._ports.clock.monotonic() - began)
         if report.errors:
             self._ports.log.warning(
                 "pass incomplete",
@@ -217,9 +219,8 @@ class Daemon:
         memory.failures = memory.failures + 1 if report.errors or report.overtaken else 0
         self._arm_pass(key, report, delay)
 
-    async def _guarded_run(self, source: Source, work: Callable[[], Awaitable[PassReport]]) -> PassReport:
+    async def _within_limits(self, source: Source, work: Callable[[], Awaitable[PassReport]]) -> PassReport:
         """Run work for one source within its time. One source must never stop the others."""
-        began = self._ports.clock.monotonic()
         try:
             with anyio.fail_after(self._config.pass_timeout.total_seconds()):
                 return await work()
@@ -228,8 +229,6 @@ class Daemon:
         except Exception as error:
             self._ports.log.exception("pass failed unexpectedly", stage="engine", source=source.name)
             return PassReport(errors=[f"{type(error).__name__}: {error}"])
-        finally:
-            self._ports.meters.pass_seconds.observe(self._ports.clock.monotonic() - began)
 
     async def _roll_back(self, key: ResourceKey) -> None:
         """Do for one source what nothing may hold up: not a settle time, not a pass of another source."""
@@ -243,7 +242,7 @@ class Daemon:
             await self.reconciler.roll_back(source, self.memory.of(key), report)
             return report
 
-        await self._guarded_run(source, work)
+        await self._within_limits(source, work)
         if report.rollback_pending:
             again = self._ports.clock.now() + ROLLBACK_RETRY
             self._ports.alarms.at(f"rollback {key}", again, lambda: self._rollback_again(key))

@@ -92,7 +92,6 @@ class SourceMemory:
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
     verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
     # apply
-    rollback_pending: bool = False  # stable could not be written
     failures: int = 0  # passes in a row that could not do all they wanted
     news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet
 

@@ -73,11 +73,19 @@ class Reconciler:
     async def roll_back(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         """Make stable live where a rollout was rolled back and that has not been seen live yet."""
         back = [item for item in self._move(source, memory) if _goes_back(item)]
-        memory.rollback_pending = False
         async with anyio.create_task_group() as group:
             for item in back:
-                group.start_soon(self._roll_back_one, source, memory, item, back, report)
-        memory.rollback_pending = report.rollback_pending
+                group.start_soon(self._roll_back_alone, source, memory, item, back, report)
+
+    async def _roll_back_alone(
+        self, source: Source, memory: SourceMemory, item: Moved, back: list[Moved], report: PassReport
+    ) -> None:
+        try:
+            await self._roll_back_one(source, memory, item, back, report)
+        except Exception as error:  # a bug that one rollout meets must not keep another on its canary
+            self._ports.log.exception("rollback failed unexpectedly", stage="apply", rollout=str(item.key))
+            report.errors.append(f"{type(error).__name__}: {error}")
+            report.rollback_pending = True
 
     async def _roll_back_one(
         self, source: Source, memory: SourceMemory, item: Moved, back: list[Moved], report: PassReport

@@ -96,6 +96,8 @@ class Safety:
         if request.kind in _TRAFFIC:
             for wrong in self._traffic(request, noted, before, after):
                 self._say(f"{request}: {wrong}")
+        if request.kind == TRAFFIC_ROLLOUT.kind and request.verb == "delete":
+            self.forget(request.name)  # with its VirtualService, which is new when it comes back
         if request.kind == TRAFFIC_ROLLOUT.kind and after and after.get("status"):
             for wrong in self._rollout(request.name, RolloutRecord.model_validate(after["status"])):
                 self._say(f"{request}: {wrong}")
@@ -206,8 +208,8 @@ class Safety:
             return
         same_policy = before is not None and before.policy_spec == record.policy_spec
         if before is None or record.step == before.step or not same_policy:
-            if not same_policy:
-                watched.steps, watched.live_since = [record.step], None
+            if not same_policy:  # it stays where it is, whatever step that is now
+                watched.steps = [record.step]
             return
         if record.step != before.step + 1 or record.step in watched.steps:
             yield f"step {before.step} is followed by step {record.step}"

@@ -1,6 +1,6 @@
 """Whole worlds, each from one seed: accidents of every kind, safety at every write, and then peace.
 
-`pytest tests/simulation --seeds=1000` plays more of them, `--seed=N` one of them with its log.
+`pytest tests/simulation --seeds=1000` plays more of them, `--seed=N -s` one of them with its log.
 """
 
 from __future__ import annotations
