@@ -21,7 +21,6 @@ from gitmesh.engine.ports import Ports
 from gitmesh.engine.reconciler import Reconciler
 from gitmesh.engine.report import PassReport, Source, guarded_source, read_source
 from gitmesh.engine.retries import ROLLBACK_RETRY, retry_delay
-from gitmesh.engine.rollouts import read_record
 from gitmesh.engine.status import invalid_status
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
@@ -286,13 +285,10 @@ class Daemon:
         self._check_wanted.set()
 
     def _count_rollouts(self) -> None:
-        phases = [
-            record.phase
-            for record in map(read_record, self._ports.live.snapshot().rollouts.values())
-            if record
-        ]
+        rollouts = self._ports.live.snapshot().rollouts.values()
+        phases = [(resource.body.get("status") or {}).get("phase") for resource in rollouts]
         for phase in Phase:
-            self._ports.meters.rollouts.labels(phase.value).set(phases.count(phase))
+            self._ports.meters.rollouts.labels(phase.value).set(phases.count(phase.value))
 
     async def _report_invalid(self, resource: Resource, problem: str) -> None:
         status = invalid_status(resource, problem, self._ports.clock.now())

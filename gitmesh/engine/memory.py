@@ -90,6 +90,7 @@ class SourceMemory:
     desired: Desired | None = None
     # decide
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
+    read: dict[ResourceKey, tuple[Resource, RolloutRecord | None]] = field(default_factory=dict)
     verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
     # apply
     failures: int = 0  # passes in a row that could not do all they wanted

@@ -62,9 +62,15 @@ def read_intent(resource: Resource | None) -> RolloutIntent:
 def load_records(memory: SourceMemory, live: LiveState, source: str) -> dict[ResourceKey, RolloutRecord]:
     """Return the records of one source as the cluster has them; what could not be written yet wins."""
     records = dict(memory.records)
+    before, memory.read = memory.read, {}
     for key, resource in live.rollouts.items():
-        record = read_record(resource)
-        if record is not None and record.source == source:
+        if (resource.body.get("status") or {}).get("source") != source:
+            continue
+        known = before.get(key)
+        # Reading a record costs more than the rest of a pass that finds nothing to do; it is done once.
+        record = known[1] if known and known[0] is resource else read_record(resource)
+        memory.read[key] = resource, record
+        if record is not None:
             records.setdefault(service_key(key), record)
     return records
 
