@@ -5,6 +5,7 @@ Stage: fetch (called by the daemon, apart from the pass, so that a slow remote h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -81,7 +82,7 @@ class Fetcher:
         examined = await to_thread.run_sync(work)
         if has_errors(examined.findings) or memory.desired is not None:
             return False
-        memory.desired = desired_of(revision, examined.parsed)
+        memory.desired = replace(desired_of(revision, examined.parsed), restored=True)
         return True
 
     def _mirror(self, key: ResourceKey) -> Git:

@@ -23,11 +23,16 @@ NEWS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What an accepted revision asks for: traffic resources and the policies that move them."""
+    """What an accepted revision asks for: traffic resources and the policies that move them.
+
+    `restored`: read from the mirror after a restart and not fetched. It may be older than what is live, when
+    a status could not be written; so it deletes nothing.
+    """
 
     revision: Revision
     resources: ResourceSet
     policies: tuple[RolloutPolicy, ...]
+    restored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,7 @@ class Reconciler:
         moved, live = tuple(moved), self._ports.live.snapshot().resources
         records: Mapping[ResourceKey, RolloutRecord] = records_of(moved)
         effective = overlay(desired, records, live)
+        restored = memory.desired is not None and memory.desired.restored
         awaited = (m for m in moved if m.before is not None and (m.changed or m.after.effective_at is None))
         return PlanInput(
             source=source.name,
@@ -186,7 +187,7 @@ class Reconciler:
             live=live,
             inventory=source.inventory,
             previous_revision=source.status.last_applied_revision,
-            spec=source.spec,
+            spec=source.spec.model_copy(update={"prune": source.spec.prune and not restored}),
             settle_seconds=self._config.settle.total_seconds(),
             moving=frozenset(m.key for m in awaited),
             reasons=overlay_reasons(desired, records, effective),
