@@ -20,8 +20,8 @@ from gitmesh.cli.validate import read_paths
 from gitmesh.engine.accept import desired_of, examine, known_of
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.planning import move_rollouts, plan_input
 from gitmesh.engine.report import Source
-from gitmesh.engine.rollouts import move, records_of
 from gitmesh.model.config import Config, ParseLimits
 from gitmesh.model.diagnostic import has_errors
 from gitmesh.model.kinds import TRAFFIC_SOURCE
@@ -30,8 +30,7 @@ from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
 from gitmesh.observe.live import LiveState
-from gitmesh.plan.overlay import overlay
-from gitmesh.plan.planner import PlanInput, make_plan
+from gitmesh.plan.planner import make_plan
 from gitmesh.plan.render import render_json, render_text
 
 
@@ -108,20 +107,12 @@ async def _plan(
 def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -> tuple[Plan, list[str]]:
     """Return the plan that a pass would make now for these desired resources, and where rollouts stand."""
     assert memory.desired is not None
-    moved = move(memory, live, source=source.name, suspended=False, history_max=1, now=now)
-    plan = make_plan(
-        PlanInput(
-            source=source.name,
-            revision=memory.desired.revision.short,
-            effective=overlay(memory.desired.resources, records_of(moved), live.resources),
-            live=live.resources,
-            inventory=source.inventory,
-            previous_revision="",
-            spec=source.spec,
-            settle_seconds=Config(data_dir=Path()).settle.total_seconds(),
-            moving=frozenset(item.key for item in moved if item.changed),
-        )
-    )
+    # What a suspended source would do is what is asked here.
+    source = replace(source, spec=source.spec.model_copy(update={"suspend": False}))
+    config = Config(data_dir=Path())
+    moved = move_rollouts(source, memory, live, config, now)
+    given = plan_input(source, memory, memory.desired.resources, moved, live.resources, config)
+    plan = make_plan(given)
     return plan, [note for item in moved if (note := _note(item.key, item.after))]
 
 

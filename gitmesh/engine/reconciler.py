@@ -6,7 +6,7 @@ middle of a ramp and a lost write are all the same case.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 
 import anyio
 
@@ -15,12 +15,11 @@ from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_status, tell
 from gitmesh.engine.memory import Desired, Moved, SourceMemory
+from gitmesh.engine.planning import move_rollouts, plan_input
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.engine.rollouts import (
     confirmed,
-    move,
-    records_of,
     rollout_key,
     service_key,
     write_down,
@@ -32,8 +31,7 @@ from gitmesh.model.config import Config
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT
 from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import ResourceKey, ResourceSet
-from gitmesh.model.rollout import Phase, RolloutRecord
-from gitmesh.plan.overlay import overlay, overlay_reasons
+from gitmesh.model.rollout import Phase
 from gitmesh.plan.planner import PlanInput, is_live, make_plan, make_rollback_plan
 
 
@@ -161,38 +159,14 @@ class Reconciler:
     # Both ------------------------------------------------------------------------------------------------
 
     def _move(self, source: Source, memory: SourceMemory) -> list[Moved]:
-        return move(
-            memory,
-            self._ports.live.snapshot(),
-            source=source.name,
-            suspended=source.spec.suspend,
-            history_max=self._config.history_max,
-            now=self._ports.clock.now(),
-            inventory=source.inventory,
-            adopt=source.spec.adopt,
-        )
+        live, now = self._ports.live.snapshot(), self._ports.clock.now()
+        return move_rollouts(source, memory, live, self._config, now)
 
     def _plan_input(
         self, source: Source, memory: SourceMemory, desired: ResourceSet, moved: Iterable[Moved]
     ) -> PlanInput:
-        moved, live = tuple(moved), self._ports.live.snapshot().resources
-        records: Mapping[ResourceKey, RolloutRecord] = records_of(moved)
-        effective = overlay(desired, records, live)
-        restored = memory.desired is not None and memory.desired.restored
-        awaited = (m for m in moved if m.before is not None and (m.changed or m.after.effective_at is None))
-        return PlanInput(
-            source=source.name,
-            revision=memory.desired.revision.id if memory.desired else "",
-            effective=effective,
-            live=live,
-            inventory=source.inventory,
-            previous_revision=source.status.last_applied_revision,
-            spec=source.spec.model_copy(update={"prune": source.spec.prune and not restored}),
-            settle_seconds=self._config.settle.total_seconds(),
-            moving=frozenset(m.key for m in awaited),
-            reasons=overlay_reasons(desired, records, effective),
-            empty_source=not desired,
-        )
+        live = self._ports.live.snapshot().resources
+        return plan_input(source, memory, desired, moved, live, self._config)
 
     def _is_live(self, given: PlanInput, item: Moved) -> bool:
         wanted = given.effective.get(item.key)
