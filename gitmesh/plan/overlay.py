@@ -22,7 +22,8 @@ def overlay(
     """Return the effective resources.
 
     A rollout in motion has its weights in between; one that waits or was rolled back has its stable spec.
-    Subsets and hosts that such a spec still names stay, also when Git dropped them. With nothing desired
+    Subsets and hosts that such a spec still names stay, also when Git dropped them; so do those of the stable
+    spec that a rollout in motion would go back to, at 100 % too. With nothing desired
     (Git cannot be read) what was rolled back is still known, and stays so on the live object.
     """
     if not desired:
@@ -33,7 +34,12 @@ def overlay(
         }
     else:
         effective = {key: _overlaid(resource, records.get(key)) for key, resource in desired.items()}
-    return _with_retained(effective, live)
+    ways_back = [
+        effective[key].with_spec(record.stable.spec)
+        for key, record in records.items()
+        if record.phase.in_motion and key in effective
+    ]
+    return _with_retained(effective, ways_back, live)
 
 
 def overlay_reasons(
@@ -60,9 +66,11 @@ def _overlaid(resource: Resource, record: RolloutRecord | None) -> Resource:
     return resource if spec is resource.spec else resource.with_spec(spec)
 
 
-def _with_retained(effective: dict[ResourceKey, Resource], live: ResourceSet) -> ResourceSet:
-    """Keep from live what effective routes name and nothing effective defines."""
-    lacking = _lacking(effective.values())
+def _with_retained(
+    effective: dict[ResourceKey, Resource], ways_back: list[Resource], live: ResourceSet
+) -> ResourceSet:
+    """Keep from live what effective routes, and those of a way back, name and nothing effective defines."""
+    lacking = _lacking([*effective.values(), *ways_back])
     result = dict(effective)
     for key, resource in live.items():
         owned = OWNER_ANNOTATION in resource.annotations

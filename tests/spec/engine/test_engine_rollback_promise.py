@@ -233,3 +233,29 @@ def test_a_rollback_that_could_not_be_recorded_is_recorded_later_and_told_once()
         await in_world(world, act)
 
     run_virtually(story)
+
+
+def test_a_version_that_fails_in_its_bake_finds_the_subset_that_git_dropped():
+    async def story() -> None:
+        world = DaemonWorld()
+        policy = a_policy("reviews", steps="100 1s", bake="60s")
+        world.add_source().push(files(a_service("reviews", "v1 100"), a_rule("reviews", ["v1"]), policy))
+
+        async def act(_: object) -> None:
+            await world.until(lambda: world.ready() == ("True", "Applied"))
+            moved = files(a_service("reviews", "v2 100"), a_rule("reviews", ["v2"]), policy)
+            repository(world).push(moved)
+            await world.until(lambda: world.live() == {"v2": 100})
+            await anyio.sleep(20)
+            assert await time_to_stable(world) <= LIMIT_SECONDS, world.tail()
+            world.metrics.error_percent.clear()
+            record = world.record()
+            assert record
+            world.ask("reviews", retry=record.canary_hash)
+            await world.until(lambda: world.ready() == ("True", "Applied"), seconds=90)
+            (rule,) = world.cluster.all(DESTINATION_RULE)
+            assert [s["name"] for s in rule["spec"]["subsets"]] == ["v2"], "nothing can go back to v1"
+
+        await in_world(world, act)
+
+    run_virtually(story)

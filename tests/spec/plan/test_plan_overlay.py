@@ -53,6 +53,17 @@ def test_a_subset_that_git_dropped_stays_while_a_route_names_it():
     assert reasons[KEY] == "rollout at 25 % (v1 75, v2 25)"
 
 
+def test_a_subset_that_git_dropped_stays_until_nothing_can_go_back_to_it():
+    desired = a_set(a_virtual_service("reviews: v2"), a_destination_rule("reviews: v2"))
+    live = a_set(owned(a_destination_rule("reviews: v1, v2")))
+    (rule,) = live
+    baking = a_rollout(at_percent=100, stable="reviews: v1", canary="reviews: v2")
+    kept = overlay(desired, {KEY: baking}, live)[rule].spec["subsets"]
+    assert [subset["name"] for subset in kept] == ["v1", "v2"]
+    done = baking.model_copy(update={"phase": Phase.SUCCEEDED})
+    assert overlay(desired, {KEY: done}, live)[rule] is desired[rule]
+
+
 def test_a_subset_that_no_route_names_goes():
     live = a_set(owned(a_destination_rule("reviews: v1, v2, v3")))
     rule = a_destination_rule("reviews: v1, v2")
