@@ -149,22 +149,17 @@ def _read(text: str, at: Location) -> tuple[str, tuple[str, ...], Diagnostic | N
     return reason[:500], names, None
 
 
-# What cannot be suppressed: the file, or the object, would be left out, and so seem to be deleted from Git.
+_WRONG_TYPE = "GM102"
+# What cannot be suppressed: the file or the object would be left out, and so seem to be deleted from Git; or
+# a value would reach what plans and applies in a type that it was never meant to read.
 LASTING = frozenset(
-    code.name
-    for code in (
-        codes.NOT_TEXT,
-        codes.SYNTAX,
-        codes.LIMIT,
-        codes.NO_JSON_VALUE,
-        codes.NO_OBJECT,
-        codes.BAD_NAME,
-        codes.UNKNOWN_KIND,
-        codes.DUPLICATE_OBJECT,
-        codes.NO_REASON,
-        codes.BAD_SUPPRESSION,
-        codes.UNUSED_SUPPRESSION,
-        codes.LASTING_FINDING,
+    (
+        *(code.name for code in (codes.NOT_TEXT, codes.SYNTAX, codes.LIMIT, codes.NO_JSON_VALUE)),
+        *(code.name for code in (codes.NO_OBJECT, codes.BAD_NAME, codes.UNKNOWN_KIND)),
+        *(code.name for code in (codes.DUPLICATE_OBJECT, codes.NO_REASON, codes.BAD_SUPPRESSION)),
+        *(code.name for code in (codes.UNUSED_SUPPRESSION, codes.LASTING_FINDING)),
+        MORE_FINDINGS,
+        _WRONG_TYPE,
     )
 )
 # Of one object at most this many errors are suppressed. Each stage shows more of them than that before it

@@ -47,8 +47,9 @@ SUPPRESSION_RULES = (
         Severity.WARNING,
         "A finding cannot be suppressed",
         "A file that cannot be read, and an object without a name or of an unknown kind, would be left out, "
-        "and so seem to be deleted from Git. Name files for other tools in .gitmeshignore. Errors of the "
-        "kinds of GitMesh (RolloutPolicy and others) cannot be suppressed: they guard traffic.",
+        "and so seem to be deleted from Git. Name files for other tools in .gitmeshignore. A value of the "
+        "wrong type would reach what plans and applies. Errors of GitMesh's own kinds (RolloutPolicy and "
+        "others) cannot be suppressed, as they guard traffic.",
         "# gitmesh: ignore GM020 because the controller is not installed yet\n"
         + _PLAIN.replace("kind: VirtualService", "kind: VirtualServices"),
         _PLAIN,

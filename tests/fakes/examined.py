@@ -39,10 +39,12 @@ def findings(
     *,
     known_hosts: Collection[str] | None = None,
     context: Context | None = None,
+    suppressed: bool = False,
 ) -> tuple[Diagnostic, ...]:
     """Parse and validate files, or one text as a.yaml, and find the places of what is wrong.
 
     `known_hosts`: the Services of a cluster, as the daemon knows them. `context`: whatever is known.
+    `suppressed`: with the findings that the files themselves want.
     """
     services = None if known_hosts is None else services_of(known_hosts)
     known = context or Context(services=services, advisory=services is not None)
@@ -50,7 +52,8 @@ def findings(
     result = parse_files(files, default_namespace="default", limits=ParseLimits())
     validated = validate(result.resources, context=known, others=result.others)
     found = pinpoint(files, (*result.diagnostics, *validated.findings))
-    return tuple(d for d in suppress(found, result.suppressions, Rules(CATALOGUE)) if not d.suppressed)
+    marked = suppress(found, result.suppressions, Rules(CATALOGUE))
+    return tuple(d for d in marked if suppressed or not d.suppressed)
 
 
 def told(texts: Mapping[str, str | bytes] | str, **options: Collection[str] | None) -> list[str]:
