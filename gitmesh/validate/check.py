@@ -1,37 +1,49 @@
 """Everything that is wrong with a set of resources.
 
-Stage: validate (pure).
+Stage: validate (pure). Of an earlier result everything is taken over that cannot have changed: what is said
+about one object while it is the same, and what is said about several while their questions have the same
+answers. The findings are those of a validation from nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import BaseModel
 
-from gitmesh.istio.models.destination_rule import DestinationRuleSpec
-from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.context import NOTHING_KNOWN, Context
-from gitmesh.model.diagnostic import Diagnostic, bounded, up_to_errors
+from gitmesh.model.diagnostic import Diagnostic, Severity, bounded
+from gitmesh.model.kinds import GITMESH, NETWORKING, VIRTUAL_SERVICE
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.validate.across.facts import Fact, PolicyFact
+from gitmesh.validate.across.found import RESTS_ON_CONTEXT, Found, Selected, Unchecked
+from gitmesh.validate.across.questions import Question
+from gitmesh.validate.across.reading import facts_of
+from gitmesh.validate.across.rules import check_across
+from gitmesh.validate.across.unchecked import not_checked
+from gitmesh.validate.across.world import World
 from gitmesh.validate.objects import OBJECT_ERRORS_MAX, check_object
-from gitmesh.validate.policies import check_policies
-from gitmesh.validate.references import (
-    Known,
-    check_references,
-    check_rule_host,
-    check_shared_hosts,
-    what_is_known,
-)
+from gitmesh.validate.policies import check_selected, check_unused, is_policy, read_policy
+from gitmesh.validate.shape import check_shape
 from gitmesh.validate.subject import Subject
 
 _FINDINGS_MAX = ParseLimits().diagnostics_max
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
-_NONE: Mapping[ResourceKey, Resource] = MappingProxyType({})
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found out about one object, and the questions on which `across` rests."""
+
+    resource: Resource
+    facts: tuple[Fact, ...]
+    own: tuple[Diagnostic, ...] = ()
+    across: tuple[Found, ...] = ()
+    asked: frozenset[Question] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,8 @@ class Validated:
 
     findings: tuple[Diagnostic, ...]
     unchecked: tuple[Diagnostic, ...] = ()
+    looked: Mapping[ResourceKey, Looked] = field(default_factory=dict, repr=False, compare=False)
+    answers: Mapping[Question, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 NOTHING_VALIDATED = Validated(())
@@ -56,28 +70,74 @@ def validate(
 
     `previous` is the result for another state of the files; what still holds is taken over.
     """
-    return Validated(bounded(_findings(resources, context), _FINDINGS_MAX))
+    before = previous or NOTHING_VALIDATED
+    objects = [_begun(r, before.looked) for r in (*resources.values(), *others.values())]
+    world = World((fact for looked in objects for fact in looked.facts), context)
+    changed = world.changed(before.answers)
+    looked = {one.resource.key: _judged(one, before.looked, world, changed) for one in objects}
+    used = {found.policy for one in looked.values() for found in one.across if isinstance(found, Selected)}
+    findings = (*_diagnostics(looked.values()), *check_unused(resources, world, used))
+    asked = frozenset().union(*(one.asked for one in looked.values()))
+    return Validated(
+        bounded(findings, _FINDINGS_MAX),
+        not_checked(f for one in looked.values() for f in one.across if isinstance(f, Unchecked)),
+        looked,
+        {question: world.answers[question] for question in asked},
+    )
 
 
-def _findings(resources: ResourceSet, context: Context) -> Iterator[Diagnostic]:
-    known = what_is_known(resources, context.services)
-    virtual_services: dict[ResourceKey, VirtualServiceSpec] = {}
-    for key, resource in resources.items():
-        spec, wrong = check_object(resource)
-        yield from wrong
-        yield from up_to_errors(_references(Subject(resource), spec, known), OBJECT_ERRORS_MAX)
-        if isinstance(spec, VirtualServiceSpec):
-            virtual_services[key] = spec
-    yield from check_shared_hosts(virtual_services, resources)
-    yield from check_policies(resources)
+def _begun(resource: Resource, before: Mapping[ResourceKey, Looked]) -> Looked:
+    """Return what is known of an object from before, or its facts."""
+    looked = before.get(resource.key)
+    if looked is not None and looked.resource is resource:
+        return looked
+    if is_policy(resource.key):
+        policy = read_policy(resource)
+        return Looked(resource, (PolicyFact(policy),) if policy else ())
+    return Looked(resource, facts_of(resource))
 
 
-def _references(subject: Subject, spec: BaseModel | None, known: Known) -> Iterator[Diagnostic]:
-    """Yield what a spec of the right shape names that does not exist."""
-    match spec:
-        case VirtualServiceSpec():
-            yield from check_references(subject, spec, known)
-        case DestinationRuleSpec():
-            yield from check_rule_host(subject, known)
-        case _:
-            pass
+def _judged(
+    one: Looked, before: Mapping[ResourceKey, Looked], world: World, changed: frozenset[Question]
+) -> Looked:
+    """Judge an object as far as it, or what it rests on, has changed."""
+    if before.get(one.resource.key) is not one:
+        spec, own = check_object(one.resource) if _is_ours(one.resource.key) else (None, ())
+    elif changed.isdisjoint(one.asked):
+        return one
+    else:
+        spec, own = check_shape(one.resource)[0], one.own
+    world.asked.clear()
+    across = tuple(_across(Subject(one.resource), spec, world))
+    return replace(one, own=own, across=across, asked=frozenset(world.asked))
+
+
+def _is_ours(key: ResourceKey) -> bool:
+    return key.group in (NETWORKING, GITMESH)
+
+
+def _across(subject: Subject, spec: BaseModel | None, world: World) -> Iterator[Found]:
+    key = subject.resource.key
+    if (key.group, key.kind) == (VIRTUAL_SERVICE.group, VIRTUAL_SERVICE.kind):
+        yield from check_selected(subject, world)
+    errors = 0
+    for found in check_across(subject, spec, world):
+        if isinstance(found, Diagnostic):
+            found = _softened(found, world)
+            errors += found.severity is Severity.ERROR
+        yield found
+        if errors >= OBJECT_ERRORS_MAX:
+            return
+
+
+def _softened(found: Diagnostic, world: World) -> Diagnostic:
+    """A commit is not refused for what comes and goes in a cluster without one."""
+    if found.severity is Severity.ERROR and found.code in RESTS_ON_CONTEXT and world.is_advisory():
+        return replace(found, severity=Severity.WARNING)
+    return found
+
+
+def _diagnostics(looked: Iterable[Looked]) -> Iterator[Diagnostic]:
+    for one in looked:
+        yield from one.own
+        yield from (found for found in one.across if isinstance(found, Diagnostic))

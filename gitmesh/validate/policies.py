@@ -5,14 +5,16 @@ Stage: validate (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pydantic import ValidationError
 
 from gitmesh.model.diagnostic import Diagnostic
-from gitmesh.model.kinds import GITMESH, VIRTUAL_SERVICE
+from gitmesh.model.kinds import GITMESH
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.validate.across.found import Found, Selected
+from gitmesh.validate.across.world import World
 from gitmesh.validate.subject import Subject
 
 ROLLOUT_POLICY = "RolloutPolicy"
@@ -20,7 +22,7 @@ ROLLOUT_POLICY = "RolloutPolicy"
 
 def read_policies(resources: ResourceSet) -> tuple[RolloutPolicy, ...]:
     """Return the policies that are valid, by namespace and name."""
-    found = (_policy(resources[key]) for key in sorted(resources) if is_policy(key))
+    found = (read_policy(resources[key]) for key in sorted(key for key in resources if is_policy(key)))
     return tuple(policy for policy in found if policy is not None)
 
 
@@ -29,7 +31,8 @@ def is_policy(key: ResourceKey) -> bool:
     return key.group == GITMESH and key.kind == ROLLOUT_POLICY
 
 
-def _policy(resource: Resource) -> RolloutPolicy | None:
+def read_policy(resource: Resource) -> RolloutPolicy | None:
+    """Return the policy, or None when it is not valid."""
     try:
         spec = RolloutPolicySpec.model_validate(resource.spec)
     except ValidationError:
@@ -37,24 +40,21 @@ def _policy(resource: Resource) -> RolloutPolicy | None:
     return RolloutPolicy(name=resource.key.name, namespace=resource.key.namespace, spec=spec)
 
 
-def check_policies(resources: ResourceSet) -> Iterator[Diagnostic]:
-    """Yield policies that select nothing, and VirtualServices that several select."""
-    policies = read_policies(resources)
-    used: set[str] = set()
-    for key in sorted(resources):
-        if (key.group, key.kind) != (VIRTUAL_SERVICE.group, VIRTUAL_SERVICE.kind):
-            continue
-        spec = resources[key].spec
-        hosts = spec.get("hosts")
-        readable = {"hosts": hosts if isinstance(hosts, list | tuple) else ()}
-        matching = [policy for policy in policies if policy.matches(key, readable)]
-        used.update(_name(policy) for policy in matching)
-        if len(matching) > 1:
-            names = " and ".join(_name(policy) for policy in matching)
-            message = f"several RolloutPolicies select this VirtualService: {names}"
-            hint = "narrow spec.select of all but one"
-            yield Subject(resources[key]).finding("GM302", message, ("metadata", "name"), hint=hint)
-    for policy in policies:
+def check_selected(subject: Subject, world: World) -> Iterator[Found]:
+    """Yield which policies a VirtualService has, and a finding when there are several."""
+    key, hosts = subject.resource.key, subject.resource.spec.get("hosts")
+    readable = {"hosts": hosts if isinstance(hosts, list | tuple) else ()}
+    names = [_name(policy) for policy in world.policies() if policy.matches(key, readable)]
+    yield from (Selected(name) for name in names)
+    if len(names) > 1:
+        message = f"several RolloutPolicies select this VirtualService: {' and '.join(names)}"
+        hint = "narrow spec.select of all but one"
+        yield subject.finding("GM302", message, ("metadata", "name"), hint=hint)
+
+
+def check_unused(resources: ResourceSet, world: World, used: Collection[str]) -> Iterator[Diagnostic]:
+    """Yield policies that select nothing."""
+    for policy in world.policies():
         if _name(policy) not in used:
             resource = resources[ResourceKey(GITMESH, ROLLOUT_POLICY, policy.namespace, policy.name)]
             hint = "compare spec.select with namespace, name and hosts of the VirtualServices"

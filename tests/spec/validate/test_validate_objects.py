@@ -28,8 +28,8 @@ def codes(kind: str, spec: str, name: str = "a") -> list[str]:
         (HTTP, []),
         (f"gateways: [mesh], {HTTP}", ["GM125"]),
         ("http: [{delegate: {name: b}}]", ["GM125"]),
-        ("hosts: [a], http: [{delegate: {name: b}}]", []),
-        ("hosts: [a], http: [{delegate: {name: b}, " + OK + "}]", ["GM105"]),
+        ("hosts: [a], http: [{delegate: {name: b}}]", ["GM212"]),
+        ("hosts: [a], http: [{delegate: {name: b}, " + OK + "}]", ["GM212", "GM105"]),
         ("hosts: [a], http: [{}]", ["GM123"]),
         ("hosts: [a], http: [{redirect: {uri: /}, " + OK + "}]", ["GM105"]),
         ("hosts: [a], http: [{redirect: {}}]", ["GM126"]),
@@ -75,9 +75,12 @@ def test_virtual_services(spec: str, expected: list[str]):
         ("host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}}]}", ["GM126"]),
         ("host: a, subsets: [{name: v1}, {name: v1}]", ["GM204"]),
         ("host: a, subsets: [{name: v_1}]", ["GM108"]),
-        ("host: a, trafficPolicy: {tls: {mode: MUTUAL}}", ["GM128", "GM128"]),
-        ("host: a, trafficPolicy: {tls: {mode: MUTUAL, credentialName: x}}", []),
-        ("host: a, trafficPolicy: {tls: {mode: SIMPLE, credentialName: x, privateKey: k}}", ["GM105"]),
+        ("host: a, trafficPolicy: {tls: {mode: MUTUAL}}", ["GM128", "GM128", "GM219"]),
+        ("host: a, trafficPolicy: {tls: {mode: MUTUAL, credentialName: x}}", ["GM219"]),
+        (
+            "host: a, trafficPolicy: {tls: {mode: SIMPLE, credentialName: x, privateKey: k}}",
+            ["GM219", "GM105"],
+        ),
         ("host: a, trafficPolicy: {connectionPool: {tcp: {maxConnections: -1}}}", ["GM106"]),
         ("host: a, workloadSelector: {matchLabels: {'a*': b}}", ["GM108"]),
         ("host: a, workloadSelector: {matchLabels: {a: 'b*'}}", ["GM108"]),
@@ -146,7 +149,10 @@ PORT = "ports: [{number: 80, name: http, protocol: HTTP}]"
             ["GM105"],
         ),
         ("hosts: [a.b], resolution: DNS, ports: [{number: 80, name: a}, {number: 80, name: b}]", ["GM110"]),
-        ("hosts: [a.b, c.d], resolution: DNS, ports: [{number: 80, name: a, protocol: TCP}]", ["GM109"]),
+        (
+            "hosts: [a.b, c.d], resolution: DNS, ports: [{number: 80, name: a, protocol: TCP}]",
+            ["GM109", "GM222"],
+        ),
     ],
 )
 def test_service_entries(spec: str, expected: list[str]):

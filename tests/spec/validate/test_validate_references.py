@@ -82,7 +82,7 @@ def test_hosts_are_only_checked_where_the_cluster_is_known():
 def test_a_service_entry_makes_a_host_known():
     entry = (
         "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e}\n"
-        "spec: {hosts: ['*.example.com', one.org], ports: [{number: 80, name: http}]}\n"
+        "spec: {hosts: ['*.example.com', one.org], ports: [{number: 80, name: http, protocol: HTTP}]}\n"
     )
     assert codes(entry, route("a.example.com"), hosts=HOSTS) == []
     assert codes(entry, route("one.org"), hosts=HOSTS) == []
@@ -103,7 +103,7 @@ def test_an_unknown_host_is_guessed(host: str, hint: str):
 
 
 def test_a_destination_rule_for_an_unknown_host_is_a_warning():
-    assert codes(rule("nowhere", "v1"), hosts=HOSTS) == ["GM202"]
+    assert codes(rule("nowhere", "v1"), hosts=HOSTS) == ["GM206"]
     assert codes(rule("*", "v1"), hosts=HOSTS) == []
 
 
@@ -127,9 +127,12 @@ def test_gateways_are_looked_up_by_namespace_and_name(gateways: str, expected: l
     assert codes(GATEWAY, route("reviews", own="a.example.com", gateways=gateways)) == expected
 
 
-def test_two_virtual_services_for_one_host_of_the_mesh_are_a_warning():
+def test_two_virtual_services_for_one_host_of_the_mesh_are_both_wrong():
     one = route("reviews", name="a", own="reviews")
-    assert codes(one, route("reviews", name="b", own="reviews.default.svc.cluster.local")) == ["GM205"]
+    assert codes(one, route("reviews", name="b", own="reviews.default.svc.cluster.local")) == [
+        "GM205",
+        "GM205",
+    ]
     assert codes(GATEWAY, one, route("reviews", name="b", own="reviews", gateways="[edge/entry]")) == []
 
 
@@ -139,7 +142,7 @@ def test_thousands_of_hosts_are_compared_in_no_time():
     assert codes(GATEWAY, text) == ["GM121"]
 
 
-def test_thousands_of_unknown_hosts_are_all_reported_and_few_are_guessed():
+def test_thousands_of_unknown_hosts_are_all_reported_and_guessed():
     many = ", ".join(
         f"{{route: [{{destination: {{host: h{n}}}}}], match: [{{port: 1}}]}}" for n in range(900)
     )
@@ -147,4 +150,4 @@ def test_thousands_of_unknown_hosts_are_all_reported_and_few_are_guessed():
     hosts = [f"h{n}x.default.svc.cluster.local" for n in range(3_000)]
     found = [d for d in findings(text, known_hosts=hosts) if d.code == "GM202"]
     assert len(found) == 901
-    assert 0 < sum(bool(d.hint) for d in found) <= 50
+    assert sum(d.hint.startswith("did you mean h") for d in found) == 900
