@@ -135,13 +135,14 @@ class RolloutRecord(ApiModel):
     def live_progress(self) -> float:
         """The progress that may be live: `progress`, or less while a failed check stands against its step.
 
-        A step that is not live yet does not become so after a failure; the step before it stays.
+        A step that is not live yet does not become so after a failure; the step before it stays. Before the
+        first step nothing is held: there would never be requests to prove it better.
         """
         waits = self.phase.in_motion and self.failed_checks and self.effective_at is None
         if not waits or self.policy_spec is None or not self.steps:
             return self.progress
         earlier = [step.progress for step in self.policy_spec.steps if step.progress < self.progress]
-        return max(earlier, default=0.0)
+        return max(earlier, default=self.progress)
 
 
 class RolloutIntent(ApiModel):

@@ -160,7 +160,9 @@ class Safety:
             allowed = list(_explained(record))
             if weights not in allowed:
                 yield f"no record explains {weights}; the record allows {allowed}"
-            if record.phase.in_motion and grown and record.policy_spec and record.policy_spec.analysis:
+            judged = record.policy_spec is not None and record.policy_spec.analysis is not None
+            # Before the first step there is nothing of this rollout that could have failed.
+            if record.phase.in_motion and grown and judged and record.step > 0:
                 yield from self._grew(name, grown, asked_at)
             if watched.live_since is None and record.phase.in_motion and weights == allowed[0]:
                 watched.live_since = self._world.clock.monotonic()
