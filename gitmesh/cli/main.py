@@ -16,8 +16,8 @@ from gitmesh.model.errors import EdgeError
 
 # name: (module, one line of help). The order is the order of a newcomer's day.
 COMMANDS = {
-    "demo": ("gitmesh.cli.demo", "Run the whole story on this machine: push, ramp, failure, rollback."),
-    "play": ("gitmesh.cli.play", "Start the playground: an API server, a real Envoy, sample services."),
+    "demo": ("gitmesh.cli.demo", "Run the whole story here: push, ramp, failure, rollback."),
+    "play": ("gitmesh.cli.play", "Start a mesh on this machine: API server, Envoy, services."),
     "run": ("gitmesh.cli.run", "Run the daemon: make a cluster follow its TrafficSources."),
     "validate": ("gitmesh.cli.validate", "Check traffic configuration in files, without a cluster."),
     "plan": ("gitmesh.cli.plan", "Show what a directory would change in the cluster, and why."),

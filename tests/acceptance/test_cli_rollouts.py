@@ -1,6 +1,7 @@
 """Promises about the commands that steer and show rollouts: rollback, retry, status, plan."""
 
 import json
+import re
 import subprocess
 
 import anyio
@@ -84,16 +85,22 @@ async def test_commands_about_what_is_not_there_say_what_is(world: World):
         ("rollback", "reviews"): (
             "Error: default/reviews has had no rollout yet: there is nothing to go back to\n"
         ),
+        ("retry", "reviews"): "Error: default/reviews is not rolled back: it is Succeeded\n",
         ("sync", "nope"): f"Error: no TrafficSource default/nope; there are: default/{world.name}\n",
         ("status", "nope"): (
             f"Error: no TrafficSource and no rollout is called nope; there are: reviews, {world.name}\n"
         ),
     }
-    for command, said in refused.items():
+    told = {}
+
+    async def ask(command: tuple[str, str]) -> None:
         ran = await world.gitmesh(*command)
-        assert (ran.status, ran.out, ran.err) == (2, "", said), command
-    ran = await world.gitmesh("retry", "reviews")
-    assert (ran.status, ran.err) == (2, "Error: default/reviews is not rolled back: it is Succeeded\n")
+        told[command] = (ran.status, ran.out, ran.err)
+
+    async with anyio.create_task_group() as group:
+        for command in refused:
+            group.start_soon(ask, command)
+    assert told == {command: (2, "", said) for command, said in refused.items()}
 
 
 async def test_status_shows_sources_and_rollouts_for_people_and_for_programs(world: World):
@@ -170,7 +177,7 @@ async def test_plan_shows_waves_and_reasons_and_writes_nothing(world: World):
     world.repository.write({"routes.yaml": routes(0, 100).replace("subset: v2", "subset: v4")})
     wrong = await world.gitmesh("plan", ".", cwd=work)
     assert wrong.status == 1
-    assert 'routes.yaml:11:48: error GM201: subset "v4"' in wrong.out
+    assert re.search(r'routes.yaml:11:48: error GM201.*: subset "v4"', wrong.out)
     assert "route to one of: v1, v2" in wrong.out
 
     world.repository.write({"rules.yaml": None, "routes.yaml": None})
