@@ -45,7 +45,10 @@ def summary(findings: Sequence[Diagnostic], files: int) -> str:
     """Return the last line: how much was looked at and what was found."""
     shown = [finding for finding in findings if not finding.suppressed]
     hidden = len(findings) - len(shown)
-    found = _counted(shown) or "nothing wrong"
+    if all(finding.severity is Severity.INFO for finding in shown):
+        found = ", ".join(("nothing wrong", *([_counted(shown)] if shown else [])))
+    else:
+        found = _counted(shown)
     return f"{_count(files, 'file')}: {found}{f'; {hidden} suppressed' if hidden else ''}"
 
 

@@ -78,12 +78,12 @@ class _Reader:
         """Read one file, or all files below a directory."""
         is_folder = path.is_dir()
         root = os.path.realpath(path if is_folder else path.parent)
-        ignored = _ignored_above(Path(root))
         try:
             part = read_directory(path, self._limits, on_unreadable=self._leave_out)
         except FetchError as error:
             self._leave_out(str(path), str(error))
             return
+        ignored = _ignore_rules(Path(root), part)
         for name, file in part.files.items():
             real = os.path.join(root, name)
             if real in self._seen:
@@ -125,20 +125,23 @@ class _Reader:
         return replace(finding, at=Location(shown, finding.at.line, finding.at.column))
 
 
-def _ignored_above(root: Path) -> IgnoreRules:
-    """Return what the ignore files of this folder and of those above it say, up to the repository's root.
+def _ignore_rules(root: Path, below: Revision) -> IgnoreRules:
+    """Return what all ignore files say that concern this folder, with the real paths of files.
 
-    Those below are read with the other files. Without a repository only the folder itself counts.
+    They are those of the folders above, up to the repository's root, and those below, which were read with
+    the other files. Without a repository, only the folder itself counts.
     """
     folders = [root, *root.parents][:_FOLDERS_ABOVE_MAX]
     tops = [number for number, folder in enumerate(folders) if (folder / ".git").exists()]
-    texts: dict[str, str] = {}
+    contents: dict[str, bytes] = {}
     for folder in folders[: tops[0] + 1 if tops else 1]:
         file = folder / IGNORE_FILE
         try:
-            text = decode(file.read_bytes()) if file.is_file() else None
+            contents[str(file)] = file.read_bytes() if file.is_file() else b""
         except OSError:
-            continue  # it is reported where it is read as one of the files
-        if text is not None:
-            texts[str(file)] = text
+            continue  # where it belongs to what is checked, this is reported there
+    for name, found in below.files.items():
+        if os.path.basename(name) == IGNORE_FILE:
+            contents[os.path.join(root, name)] = found.content
+    texts = {path: text for path, content in contents.items() if (text := decode(content)) is not None}
     return read_ignore_files(texts)[0]

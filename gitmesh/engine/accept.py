@@ -19,8 +19,9 @@ from gitmesh.observe.live import LiveState
 from gitmesh.parse.manifests import Parsed, parse_files
 from gitmesh.parse.positions import pinpoint
 from gitmesh.parse.suppressions import Rules, suppress
+from gitmesh.validate.across.found import Unchecked
 from gitmesh.validate.catalogue import CATALOGUE
-from gitmesh.validate.check import validate
+from gitmesh.validate.check import Validated, validate
 from gitmesh.validate.policies import read_policies
 
 
@@ -39,8 +40,15 @@ def examine(
     )
     validated = validate(parsed.resources, context=context, others=parsed.others, previous=before.validated)
     found = (*revision.diagnostics, *parsed.diagnostics, *validated.findings)
-    rules = Rules(CATALOGUE, errors_max=limits.diagnostics_max)
-    return Examined(parsed, validated, suppress(pinpoint(revision.files, found), parsed.suppressions, rules))
+    wanted = parsed.suppressions
+    rules = Rules(CATALOGUE, _unchecked(validated) if wanted else (), limits.diagnostics_max)
+    return Examined(parsed, validated, suppress(pinpoint(revision.files, found), wanted, rules))
+
+
+def _unchecked(validated: Validated) -> frozenset[str]:
+    """Return the codes of the rules that lacked something to look at; so their suppressions are not idle."""
+    across = (found for one in validated.looked.values() for found in one.across)
+    return frozenset(found.code for found in across if isinstance(found, Unchecked))
 
 
 def known_of(live: LiveState) -> Context:
