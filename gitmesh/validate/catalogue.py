@@ -11,20 +11,26 @@ from types import MappingProxyType
 from gitmesh.validate.rule import Rule
 from gitmesh.validate.rules_across import ACROSS_RULES
 from gitmesh.validate.rules_files import FILE_RULES
+from gitmesh.validate.rules_no_effect import EFFECT_RULES
 from gitmesh.validate.rules_objects import OBJECT_RULES
 from gitmesh.validate.rules_policies import POLICY_RULES
 from gitmesh.validate.rules_references import REFERENCE_RULES
+from gitmesh.validate.rules_schemas import SCHEMA_RULES
 from gitmesh.validate.rules_shape import SHAPE_RULES
 from gitmesh.validate.rules_suppressions import SUPPRESSION_RULES
+from gitmesh.validate.rules_warnings import WARNING_RULES
 
 _ALL = (
     *FILE_RULES,
     *SUPPRESSION_RULES,
     *SHAPE_RULES,
     *OBJECT_RULES,
+    *WARNING_RULES,
     *REFERENCE_RULES,
     *ACROSS_RULES,
     *POLICY_RULES,
+    *EFFECT_RULES,
+    *SCHEMA_RULES,
 )
 
 CATALOGUE: Mapping[str, Rule] = MappingProxyType({rule.code: rule for rule in _ALL})

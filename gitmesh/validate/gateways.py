@@ -8,22 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitmesh.istio.hosts import is_ip
-from gitmesh.istio.models.common import ServerTLS
 from gitmesh.istio.models.gateway import GatewaySpec, Server
 from gitmesh.model.diagnostic import Diagnostic
-from gitmesh.model.spelling import closest
-from gitmesh.validate.names import is_label, is_wildcard_domain
+from gitmesh.validate.names import UNIX, has_partial_wildcard, is_label, is_wildcard_domain
+from gitmesh.validate.ports import (
+    PLAIN_HTTP,
+    PROTOCOLS,
+    TLS,
+    check_bind,
+    check_protocol,
+    check_target_port,
+)
+from gitmesh.validate.server_tls import PASSING_THROUGH, check_server_tls
 from gitmesh.validate.subject import Path, Subject, dotted
-
-_PLAIN_HTTP = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")
-_TLS = ("HTTPS", "TLS")
-PROTOCOLS = (*_PLAIN_HTTP, *_TLS, "TCP", "MONGO", "REDIS", "MYSQL")
-_OWN_CERTIFICATE = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
-_UNIX = "unix://"
 
 
 def check_gateway(subject: Subject, spec: GatewaySpec) -> Iterator[Diagnostic]:
-    """Yield everything that Istio's admission would refuse."""
+    """Yield everything that Istio's admission would refuse or warn of."""
     if not is_label(subject.resource.key.name):
         hint = "letters, digits and -, without dots"
         path: Path = ("metadata", "name")
@@ -32,6 +33,10 @@ def check_gateway(subject: Subject, spec: GatewaySpec) -> Iterator[Diagnostic]:
         yield subject.finding(
             "GM126", "the Gateway has no servers", ("spec",), hint="add servers", wants_key=True
         )
+    if not spec.selector:
+        message = "the Gateway has no selector, so every gateway of the mesh serves it"
+        hint = "add the labels of the gateway's Pods, for example istio: ingressgateway"
+        yield subject.finding("GM420", message, ("spec",), hint=hint, wants_key=True)
     names: set[str] = set()
     for index, server in enumerate(spec.servers):
         where: Path = ("spec", "servers", index)
@@ -48,61 +53,62 @@ def _server(subject: Subject, server: Server, path: Path) -> Iterator[Diagnostic
     for index, host in enumerate(server.hosts):
         if reason := _host_problem(host):
             yield subject.finding("GM108", f"{host[:80]!r}: {reason}", (*path, "hosts", index))
-    protocol = server.port.protocol.upper()
-    if protocol not in PROTOCOLS:
-        near = closest(protocol, PROTOCOLS)
-        hint = f"did you mean {near}?" if near else f"one of: {', '.join(PROTOCOLS)}"
-        message = f"{server.port.protocol[:40]!r} is not a protocol"
-        yield subject.finding("GM104", message, (*path, "port", "protocol"), hint=hint)
-    if server.port.number == 0 and not (server.bind or "").startswith(_UNIX):
+    yield from _port(subject, server, (*path, "port"))
+    yield from check_bind(subject, server.bind or "", (*path, "bind"))
+    yield from _tls_fits(subject, server, path)
+
+
+def _port(subject: Subject, server: Server, path: Path) -> Iterator[Diagnostic]:
+    port, is_socket = server.port, (server.bind or "").startswith(UNIX)
+    yield from check_protocol(subject, port.protocol, path)
+    yield from check_target_port(subject, port.target_port, path)
+    if not port.name:
+        yield subject.finding("GM126", f"{dotted(path)}.name is empty", (*path, "name"))
+    if port.number == 0 and not is_socket:
         message = "the number of a port must be at least 1, found the number 0"
-        yield subject.finding("GM106", message, (*path, "port", "number"))
-    yield from _tls_fits(subject, server, protocol, path)
+        yield subject.finding("GM106", message, (*path, "number"))
+    elif port.number and is_socket:
+        message = f"a Unix domain socket has no port, found the number {port.number}"
+        yield subject.finding("GM109", message, (*path, "number"), hint="write number: 0")
 
 
 def _host_problem(host: str) -> str:
-    namespace, slash, name = host.rpartition("/")
+    namespace, slash, name = host.partition("/")
     if slash and namespace not in ("*", ".") and not is_label(namespace):
         return "the part before / must be a namespace, * or ."
+    if not slash:
+        name = host
     if name == "*" or is_ip(name):
         return ""
     if not is_wildcard_domain(name):
         return "not a host name"
+    if has_partial_wildcard(name):
+        return "a wildcard stands for whole labels only, as in *.example.com"
     return "" if "." in name else "short names are not allowed; write the full host name"
 
 
-def _tls_fits(subject: Subject, server: Server, protocol: str, path: Path) -> Iterator[Diagnostic]:
-    where = (*path, "tls")
-    if protocol in _TLS and server.tls is None:
-        message = f"{dotted(path)} has no tls, and its protocol {protocol} needs it"
-        yield subject.finding("GM128", message, where, hint="add tls with mode and certificates")
-    if server.tls is None:
+def _tls_fits(subject: Subject, server: Server, path: Path) -> Iterator[Diagnostic]:
+    tls, where, protocol = server.tls, (*path, "tls"), server.port.protocol.upper()
+    if tls is None:
+        if protocol in TLS:
+            message = f"{dotted(path)} has no tls, and its protocol {protocol} needs it"
+            yield subject.finding("GM128", message, where, hint="add tls with mode and certificates")
         return
-    if protocol in PROTOCOLS and protocol not in _TLS and not _only_redirects(server.tls, protocol):
+    if protocol in TLS or protocol not in PROTOCOLS or (protocol in PLAIN_HTTP and _only_redirects(server)):
+        yield from check_server_tls(subject, tls, where)
+    else:
         message = f"tls does not go with the protocol {protocol}"
-        yield subject.finding(
-            "GM128", message, where, hint="set protocol HTTPS or TLS, or remove tls", wants_key=True
-        )
-    elif protocol in _TLS:
-        yield from _certificates(subject, server.tls, where)
+        hint = "set protocol HTTPS or TLS, or remove tls"
+        yield subject.finding("GM128", message, where, hint=hint, wants_key=True)
+    if tls.https_redirect and protocol not in PLAIN_HTTP:
+        message = f"httpsRedirect does nothing on a server with the protocol {protocol[:40]}"
+        hint = "set it on the server of port 80"
+        yield subject.finding("GM144", message, (*where, "httpsRedirect"), hint=hint, wants_key=True)
 
 
-def _only_redirects(tls: ServerTLS, protocol: str) -> bool:
-    return protocol in _PLAIN_HTTP and tls.model_fields_set <= {"https_redirect"}
-
-
-def _certificates(subject: Subject, tls: ServerTLS, path: Path) -> Iterator[Diagnostic]:
-    if (
-        tls.mode not in _OWN_CERTIFICATE
-        or tls.credential_name
-        or tls.credential_names
-        or tls.tls_certificates
-    ):
-        return
-    needed = {"serverCertificate": tls.server_certificate, "privateKey": tls.private_key}
-    if tls.mode != "SIMPLE":
-        needed["caCertificates"] = tls.ca_certificates
-    for name, value in needed.items():
-        if not value:
-            message = f"{name} is missing in {dotted(path)}: mode {tls.mode} needs it, or credentialName"
-            yield subject.finding("GM128", message, (*path, name))
+def _only_redirects(server: Server) -> bool:
+    tls = server.tls
+    if tls is None:
+        return True
+    files = tls.server_certificate or tls.private_key or tls.ca_certificates
+    return tls.mode in PASSING_THROUGH and not files

@@ -14,14 +14,20 @@ from gitmesh.istio.models.gateway import GatewaySpec
 from gitmesh.istio.models.service_entry import ServiceEntrySpec
 from gitmesh.istio.models.sidecar import SidecarSpec
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
+from gitmesh.istio.models.workload_entry import WorkloadEntrySpec
 from gitmesh.model.diagnostic import Diagnostic, up_to_errors
 from gitmesh.model.resource import Resource
+from gitmesh.validate.annotations import check_annotations
 from gitmesh.validate.destination_rules import check_destination_rule
 from gitmesh.validate.gateways import check_gateway
-from gitmesh.validate.service_entries import check_service_entry, check_sidecar
+from gitmesh.validate.no_effect import check_effect
+from gitmesh.validate.no_effect_policies import check_policy_effect
+from gitmesh.validate.service_entries import check_service_entry
 from gitmesh.validate.shape import check_shape
+from gitmesh.validate.sidecars import check_sidecar
 from gitmesh.validate.subject import Subject
 from gitmesh.validate.virtual_services import check_virtual_service
+from gitmesh.validate.workload_entries import check_workload_entry
 
 OBJECT_ERRORS_MAX = 200
 
@@ -38,16 +44,21 @@ def check_object(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic
 
 
 def _by_kind(subject: Subject, spec: BaseModel) -> Iterator[Diagnostic]:
+    yield from check_annotations(subject)
     match spec:
         case VirtualServiceSpec():
             yield from check_virtual_service(subject, spec)
+            yield from check_effect(subject, spec)
         case DestinationRuleSpec():
             yield from check_destination_rule(subject, spec)
+            yield from check_policy_effect(subject, spec)
         case GatewaySpec():
             yield from check_gateway(subject, spec)
         case ServiceEntrySpec():
             yield from check_service_entry(subject, spec)
         case SidecarSpec():
             yield from check_sidecar(subject, spec)
+        case WorkloadEntrySpec():
+            yield from check_workload_entry(subject, spec)
         case _:
             pass

@@ -1,4 +1,4 @@
-"""GM120 to GM130: what Istio demands of one object beyond its shape.
+"""GM111 to GM133: what Istio demands of one object beyond its shape.
 
 Stage: validate (pure).
 """
@@ -10,9 +10,51 @@ from gitmesh.validate.rule import Rule, destination_rule, reviews_rule, traffic_
 
 _ROUTE = "route: [{destination: {host: reviews}}]\n"
 _HTTP = "http: [{route: [{destination: {host: reviews}}]}]\n"
+_PLAIN = virtual_service("hosts: [reviews]\n" + _HTTP)
+_CLAIM = "hosts: [a.example.com]\ngateways: [{}]\n" + (
+    "http: [{{match: [{{headers: {{'@request.auth.claims.group': {{exact: beta}}}}}}], "
+    "route: [{{destination: {{host: reviews}}}}]}}]"
+)
+_TLS_ROUTE = "hosts: [a.example.com]\ntls: [{{match: [{{sniHosts: [{}]}}], " + (
+    "route: [{{destination: {{host: reviews}}}}]}}]"
+)
+_SHARES = "host: reviews\ntrafficPolicy: {{loadBalancer: {{localityLbSetting: {{distribute: [" + (
+    "{{from: eu/*, to: {{eu/*: 80, us/*: {}}}}}]}}}}}}"
+)
 _SERVER = "servers: [{hosts: [a.example.com], port: {number: 443, name: https, protocol: HTTPS}"
 
 OBJECT_RULES = (
+    Rule(
+        "GM111",
+        Severity.ERROR,
+        "An annotation is Istio's own",
+        "Some annotations are set by Istio alone, and istio.io/dry-run holds for an AuthorizationPolicy "
+        "only. Istio refuses a traffic object that has one.",
+        _PLAIN.replace("{name: reviews}", "{name: reviews, annotations: {istio.io/dry-run: 'true'}}"),
+        _PLAIN,
+        istio="IST0106",
+    ),
+    Rule(
+        "GM112",
+        Severity.ERROR,
+        "A label cannot exist",
+        "Keys and values of labels have rules in Kubernetes: letters, digits, -, _ and ., at most 63. A "
+        "selector with another one can never select anything, and wildcards are not known.",
+        destination_rule("host: reviews\nsubsets: [{name: v1, labels: {version: '*'}}]"),
+        destination_rule("host: reviews\nsubsets: [{name: v1, labels: {version: v1}}]"),
+        istio="IST0106",
+    ),
+    Rule(
+        "GM114",
+        Severity.ERROR,
+        "A header cannot be changed so",
+        "Headers that begin with a colon cannot be changed, and the host of a request in one place only "
+        "(rewrite.authority, headers.request.set or headers.request.add). In values % begins a command of "
+        "Envoy, such as %HOSTNAME%; a percent sign is written %%.",
+        reviews_rule(_ROUTE + "headers: {request: {set: {x-share: 50%}}}"),
+        reviews_rule(_ROUTE + "headers: {request: {set: {x-share: 50%%}}}"),
+        istio="IST0106",
+    ),
     Rule(
         "GM120",
         Severity.ERROR,
@@ -101,6 +143,16 @@ OBJECT_RULES = (
         istio="IST0106",
     ),
     Rule(
+        "GM129",
+        Severity.ERROR,
+        "Claims of a token are matched inside the mesh",
+        "Headers of the form @request.auth.claims.NAME stand for claims of a verified token. Only "
+        "gateways know them: bind the VirtualService to gateways, and not to the mesh.",
+        virtual_service(_CLAIM.format("mesh")),
+        virtual_service(_CLAIM.format("entry")),
+        istio="IST0106",
+    ),
+    Rule(
         "GM130",
         Severity.WARNING,
         "No request reaches a rule",
@@ -114,5 +166,43 @@ OBJECT_RULES = (
             "  route: [{destination: {host: ratings}}]\n- route: [{destination: {host: reviews}}]"
         ),
         istio="IST0130",
+    ),
+    Rule(
+        "GM131",
+        Severity.WARNING,
+        "A match is never used",
+        "An earlier match takes all of its requests: it is the same, or it has a shorter prefix of the "
+        "path and no other condition that could let one through.",
+        virtual_service(
+            "hosts: [reviews]\nhttp:\n- match: [{uri: {prefix: /a}}]\n"
+            "  route: [{destination: {host: ratings}}]\n- match: [{uri: {prefix: /a/b}}]\n"
+            "  route: [{destination: {host: reviews}}]"
+        ),
+        virtual_service(
+            "hosts: [reviews]\nhttp:\n- match: [{uri: {prefix: /a/b}}]\n"
+            "  route: [{destination: {host: reviews}}]\n- match: [{uri: {prefix: /a}}]\n"
+            "  route: [{destination: {host: ratings}}]"
+        ),
+        istio="IST0131",
+    ),
+    Rule(
+        "GM132",
+        Severity.ERROR,
+        "The name of a server is not among the hosts",
+        "Each of sniHosts must be one of the hosts of the VirtualService, or be covered by one with a "
+        "wildcard.",
+        virtual_service(_TLS_ROUTE.format("b.example.com")),
+        virtual_service(_TLS_ROUTE.format("a.example.com")),
+        istio="IST0106",
+    ),
+    Rule(
+        "GM133",
+        Severity.ERROR,
+        "Load balancing by place contradicts itself",
+        "The shares of one place add up to 100, no place is included in another, and failover leads from one "
+        "region to another one.",
+        destination_rule(_SHARES.format(30)),
+        destination_rule(_SHARES.format(20)),
+        istio="IST0106",
     ),
 )

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from gitmesh.istio.hosts import is_ip
 from gitmesh.istio.models.common import Destination
-from gitmesh.istio.models.virtual_service import (
-    HTTPRouteDestination,
-    RouteDestination,
-    TCPRoute,
-    TLSRoute,
-    VirtualServiceSpec,
-)
+from gitmesh.istio.models.virtual_service import HTTPRouteDestination, RouteDestination, VirtualServiceSpec
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.validate.exports import check_export_to
 from gitmesh.validate.host_index import HostIndex
-from gitmesh.validate.http_rules import check_http_rule
+from gitmesh.validate.http_matches import check_gateway_names
+from gitmesh.validate.http_rules import Bound, check_http_rule
+from gitmesh.validate.l4_routes import check_tcp_route, check_tls_route, is_sni_name
 from gitmesh.validate.names import is_host, is_label, is_wildcard_domain
 from gitmesh.validate.subject import Path, Subject, dotted
+from gitmesh.validate.unreachable import check_reachable
 
 MESH = "mesh"
 Placed = tuple[Path, Destination]
@@ -29,23 +27,34 @@ Placed = tuple[Path, Destination]
 def check_virtual_service(subject: Subject, spec: VirtualServiceSpec) -> Iterator[Diagnostic]:
     """Yield everything that Istio's admission would refuse, and rules that no request can reach."""
     yield from _hosts(subject, spec)
-    yield from _gateway_names(subject, spec)
+    yield from check_gateway_names(subject, spec.gateways, ("spec", "gateways"))
     yield from check_export_to(subject, spec.export_to)
     if not (spec.http or spec.tcp or spec.tls):
         hint = "add http with a route"
         yield subject.finding(
             "GM120", "there is nothing to route: no http, tcp or tls", ("spec",), hint=hint, wants_key=True
         )
-    for index, rule in enumerate(spec.http):
-        yield from check_http_rule(subject, rule, ("spec", "http", index), delegated=not spec.hosts)
-        yield from _weights(subject, rule.route, ("spec", "http", index))
-    for index, tcp in enumerate(spec.tcp):
-        yield from _plain_route(subject, tcp, ("spec", "tcp", index))
-    for index, tls in enumerate(spec.tls):
-        yield from _plain_route(subject, tls, ("spec", "tls", index))
+    yield from _rules(subject, spec)
     for path, destination in destinations(spec):
-        yield from _destination(subject, path, destination)
-    yield from _unreachable(subject, spec)
+        yield from check_destination(subject, path, destination)
+    yield from check_reachable(subject, spec)
+
+
+def _rules(subject: Subject, spec: VirtualServiceSpec) -> Iterator[Diagnostic]:
+    bound = Bound(delegated=not spec.hosts, in_mesh=bound_to_mesh(spec))
+    through_gateway = MESH not in spec.gateways
+    for index, rule in enumerate(spec.http):
+        path: Path = ("spec", "http", index)
+        yield from check_http_rule(subject, rule, path, bound)
+        yield from _weights(subject, rule.route, path)
+    for index, tcp in enumerate(spec.tcp):
+        path = ("spec", "tcp", index)
+        yield from check_tcp_route(subject, tcp, path)
+        yield from _weights(subject, tcp.route, path)
+    for index, tls in enumerate(spec.tls):
+        path = ("spec", "tls", index)
+        yield from check_tls_route(subject, spec, tls, path, through_gateway=through_gateway)
+        yield from _weights(subject, tls.route, path)
 
 
 def destinations(spec: VirtualServiceSpec) -> Iterator[Placed]:
@@ -76,9 +85,11 @@ def bound_to_mesh(spec: VirtualServiceSpec) -> bool:
 def _hosts(subject: Subject, spec: VirtualServiceSpec) -> Iterator[Diagnostic]:
     if not spec.hosts:
         yield from _delegate(subject, spec)
+    # Gateways with AUTO_PASSTHROUGH serve names that istiod makes from port and host.
+    automatic = not bound_to_mesh(spec) and any(match.sni_hosts for tls in spec.tls for match in tls.match)
     for index, host in enumerate(spec.hosts):
         path: Path = ("spec", "hosts", index)
-        if not is_host(host):
+        if not (is_host(host) or (automatic and is_sni_name(host, automatic=True))):
             yield subject.finding("GM108", f"{host[:80]!r} is not a host name", path)
         elif host == "*" and bound_to_mesh(spec):
             hint = "name the hosts, or bind it to a gateway only"
@@ -107,22 +118,6 @@ def _delegate(subject: Subject, spec: VirtualServiceSpec) -> Iterator[Diagnostic
             yield subject.finding("GM125", message, ("spec", name), hint=hint, wants_key=True)
 
 
-def _gateway_names(subject: Subject, spec: VirtualServiceSpec) -> Iterator[Diagnostic]:
-    for index, name in enumerate(spec.gateways):
-        namespace, slash, gateway = name.rpartition("/")
-        good = is_label(namespace) and is_label(gateway) if slash else is_wildcard_domain(name)
-        if not good:
-            hint = "write name, or namespace/name"
-            message = f"{name[:80]!r} does not name a Gateway"
-            yield subject.finding("GM108", message, ("spec", "gateways", index), hint=hint)
-
-
-def _plain_route(subject: Subject, route: TCPRoute | TLSRoute, base: Path) -> Iterator[Diagnostic]:
-    if not route.route:
-        yield subject.finding("GM123", f"{dotted(base)} has no route", base, hint="add route")
-    yield from _weights(subject, route.route, base)
-
-
 def _weights(
     subject: Subject, route: Sequence[HTTPRouteDestination | RouteDestination], base: Path
 ) -> Iterator[Diagnostic]:
@@ -137,19 +132,14 @@ def _weights(
         yield subject.finding("GM124", message, path, hint="give weights that add up to 100", wants_key=True)
 
 
-def _destination(subject: Subject, path: Path, destination: Destination) -> Iterator[Diagnostic]:
-    host, subset = destination.host, destination.subset
-    if host == "*" or not is_host(host):
-        yield subject.finding("GM108", f"{host[:80]!r} is not a host name", (*path, "host"))
+def check_destination(subject: Subject, path: Path, destination: Destination) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the name of a host, a subset or a port."""
+    host, subset, port = destination.host, destination.subset, destination.port
+    if host == "*" or not is_wildcard_domain(host):
+        hint = "give the address a name with a ServiceEntry" if is_ip(host) else ""
+        yield subject.finding("GM108", f"{host[:80]!r} is not a host name", (*path, "host"), hint=hint)
     if subset and not is_label(subset):
         yield subject.finding("GM108", f"{subset[:80]!r} is not the name of a subset", (*path, "subset"))
-
-
-def _unreachable(subject: Subject, spec: VirtualServiceSpec) -> Iterator[Diagnostic]:
-    """Source: Istio's IST0130: only the last rule can have no match."""
-    catch_all = next((index for index, rule in enumerate(spec.http) if not rule.match), None)
-    if catch_all is None:
-        return
-    for index in range(catch_all + 1, len(spec.http)):
-        message = f"no request reaches this rule: http[{catch_all}] has no match and takes them all"
-        yield subject.finding("GM130", message, ("spec", "http", index), hint="move it up")
+    if port is not None and port.number is None:
+        message = f"number is missing in {dotted((*path, 'port'))}"
+        yield subject.finding("GM103", message, (*path, "port", "number"))

@@ -28,8 +28,11 @@ _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+", re.ASCII)
 _DURATION_CHARS_MAX = 64
 
 
-def _duration_nanoseconds(text: str) -> float:
-    """Return the length of a Go duration. Source: Go, time.ParseDuration."""
+def duration_nanoseconds(text: str) -> float:
+    """Return the length of a Go duration. Raises pydantic's error for other text.
+
+    Source: Go, time.ParseDuration.
+    """
     if text in ("0", "+0"):
         return 0
     unsigned = text.removeprefix("+")
@@ -40,7 +43,7 @@ def _duration_nanoseconds(text: str) -> float:
 
 def _positive_duration(text: str) -> str:
     """Source: CEL rule `duration(self) >= duration('1ms')` of the CRDs; whole milliseconds: the webhook."""
-    nanoseconds = _duration_nanoseconds(text)
+    nanoseconds = duration_nanoseconds(text)
     if nanoseconds < 1_000_000:
         raise PydanticCustomError("duration", "a duration must be at least 1ms")
     if round(nanoseconds) % 1_000_000:
@@ -49,7 +52,7 @@ def _positive_duration(text: str) -> str:
 
 
 def _any_duration(text: str) -> str:
-    if _duration_nanoseconds(text):
+    if duration_nanoseconds(text):
         _positive_duration(text)
     return text
 

@@ -47,7 +47,7 @@ class WorkloadEntrySpec(IstioModel):
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        if self.address is None and self.network is None:
+        if not self.address and not self.network:
             raise refused("an address is required")
         if self.address is not None and self.address.startswith(UNIX) and self.ports:
             raise refused("an address unix:// cannot have ports", "ports")

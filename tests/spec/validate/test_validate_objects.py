@@ -7,6 +7,7 @@ from fakes.examined import findings, told
 
 HEAD = "apiVersion: networking.istio.io/v1\nkind: {}\nmetadata: {{name: {}}}\nspec: "
 HTTP = "http: [{route: [{destination: {host: a}}]}]"
+ALL = "percentage: {value: 100}"
 OK = "route: [{destination: {host: a}}]"
 
 
@@ -33,21 +34,29 @@ def codes(kind: str, spec: str, name: str = "a") -> list[str]:
         ("hosts: [a], http: [{}]", ["GM123"]),
         ("hosts: [a], http: [{redirect: {uri: /}, " + OK + "}]", ["GM105"]),
         ("hosts: [a], http: [{redirect: {}}]", ["GM126"]),
-        ("hosts: [a], http: [{directResponse: {status: 200}, fault: {abort: {httpStatus: 500}}}]", ["GM105"]),
+        (
+            "hosts: [a], http: [{directResponse: {status: 200}, fault: {abort: {httpStatus: 500, "
+            + ALL
+            + "}}}]",
+            ["GM105"],
+        ),
         (
             "hosts: [a], http: [{mirror: {host: b}, mirrors: [{destination: {host: c}}], " + OK + "}]",
             ["GM105"],
         ),
         ("hosts: [a], http: [{rewrite: {}, " + OK + "}]", ["GM126"]),
         ("hosts: [a], http: [{fault: {}, " + OK + "}]", ["GM126"]),
-        ("hosts: [a], http: [{fault: {abort: {http2Error: x}}, " + OK + "}]", ["GM109"]),
-        ("hosts: [a], http: [{fault: {abort: {grpcStatus: UNAVAILABEL}}, " + OK + "}]", ["GM104"]),
+        ("hosts: [a], http: [{fault: {abort: {http2Error: x, " + ALL + "}}, " + OK + "}]", ["GM109"]),
+        (
+            "hosts: [a], http: [{fault: {abort: {grpcStatus: UNAVAILABEL, " + ALL + "}}, " + OK + "}]",
+            ["GM104"],
+        ),
         ("hosts: [a], http: [{retries: {attempts: 0, retryOn: 5xx}, " + OK + "}]", ["GM127"]),
         ("hosts: [a], http: [{retries: {attempts: 2, retryOn: '5xx, reset'}, " + OK + "}]", ["GM104"]),
         ("hosts: [a], http: [{route: [{destination: {host: a}, weight: -1}]}]", ["GM124"]),
         ("hosts: [a], http: [{route: [{destination: {host: a}}, {destination: {host: b}}]}]", ["GM124"]),
-        ("hosts: [a], http: [{route: [{destination: {host: a}, weight: 0}]}]", []),
-        ("hosts: [a], http: [{route: [{destination: {host: a}, weight: 700}]}]", []),
+        ("hosts: [a], http: [{route: [{destination: {host: a}, weight: 0}]}]", ["GM404"]),
+        ("hosts: [a], http: [{route: [{destination: {host: a}, weight: 700}]}]", ["GM404"]),
         ("hosts: [a], http: [{route: [{destination: {host: '*'}}]}]", ["GM108"]),
         ("hosts: [a], tcp: [{}]", ["GM123"]),
         ("hosts: [a], http: [{match: [{authority: {prefix: ''}}], " + OK + "}]", ["GM108"]),
@@ -73,8 +82,8 @@ def test_virtual_services(spec: str, expected: list[str]):
         ("host: a, trafficPolicy: {connectionPool: {}}", ["GM126"]),
         ("host: a, trafficPolicy: {portLevelSettings: [{tls: {mode: DISABLE}}]}", ["GM103"]),
         ("host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}}]}", ["GM126"]),
-        ("host: a, subsets: [{name: v1}, {name: v1}]", ["GM204"]),
-        ("host: a, subsets: [{name: v_1}]", ["GM108"]),
+        ("host: a, subsets: [{name: v1, labels: {v: a}}, {name: v1, labels: {v: a}}]", ["GM204"]),
+        ("host: a, subsets: [{name: v_1, labels: {v: a}}]", ["GM108"]),
         ("host: a, trafficPolicy: {tls: {mode: MUTUAL}}", ["GM128", "GM128", "GM219"]),
         ("host: a, trafficPolicy: {tls: {mode: MUTUAL, credentialName: x}}", ["GM219"]),
         (
@@ -91,7 +100,7 @@ def test_destination_rules(spec: str, expected: list[str]):
 
 
 def server(port: str, rest: str = "", hosts: str = "[a.example.com]") -> str:
-    return f"servers: [{{hosts: {hosts}, port: {{{port}}}{rest}}}]"
+    return f"selector: {{a: b}}, servers: [{{hosts: {hosts}, port: {{{port}}}{rest}}}]"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ HOSTS = ("reviews.default.svc.cluster.local", "ratings.other.svc.cluster.local")
 
 
 def rule(host: str, *subsets: str, namespace: str = "default") -> str:
-    listed = ", ".join(f"{{name: {name}}}" for name in subsets)
+    listed = ", ".join(f"{{name: {name}, labels: {{version: {name}}}}}" for name in subsets)
     return (
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
         f"metadata: {{name: r{abs(hash((host, subsets))) % 10**6}, namespace: {namespace}}}\n"
@@ -109,7 +109,7 @@ def test_a_destination_rule_for_an_unknown_host_is_a_warning():
 
 GATEWAY = (
     "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: entry, namespace: edge}\n"
-    "spec: {servers: [{hosts: ['*'], port: {number: 80, name: http, protocol: HTTP}}]}\n"
+    "spec: {selector: {a: b}, servers: [{hosts: ['*'], port: {number: 80, name: http, protocol: HTTP}}]}\n"
 )
 
 
@@ -118,7 +118,7 @@ GATEWAY = (
     [
         ("[mesh]", []),
         ("[edge/entry]", []),
-        ("[entry.edge.svc.cluster.local]", []),
+        ("[entry.edge.svc.cluster.local]", ["GM140"]),
         ("[entry]", ["GM203"]),
         ("[edge/entri]", ["GM203"]),
     ],

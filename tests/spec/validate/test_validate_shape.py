@@ -146,7 +146,8 @@ def test_a_pool_may_never_close_idle_connections():
 
 def test_both_spellings_of_mirror_percent_are_accepted():
     for name in ("mirrorPercent", "mirror_percent"):
-        assert findings(HEAD + f"  hosts: [reviews]\n  http:\n{ROUTE}      {name}: 50\n") == ()
+        found = findings(HEAD + f"  hosts: [reviews]\n  http:\n{ROUTE}      {name}: 50\n")
+        assert [d.code for d in found] == ["GM141"]  # deprecated
 
 
 SEED = Path(__file__).parent / "istio_examples.yaml"
