@@ -188,6 +188,8 @@ class Simulation:
         elif kind == "rollback" and record is not None:
             leaving = record.canary_hash if record.phase is not Phase.SUCCEEDED else record.stable.hash
             self.world.ask(name, rollBack=leaving)
+            if record.phase is Phase.SUCCEEDED:  # what was stable before may name what Git dropped since
+                self.safety.ever_taken.add(name)
         elif kind == "retry" and record is not None and record.phase is Phase.ROLLED_BACK:
             self.world.ask(name, retry=record.canary_hash)
             self.safety.allow(name, record.canary_hash)
@@ -345,7 +347,7 @@ class Simulation:
             if says != ("False", "ValidationFailed"):
                 yield f"the newest commit is broken, and Ready says {says}"
             return
-        # A subset that only a stable spec still names, and that a person deleted, is nowhere any more.
+        # A subset that only an earlier spec names may be nowhere any more; then a person has to act.
         if self.safety.ever_taken and "no DestinationRule" in self.world.status().conditions[0].message:
             return
         rolled_back = False
