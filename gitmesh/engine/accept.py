@@ -5,19 +5,22 @@ Stage: parse, validate (called by the pass).
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from anyio import to_thread
 
 from gitmesh.engine.memory import Desired, Examined, Judged, SourceMemory
 from gitmesh.model.config import ParseLimits
-from gitmesh.model.context import NOTHING_KNOWN, Context, services_of
-from gitmesh.model.diagnostic import has_errors
+from gitmesh.model.context import NOTHING_KNOWN, Context
+from gitmesh.model.diagnostic import MORE_FINDINGS, Diagnostic, Severity, has_errors
 from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.revision import Revision
 from gitmesh.observe.live import LiveState
 from gitmesh.parse.manifests import Parsed, parse_files
-from gitmesh.parse.positions import pinpoint
+from gitmesh.parse.positions import pinpoint_again
 from gitmesh.parse.suppressions import Rules, suppress
 from gitmesh.validate.across.found import Unchecked
 from gitmesh.validate.catalogue import CATALOGUE
@@ -34,7 +37,26 @@ def examine(
     previous: Examined | None = None,
 ) -> Examined:
     """Parse and validate every file of a revision; findings say file:line:column."""
-    before = previous or Examined()
+    with _collected_later():
+        return _examine(revision, default_namespace, limits, context, previous or Examined())
+
+
+@contextmanager
+def _collected_later() -> Iterator[None]:
+    """Look for no garbage meanwhile: all that is made is kept, and looking through it again and again would
+    make the time grow faster than the number of documents."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _examine(
+    revision: Revision, default_namespace: str, limits: ParseLimits, context: Context, before: Examined
+) -> Examined:
     parsed = parse_files(
         revision.files, default_namespace=default_namespace, limits=limits, previous=before.parsed
     )
@@ -42,7 +64,8 @@ def examine(
     found = (*revision.diagnostics, *parsed.diagnostics, *validated.findings)
     wanted = parsed.suppressions
     rules = Rules(CATALOGUE, _unchecked(validated) if wanted else (), limits.diagnostics_max)
-    return Examined(parsed, validated, suppress(pinpoint(revision.files, found), wanted, rules))
+    placed = pinpoint_again(revision.files, found, before.placed)
+    return Examined(parsed, validated, placed, suppress(placed.findings, wanted, rules))
 
 
 def _unchecked(validated: Validated) -> frozenset[str]:
@@ -53,13 +76,18 @@ def _unchecked(validated: Validated) -> frozenset[str]:
 
 def known_of(live: LiveState) -> Context:
     """Return what a pass knows of the cluster. A commit is not refused for what is missing there."""
-    return Context(services=services_of(live.service_hosts), advisory=True)
+    return Context(services=live.services, advisory=True)
 
 
 def desired_of(revision: Revision, parsed: Parsed) -> Desired:
     """Keep what is to be applied, and the policies, of a revision without errors."""
     traffic = {key: r for key, r in parsed.resources.items() if key.group == NETWORKING}
     return Desired(revision, traffic, read_policies(parsed.resources))
+
+
+def _is_news(finding: Diagnostic) -> bool:
+    """What files themselves want, and remarks, are nothing for people who follow the cluster."""
+    return not finding.suppressed and (finding.severity is not Severity.INFO or finding.code == MORE_FINDINGS)
 
 
 async def accept(
@@ -84,8 +112,7 @@ async def accept(
     )
     # Reading thousands of documents takes seconds. A rollback waits neither for the thread nor for its end.
     examined = await to_thread.run_sync(work, abandon_on_cancel=True)
-    # What the files themselves want is no news to anyone who follows the cluster.
-    findings = tuple(finding for finding in examined.findings if not finding.suppressed)
+    findings = tuple(finding for finding in examined.findings if _is_news(finding))
     memory.judged, memory.examined, memory.findings = question, examined, findings
     if not has_errors(memory.findings):
         memory.desired = desired_of(question.revision, examined.parsed)

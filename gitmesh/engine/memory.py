@@ -15,6 +15,7 @@ from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.revision import Revision
 from gitmesh.model.rollout import Decision, RolloutRecord, Verdict
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
+from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
 from gitmesh.validate.check import NOTHING_VALIDATED, Validated
 
 VERDICTS_MAX = 100  # as many as a policy can ask for in a row
@@ -41,6 +42,7 @@ class Examined:
 
     parsed: Parsed = NOTHING_READ
     validated: Validated = NOTHING_VALIDATED
+    placed: Pinpointed = NOTHING_PLACED
     findings: tuple[Diagnostic, ...] = ()
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from gitmesh.model.resource import ResourceSet
+
 
 @dataclass(frozen=True, slots=True)
 class ContextPort:
@@ -46,14 +48,16 @@ class ContextPod:
 class Context:
     """Services by qualified host, Pods, labels of Namespaces, types of Secrets by (namespace, name).
 
-    None means not known, so that nothing is said about what is missing. `advisory`: it comes from a cluster
-    that changes without a commit, so what rests on it is at most a warning.
+    None means not known, so that nothing is said about what is missing. `objects` are traffic objects that
+    are live; nothing is said about them, only about what names them. `advisory`: it comes from a cluster that
+    changes without a commit, so what rests on it is at most a warning.
     """
 
     services: Mapping[str, ContextService] | None = None
     pods: tuple[ContextPod, ...] | None = None
     namespaces: Mapping[str, Mapping[str, str]] | None = None
     secrets: Mapping[tuple[str, str], str] | None = None
+    objects: ResourceSet = field(default_factory=dict)
     advisory: bool = False
 
 

@@ -15,9 +15,12 @@ import anyio
 from gitmesh.istio.hosts import service_host
 from gitmesh.kube.protocol import Body, ClusterClient
 from gitmesh.kube.reflector import Clock, EventType, Reflector
+from gitmesh.model.context import ContextService
 from gitmesh.model.kinds import SERVICE, TRAFFIC_KINDS, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, Kind
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, resource_from_body
 from gitmesh.observe.slim import FieldManager, field_managers, last_foreign, slim
+from gitmesh.validate.across.lenient import mapping
+from gitmesh.validate.across.other_facts import read_service
 
 CACHED_KINDS = (*TRAFFIC_KINDS, SERVICE, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT)
 _TRAFFIC = frozenset((kind.group, kind.kind) for kind in TRAFFIC_KINDS)
@@ -27,15 +30,21 @@ _TRAFFIC = frozenset((kind.group, kind.kind) for kind in TRAFFIC_KINDS)
 class LiveState:
     """Everything live at one moment; immutable. Equal `version` of one cache means equal content.
 
-    Of a Service only its host is kept. `managers` says who wrote an object, for the words of a drift.
+    `services` by qualified host: the same mapping again while no Service has changed. `managers` says who
+    wrote an object, for the words of a drift.
     """
 
     resources: ResourceSet
-    service_hosts: frozenset[str]
+    services: Mapping[str, ContextService]
     sources: Mapping[ResourceKey, Resource]
     rollouts: Mapping[ResourceKey, Resource]
     managers: Mapping[ResourceKey, tuple[FieldManager, ...]] = field(default_factory=dict)
     version: int = 0
+
+    @property
+    def service_hosts(self) -> frozenset[str]:
+        """The qualified hosts of all Services."""
+        return frozenset(self.services)
 
     def changed_by(self, key: ResourceKey) -> str:
         """Return the field manager other than GitMesh that wrote last; empty when there is none."""
@@ -73,7 +82,8 @@ class LiveCache:
         """Prepare; `run` does the work. `namespace` restricts the TrafficSources alone; empty: all."""
         self._on_change = on_change
         self._resources: dict[ResourceKey, Resource] = {}
-        self._services: set[ResourceKey] = set()
+        self._services: dict[ResourceKey, ContextService] = {}
+        self._by_host: Mapping[str, ContextService] | None = None
         self._managers: dict[ResourceKey, tuple[FieldManager, ...]] = {}
         self._absorbed: dict[ResourceKey, str] = {}  # own writes that the watch has not shown yet
         self._version = 0
@@ -146,7 +156,7 @@ class LiveCache:
         if type_ == "DELETED" or body is None:
             changed = self._remove(key)
         elif key.kind == SERVICE.kind:
-            changed = self._add_service(key)
+            changed = self._add_service(key, body)
         else:
             changed = self._update(key, body)
         if changed:
@@ -193,16 +203,21 @@ class LiveCache:
         self._managers[key] = field_managers(body)
         self._touch()
 
-    def _add_service(self, key: ResourceKey) -> bool:
-        if key in self._services:
+    def _add_service(self, key: ResourceKey, body: Body) -> bool:
+        service = read_service(
+            key.namespace, key.name, mapping(body.get("spec")), mapping(body.get("metadata"))
+        )
+        if self._services.get(key) == service:
             return False
-        self._services.add(key)
+        self._services[key] = service
+        self._by_host = None
         self._touch()
         return True
 
     def _remove(self, key: ResourceKey) -> bool:
-        known = self._resources.pop(key, None) is not None or key in self._services
-        self._services.discard(key)
+        known = self._resources.pop(key, None) is not None
+        if self._services.pop(key, None) is not None:
+            known, self._by_host = True, None
         self._managers.pop(key, None)
         if known:
             self._touch()
@@ -214,9 +229,12 @@ class LiveCache:
 
     def _take(self) -> LiveState:
         """Copy the dictionaries, not what is in them: values are never changed once stored."""
+        if self._by_host is None:
+            hosts = {service_host(key.name, key.namespace): found for key, found in self._services.items()}
+            self._by_host = MappingProxyType(hosts)
         return LiveState(
             resources=self._where(lambda key: (key.group, key.kind) in _TRAFFIC),
-            service_hosts=frozenset(service_host(key.name, key.namespace) for key in self._services),
+            services=self._by_host,
             sources=self._where(lambda key: key.kind == TRAFFIC_SOURCE.kind),
             rollouts=self._where(lambda key: key.kind == TRAFFIC_ROLLOUT.kind),
             managers=MappingProxyType(dict(self._managers)),

@@ -16,7 +16,7 @@ from gitmesh.parse import codes
 from gitmesh.parse.envelope import Envelope, is_managed
 from gitmesh.parse.json_text import read_json
 from gitmesh.parse.marks import Node, locate, read_marks
-from gitmesh.parse.selection import not_text, select
+from gitmesh.parse.selection import NOTHING_SELECTED, Selection, not_text, select
 from gitmesh.parse.suppressions import Suppression, read_suppressions
 from gitmesh.parse.text import decode
 from gitmesh.parse.yaml_text import read_yaml
@@ -47,6 +47,7 @@ class Parsed:
     default_namespace: str = ""
     limits: ParseLimits | None = None
     others: ResourceSet = field(default_factory=dict)
+    selection: Selection = NOTHING_SELECTED
 
     @property
     def suppressions(self) -> dict[str, tuple[Suppression, ...]]:
@@ -69,23 +70,27 @@ def parse_files(
     `files`: path below the repository's root -> file. `previous` is the result for another revision.
     """
     known = _usable(previous, default_namespace, limits)
-    chosen, findings = select(files)
+    selection = select(files, previous.selection if previous else None)
     results: dict[str, FileResult] = {}
     read = 0
-    for file in chosen:
+    for file in selection.files:
         result = known.get(file.path)
         if result is None or not file.blob or result.blob != file.blob:
             result = _read_file(file, default_namespace, limits)
             read += 1
         results[file.path] = result
     resources, duplicates = _by_key(results.values())
-    found = [*findings, *duplicates, *(d for result in results.values() for d in result.diagnostics)]
+    found = [
+        *selection.findings,
+        *duplicates,
+        *(d for result in results.values() for d in result.diagnostics),
+    ]
     shown = bounded(found, limits.diagnostics_max)
     others: dict[ResourceKey, Resource] = {}
     for result in results.values():
         for other in result.others:
             others.setdefault(other.key, other)
-    return Parsed(resources, shown, results, read, default_namespace, limits, others)
+    return Parsed(resources, shown, results, read, default_namespace, limits, others, selection)
 
 
 def _usable(previous: Parsed | None, namespace: str, limits: ParseLimits) -> Mapping[str, FileResult]:

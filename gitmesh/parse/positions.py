@@ -6,7 +6,7 @@ Stage: parse (pure). Only files that have findings are read again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from gitmesh.model.diagnostic import Diagnostic, in_order
 from gitmesh.model.resource import Location
@@ -14,25 +14,69 @@ from gitmesh.model.revision import SourceFile
 from gitmesh.parse.marks import Node, Place, locate, read_marks
 from gitmesh.parse.text import decode
 
+# In one file: where an object begins, the path inside it, and whether the field's name is meant.
+_Spot = tuple[int, int, tuple[str | int, ...], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Pinpointed:
+    """Findings with their places, in the order of files, lines and columns; `spots` by path and blob."""
+
+    findings: tuple[Diagnostic, ...] = ()
+    spots: Mapping[tuple[str, str], Mapping[_Spot, Location]] = field(default_factory=dict, repr=False)
+
+
+NOTHING_PLACED = Pinpointed()
+
 
 def pinpoint(files: Mapping[str, SourceFile], diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Narrow `at` from the object to the field that `path` names, or to the nearest field above it.
 
     Returns all findings in the order of files, lines and columns.
     """
-    found = tuple(diagnostics)
-    objects: dict[str, dict[Place, Node]] = {}
+    return pinpoint_again(files, diagnostics, NOTHING_PLACED).findings
+
+
+def pinpoint_again(
+    files: Mapping[str, SourceFile], diagnostics: Iterable[Diagnostic], previous: Pinpointed
+) -> Pinpointed:
+    """Do the same, and read no file again whose places are known from before."""
+    finders: dict[str, _Finder] = {}
     result = []
-    for diagnostic in found:
+    for diagnostic in diagnostics:
         at = diagnostic.at
         if at is None or not diagnostic.path or at.file not in files:
             result.append(diagnostic)
             continue
-        if at.file not in objects:
-            objects[at.file] = objects_by_place(files[at.file])
-        node = objects[at.file].get((at.line, at.column))
-        result.append(diagnostic if node is None else replace(diagnostic, at=_narrowed(diagnostic, at, node)))
-    return in_order(result)
+        if at.file not in finders:
+            file = files[at.file]
+            known = previous.spots.get((file.path, file.blob), {}) if file.blob else {}
+            finders[at.file] = _Finder(file, known)
+        result.append(replace(diagnostic, at=finders[at.file].place(diagnostic, at)))
+    spots = {(finder.file.path, finder.file.blob): finder.spots for finder in finders.values()}
+    return Pinpointed(in_order(result), spots)
+
+
+class _Finder:
+    """Finds fields in one file, which is read when a place is not known."""
+
+    def __init__(self, file: SourceFile, known: Mapping[_Spot, Location]) -> None:
+        self.file = file
+        self.spots: dict[_Spot, Location] = {}
+        self._known = known
+        self._objects: dict[Place, Node] | None = None
+
+    def place(self, diagnostic: Diagnostic, at: Location) -> Location:
+        spot = (at.line, at.column, diagnostic.path, diagnostic.wants_key)
+        found = self.spots.get(spot) or self._known.get(spot) or self._look(diagnostic, at)
+        self.spots[spot] = found
+        return found
+
+    def _look(self, diagnostic: Diagnostic, at: Location) -> Location:
+        if self._objects is None:
+            self._objects = objects_by_place(self.file)
+        node = self._objects.get((at.line, at.column))
+        return at if node is None else _narrowed(diagnostic, at, node)
 
 
 def objects_by_place(file: SourceFile) -> dict[Place, Node]:

@@ -5,7 +5,8 @@ Stage: parse (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from posixpath import basename, dirname
 
 from gitmesh.model.diagnostic import Diagnostic
@@ -21,26 +22,56 @@ _KUSTOMIZATION = frozenset(("kustomization.yaml", "kustomization.yml"))
 _CHART = "Chart.yaml"
 
 
-def select(files: Mapping[str, SourceFile]) -> tuple[tuple[SourceFile, ...], tuple[Diagnostic, ...]]:
-    """Return the files to read, by path, and what is said about others.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The files to read, by path, and what is said about others.
+
+    `choices` holds for each path whether it is read, or why not. It is right while `ground` is the same:
+    the ignore files and where charts are.
+    """
+
+    files: tuple[SourceFile, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
+    ground: tuple[frozenset[tuple[str, str]], frozenset[str]] = (frozenset(), frozenset())
+    choices: Mapping[str, bool | Diagnostic] = field(default_factory=dict, repr=False)
+
+
+NOTHING_SELECTED = Selection()
+
+
+def select(files: Mapping[str, SourceFile], previous: Selection | None = None) -> Selection:
+    """Choose the files to read. Paths about which nothing has changed are not judged again.
 
     Files and folders whose name begins with a dot belong to tools (.github, .pre-commit-config.yaml).
     """
-    rules, findings = _ignore_rules(files)
-    charts = tuple(dirname(path) for path in files if basename(path) == _CHART)
-    chosen: list[SourceFile] = []
+    ignoring = [path for path in files if path.endswith(IGNORE_FILE) and basename(path) == IGNORE_FILE]
+    charts = frozenset(dirname(path) for path in files if path.endswith(_CHART) and basename(path) == _CHART)
+    ground = (frozenset((path, files[path].blob) for path in ignoring), charts)
+    known = previous.choices if previous and previous.ground == ground and _are_known(files, ignoring) else {}
+    rules, findings = _ignore_rules({path: files[path] for path in ignoring})
+    choices: dict[str, bool | Diagnostic] = {}
     for path in sorted(files):
-        if not _is_manifest(path) or _is_hidden(path) or rules.ignores(path):
-            continue
-        if basename(path) == _CHART:
-            findings.append(_not_applied(path, "a Helm chart is not rendered; its files are left alone"))
-        elif basename(path) in _KUSTOMIZATION:
-            findings.append(
-                _not_applied(path, "kustomize is not run; the files beside it are read as they are")
-            )
-        elif not any(folder in charts for folder in _folders(path)):
-            chosen.append(files[path])
-    return tuple(chosen), tuple(findings)
+        choice = known.get(path)
+        choices[path] = _choice(path, rules, charts) if choice is None else choice
+    findings += [choice for choice in choices.values() if isinstance(choice, Diagnostic)]
+    chosen = tuple(files[path] for path, choice in choices.items() if choice is True)
+    return Selection(chosen, tuple(findings), ground, choices)
+
+
+def _are_known(files: Mapping[str, SourceFile], paths: Iterable[str]) -> bool:
+    """Say whether equal blobs mean equal content."""
+    return all(files[path].blob for path in paths)
+
+
+def _choice(path: str, rules: IgnoreRules, charts: frozenset[str]) -> bool | Diagnostic:
+    """Say whether a file is read, or what is said when it is not."""
+    if not _is_manifest(path) or _is_hidden(path) or rules.ignores(path):
+        return False
+    if basename(path) == _CHART:
+        return _not_applied(path, "a Helm chart is not rendered; its files are left alone")
+    if basename(path) in _KUSTOMIZATION:
+        return _not_applied(path, "kustomize is not run; the files beside it are read as they are")
+    return not charts or not any(folder in charts for folder in _folders(path))
 
 
 def _is_manifest(path: str) -> bool:
@@ -51,8 +82,6 @@ def _ignore_rules(files: Mapping[str, SourceFile]) -> tuple[IgnoreRules, list[Di
     texts: dict[str, str] = {}
     unreadable: list[Diagnostic] = []
     for path, file in files.items():
-        if basename(path) != IGNORE_FILE:
-            continue
         if (text := decode(file.content)) is None:
             unreadable.append(not_text(file))
         else:

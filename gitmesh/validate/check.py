@@ -7,7 +7,7 @@ answers. The findings are those of a validation from nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -26,8 +26,11 @@ from gitmesh.validate.across.reading import facts_of
 from gitmesh.validate.across.rules import check_across
 from gitmesh.validate.across.unchecked import not_checked
 from gitmesh.validate.across.world import World
+from gitmesh.validate.guardrails import NOTHING_GUARDED, Guarded, check_guardrails
 from gitmesh.validate.objects import OBJECT_ERRORS_MAX, check_object
 from gitmesh.validate.policies import check_selected, check_unused, is_policy, read_policy
+from gitmesh.validate.schemas.check import NOTHING_CHECKED, OthersChecked, check_others
+from gitmesh.validate.schemas.definitions import NO_SCHEMAS, Schemas
 from gitmesh.validate.shape import check_shape
 from gitmesh.validate.subject import Subject
 
@@ -54,6 +57,9 @@ class Validated:
     unchecked: tuple[Diagnostic, ...] = ()
     looked: Mapping[ResourceKey, Looked] = field(default_factory=dict, repr=False, compare=False)
     answers: Mapping[Question, Any] = field(default_factory=dict, repr=False, compare=False)
+    context: Context = field(default=NOTHING_KNOWN, repr=False, compare=False)
+    by_schema: OthersChecked = field(default=NOTHING_CHECKED, repr=False, compare=False)
+    guarded: Guarded = field(default=NOTHING_GUARDED, repr=False, compare=False)
 
 
 NOTHING_VALIDATED = Validated(())
@@ -64,44 +70,81 @@ def validate(
     *,
     context: Context = NOTHING_KNOWN,
     others: ResourceSet = _NONE,
+    schemas: Schemas = NO_SCHEMAS,
     previous: Validated | None = None,
 ) -> Validated:
     """Return all findings. `others`: objects of other kinds of the same files, which serve as context, too.
 
+    `schemas`: of those kinds, beside what the files themselves define.
     `previous` is the result for another state of the files; what still holds is taken over.
     """
     before = previous or NOTHING_VALIDATED
-    objects = [_begun(r, before.looked) for r in (*resources.values(), *others.values())]
-    world = World((fact for looked in objects for fact in looked.facts), context)
-    changed = world.changed(before.answers)
-    looked = {one.resource.key: _judged(one, before.looked, world, changed) for one in objects}
+    begun = [_begun(resource, before.looked) for resource in (*resources.values(), *others.values())]
+    types = set(_changed_types(begun, before.looked))
+    types.update(() if context == before.context else (Context,))
+    live = (live for key, live in context.objects.items() if key not in resources and key not in others)
+    facts = (*(fact for one, _ in begun for fact in one.facts), *(f for one in live for f in facts_of(one)))
+    world = World(facts, context)
+    changed = world.changed(before.answers, types)
+    looked = {one.resource.key: _judged(one, old, world, changed) for one, old in begun}
     used = {found.policy for one in looked.values() for found in one.across if isinstance(found, Selected)}
-    findings = (*_diagnostics(looked.values()), *check_unused(resources, world, used))
+    by_schema = check_others(others, schemas, before.by_schema)
+    guarded = check_guardrails(resources, others, _wrong(looked.values()), before.guarded)
+    alone = (*_diagnostics(looked.values()), *by_schema.findings, *guarded.findings)
+    findings = (*alone, *check_unused(resources, world, used))
     asked = frozenset().union(*(one.asked for one in looked.values()))
     return Validated(
         bounded(findings, _FINDINGS_MAX),
-        not_checked(f for one in looked.values() for f in one.across if isinstance(f, Unchecked)),
+        (*not_checked(_unchecked(looked.values())), *by_schema.unchecked),
         looked,
         {question: world.answers[question] for question in asked},
+        context,
+        by_schema,
+        guarded,
     )
 
 
-def _begun(resource: Resource, before: Mapping[ResourceKey, Looked]) -> Looked:
-    """Return what is known of an object from before, or its facts."""
-    looked = before.get(resource.key)
-    if looked is not None and looked.resource is resource:
-        return looked
+def _wrong(looked: Iterable[Looked]) -> Iterator[ResourceKey]:
+    """Yield the objects that have an error of their own."""
+    for one in looked:
+        if any(found.severity is Severity.ERROR for found in one.own):
+            yield one.resource.key
+
+
+def _unchecked(looked: Iterable[Looked]) -> Iterator[Unchecked]:
+    return (found for one in looked for found in one.across if isinstance(found, Unchecked))
+
+
+def _begun(resource: Resource, before: Mapping[ResourceKey, Looked]) -> tuple[Looked, Looked | None]:
+    """Return an object with its facts, and what was known of it before: the same while it still holds."""
+    old = before.get(resource.key)
+    if old is not None and old.resource is resource:
+        return old, old
     if is_policy(resource.key):
         policy = read_policy(resource)
-        return Looked(resource, (PolicyFact(policy),) if policy else ())
-    return Looked(resource, facts_of(resource))
+        return Looked(resource, (PolicyFact(policy),) if policy else ()), old
+    return Looked(resource, facts_of(resource)), old
 
 
-def _judged(
-    one: Looked, before: Mapping[ResourceKey, Looked], world: World, changed: frozenset[Question]
-) -> Looked:
+def _changed_types(
+    now: Sequence[tuple[Looked, Looked | None]], before: Mapping[ResourceKey, Looked]
+) -> Iterator[type]:
+    """Yield the types of facts that are not what they were, or not in the order in which they were."""
+    for one, old in now:
+        if one is not old and (old is None or old.facts != one.facts):
+            yield from (type(fact) for fact in (*one.facts, *(old.facts if old else ())))
+    keys = [one.resource.key for one, _ in now]
+    if keys == list(before):
+        return
+    present = set(keys)
+    yield from (type(fact) for key, old in before.items() if key not in present for fact in old.facts)
+    if [key for key in before if key in present] != [key for key in keys if key in before]:
+        yield from {type(fact) for one, _ in now for fact in one.facts}
+
+
+def _judged(one: Looked, before: Looked | None, world: World, changed: frozenset[Question]) -> Looked:
     """Judge an object as far as it, or what it rests on, has changed."""
-    if before.get(one.resource.key) is not one:
+    if before is not one:
         spec, own = check_object(one.resource) if _is_ours(one.resource.key) else (None, ())
     elif changed.isdisjoint(one.asked):
         return one

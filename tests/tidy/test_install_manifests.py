@@ -52,8 +52,9 @@ VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
     "apply/records.py": (TRAFFIC_SOURCE, TRAFFIC_ROLLOUT),
     "kube/reflector.py": CACHED_KINDS,
 }
-# `gitmesh run --repo` creates a TrafficSource with a person's own rights; the Deployment does not use it.
-NOT_IN_CLUSTER = {"apply/sources.py"}
+# `gitmesh run --repo` creates a TrafficSource, and `gitmesh validate --cluster` reads, with a person's own
+# rights; the Deployment does neither.
+NOT_IN_CLUSTER = {"apply/sources.py", "observe/context.py"}
 BY_CONSTANT = {name: value for name, value in vars(kinds).items() if isinstance(value, Kind)}
 
 Permission = tuple[str, str, str]  # group, plural (with subresource), verb

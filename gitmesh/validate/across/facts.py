@@ -5,11 +5,13 @@ Stage: validate (pure).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gitmesh.model.context import ContextPod, ContextService
 from gitmesh.model.policy import RolloutPolicy
-from gitmesh.model.resource import Resource, ResourceKey
+from gitmesh.model.resource import ResourceKey
 from gitmesh.validate.across.lenient import Labels
 
 EVERYONE = "*"
@@ -73,7 +75,10 @@ class GatewayFact:
 
 @dataclass(frozen=True, slots=True)
 class RoutesFact:
-    """A VirtualService. `requests` names which requests its HTTP rules take, when bound to a gateway."""
+    """A VirtualService. `requests` names which requests its HTTP rules take, when bound to a gateway.
+
+    `rules` is its HTTP rules as JSON when it is a delegate, and empty otherwise.
+    """
 
     key: ResourceKey
     hosts: tuple[str, ...]
@@ -83,7 +88,7 @@ class RoutesFact:
     by_subset: frozenset[str]  # hosts for which it routes to subsets
     requests: frozenset[str]
     sent_to: frozenset[tuple[str, int]]  # hosts and ports that get plain HTTP; port 0: not chosen
-    resource: Resource
+    rules: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def _contradictions(subject: Subject, rule: HTTPRoute, path: Path, delegate: Rou
     root = subject.resource.spec["http"][path[2]].get("match")
     if not rule.match:
         return
-    for number, part in enumerate(mappings(delegate.resource.spec.get("http"))):
+    for number, part in enumerate(delegate.rules):
         matches = list(mappings(part.get("match")))
         if matches and all(conflict(own, theirs) for own in mappings(root) for theirs in matches):
             message = (

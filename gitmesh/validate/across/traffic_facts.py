@@ -132,7 +132,7 @@ def routes_facts(resource: Resource) -> Iterator[Fact]:
         by_subset=frozenset(host for host, subset, _ in _targets(spec, namespace) if subset and in_mesh),
         requests=frozenset(_requests(spec)) if gateways else frozenset(),
         sent_to=frozenset((host, port) for host, _, port in _targets(spec, namespace)),
-        resource=resource,
+        rules=() if texts(spec.get("hosts")) else tuple(mappings(spec.get("http"))),
     )
 
 

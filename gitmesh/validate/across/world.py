@@ -146,17 +146,17 @@ class World(Asked):
 
     # Context -----------------------------------------------------------------------------------------------
 
-    @question
+    @question(Context)
     def is_advisory(self) -> bool:
         """Say whether what is known comes from a cluster that changes without a commit."""
         return self._context.advisory
 
-    @question
+    @question(known.PolicyFact)
     def policies(self) -> tuple[RolloutPolicy, ...]:
         """Return the RolloutPolicies that are valid, by namespace and name."""
         return tuple(self._policies[key] for key in sorted(self._policies))
 
-    @question
+    @question(ContextService, Context)
     def knows_services(self, host: str) -> bool:
         """Say whether a Service with this qualified host would be known if there were one.
 
@@ -168,50 +168,50 @@ class World(Asked):
             return bool(self._with_services)
         return host.removesuffix(_SERVICE_SUFFIX).rpartition(".")[2] in self._with_services
 
-    @question
+    @question(ContextPod, Context)
     def knows_pods(self, namespace: str) -> bool:
         """Say whether the Pods of a namespace are known; of any namespace when it is empty."""
         return self._pods.are_known(namespace)
 
-    @question
+    @question(known.SecretFact, Context)
     def knows_secrets(self, namespace: str) -> bool:
         """Say whether the Secrets of a namespace are known."""
         return self._context.secrets is not None or namespace in self._with_secrets
 
-    @question
+    @question(known.AuthenticationFact)
     def knows_authentications(self) -> bool:
         """Say whether there are RequestAuthentications at all; without one they are kept elsewhere."""
         return bool(self._authentications)
 
-    @question
+    @question(known.NamespaceFact, Context)
     def namespace_labels(self, namespace: str) -> Labels:
         """Return the labels of a Namespace, as far as they are known."""
         return self._namespaces.get(namespace, ())
 
     # Hosts -------------------------------------------------------------------------------------------------
 
-    @question
+    @question(ContextService, Context)
     def service(self, host: str) -> ContextService | None:
         """Return the Service with this qualified host."""
         return self._services.get(host)
 
-    @question
+    @question(known.EntryFact)
     def entries(self, host: str) -> tuple[known.EntryFact, ...]:
         """Return the ServiceEntries with a host that is this one or covers it."""
         return _first(self._entries.covering(host), lambda entry: entry.key)
 
-    @question
+    @question(known.RuleFact)
     def rules(self, host: str) -> tuple[known.RuleFact, ...]:
         """Return the DestinationRules for a host, or for a wildcard that covers it."""
         return _first(self._rules.covering(host), lambda rule: rule.key)
 
-    @question
+    @question(known.RuleFact)
     def subsets(self, host: str) -> tuple[str, ...] | None:
         """Return the names of all subsets of a host; None when no DestinationRule is for it."""
         found = list(self._subsets.covering(host))
         return tuple(sorted(set().union(*found))) if found else None
 
-    @question
+    @question(ContextService, Context)
     def near_host(self, host: str, namespace: str) -> str:
         """Return the known Service that is most like this host, by its short name if it has one here."""
         if not host.endswith(_SERVICE_SUFFIX):
@@ -225,31 +225,31 @@ class World(Asked):
 
     # Gateways ----------------------------------------------------------------------------------------------
 
-    @question
+    @question(known.GatewayFact)
     def gateway(self, namespace: str, name: str) -> known.GatewayFact | None:
         """Return a Gateway."""
         return self._gateways.get((namespace, name))
 
-    @question
+    @question(known.NameFact)
     def has_api_gateway(self, namespace: str, name: str) -> bool:
         """Say whether there is such a Gateway of the Gateway API."""
         return (namespace, name) in self._api_gateways
 
-    @question
+    @question(known.GatewayFact)
     def near_gateway(self, name: str) -> str:
         """Return the name of a Gateway that is most like this one."""
         if self._near_gateways is None:
             self._near_gateways = NearNames({gateway for _, gateway in self._gateways})
         return self._near_gateways.near(name)
 
-    @question
+    @question(known.GatewayFact, ContextPod, Context)
     def listeners(self, selector: Labels, port: int, bind: str, host: str) -> Names:
         """Return two Gateways that listen on a port for a host, with this selector or for the same Pods."""
         pods = self._pods.selected(selector, "")
         holders = (self._listeners.get((who, port, bind, host), ()) for who in (selector, *pods))
         return _first((key for keys in holders for key in keys), lambda key: key, 2)
 
-    @question
+    @question(known.GatewayFact)
     def presenting(self, certificate: str, selector: Labels) -> Names:
         """Return Gateways with a certificate whose selector contains this one, or is part of it."""
         by_selector = self._certificates.get(certificate, {})
@@ -258,32 +258,32 @@ class World(Asked):
             related += (keys for other, keys in by_selector.items() if _is_part(other, selector))
         return _first((key for keys in related for key in keys), lambda key: key, 2)
 
-    @question
+    @question(ContextPod, Context)
     def pods_of(self, selector: Labels, namespace: str) -> tuple[PodName, ...]:
         """Return the first Pods that a selector takes; of all namespaces when `namespace` is empty."""
         return self._pods.selected(selector, namespace)
 
-    @question
+    @question(ContextPod, Context)
     def labels_of(self, pod: PodName) -> Labels:
         """Return the labels of a Pod."""
         return tuple(sorted(self._pods.labels_of(pod).items()))
 
-    @question
+    @question(ContextPod, known.WorkloadFact, Context)
     def has_endpoint(self, labels: Labels) -> bool:
         """Say whether any Pod or WorkloadEntry has these labels."""
         return self._pods.take(labels)
 
-    @question
+    @question(ContextPod, ContextService, Context)
     def ports_of_pods(self, selector: Labels) -> frozenset[int] | None:
         """Return the ports, and target ports, of all Services for the Pods that a selector takes."""
         return self._pods.service_ports(selector)
 
-    @question
+    @question(known.SecretFact, Context)
     def secret(self, namespace: str, name: str) -> str | None:
         """Return the type of a Secret."""
         return self._secrets.get((namespace, name))
 
-    @question
+    @question(known.AuthenticationFact)
     def authentications(self, namespace: str) -> tuple[known.AuthenticationFact, ...]:
         """Return the RequestAuthentications of a namespace."""
         found = (fact for fact in self._authentications if fact.namespace == namespace)
@@ -291,12 +291,12 @@ class World(Asked):
 
     # VirtualServices ---------------------------------------------------------------------------------------
 
-    @question
+    @question(known.RoutesFact)
     def routes(self, namespace: str, name: str) -> known.RoutesFact | None:
         """Return a VirtualService."""
         return self._routes.get((namespace, name))
 
-    @question
+    @question(known.RoutesFact)
     def rivals(self, scope: str, host: str) -> Names:
         """Return two VirtualServices that hold rules for a host inside the mesh, as `scope` sees them.
 
@@ -306,29 +306,29 @@ class World(Asked):
         overlapping = (self._private if scope == EVERYONE else self._public).matching(host)
         return _first((*same, *overlapping), lambda key: key, 2)
 
-    @question
+    @question(known.RoutesFact)
     def routing_by_subset(self, host: str) -> Names:
         """Return two VirtualServices of the mesh for a host that route to its subsets."""
         return _first(self._by_subset.get(host, ()), lambda key: key, 2)
 
-    @question
+    @question(known.RoutesFact)
     def gets_plain_http(self, host: str, port: int) -> bool:
         """Say whether an HTTP rule sends requests to a port of a host: so that no TLS is in it."""
         return (host, port) in self._sent_to
 
-    @question
+    @question(known.RoutesFact)
     def bound(self, namespace: str, gateway: str, host: str) -> tuple[known.RoutesFact, ...]:
         """Return VirtualServices that are bound to a Gateway with a host."""
         return _first(self._bound.get(((namespace, gateway), host), ()), lambda fact: fact.key)
 
     # Sidecars ----------------------------------------------------------------------------------------------
 
-    @question
+    @question(known.SidecarFact)
     def sidecars(self, namespace: str, selector: Labels) -> Names:
         """Return two Sidecars of a namespace with this very selector."""
         return _first(self._sidecars.get((namespace, selector), ()), lambda key: key, 2)
 
-    @question
+    @question(known.SidecarFact, ContextPod, Context)
     def sidecars_of(self, pod: PodName) -> Names:
         """Return two Sidecars with a selector that takes a Pod."""
         labels = self._pods.labels_of(pod)
