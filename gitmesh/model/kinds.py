@@ -48,6 +48,9 @@ SERVICE = Kind("", "v1", "Service", "services")
 POD = Kind("", "v1", "Pod", "pods")
 EVENT = Kind("", "v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+CUSTOM_RESOURCE_DEFINITION = Kind(
+    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
 
 # The kinds that Git may change. Order is the order of application: what a route names comes before the route.
 # Source: istio.io, Traffic Management Best Practices, "Avoid 503 errors while reconfiguring service routes".

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from gitmesh.validate.rule import Rule
 from gitmesh.validate.rules_across import ACROSS_RULES
 from gitmesh.validate.rules_files import FILE_RULES
+from gitmesh.validate.rules_guardrails import GUARDRAIL_RULES
 from gitmesh.validate.rules_no_effect import EFFECT_RULES
 from gitmesh.validate.rules_objects import OBJECT_RULES
 from gitmesh.validate.rules_policies import POLICY_RULES
@@ -29,6 +30,7 @@ _ALL = (
     *REFERENCE_RULES,
     *ACROSS_RULES,
     *POLICY_RULES,
+    *GUARDRAIL_RULES,
     *EFFECT_RULES,
     *SCHEMA_RULES,
 )

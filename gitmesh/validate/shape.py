@@ -13,13 +13,18 @@ from pydantic_core import ErrorDetails
 
 from gitmesh.istio.kinds import MODELS
 from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.guardrail import GuardrailSpec
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.spelling import closest
 from gitmesh.validate.fields import fields_at
 from gitmesh.validate.subject import Path, Subject, dotted
 
-SPECS: Mapping[str, type[BaseModel]] = {**MODELS, "RolloutPolicy": RolloutPolicySpec}
+SPECS: Mapping[str, type[BaseModel]] = {
+    **MODELS,
+    "RolloutPolicy": RolloutPolicySpec,
+    "Guardrail": GuardrailSpec,
+}
 _ERRORS_MAX = 200
 _SHOWN_CHARS_MAX = 60
 _NAMES_SHOWN_MAX = 12

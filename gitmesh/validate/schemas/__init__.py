@@ -1,0 +1,1 @@
+"""Kinds that GitMesh does not manage, held against the schemas of their CustomResourceDefinitions."""
