@@ -124,6 +124,9 @@ class Daemon:
     async def _guard_loop(self, group: anyio.abc.TaskGroup) -> None:
         while True:
             self._check_wanted = anyio.Event()
+            if new := self.guard.new(self.guarded()):
+                self.guard.expect(new)
+                group.start_soon(self.guard.prepare, new)
             for item in self.guard.take_due(self.guarded()):
                 group.start_soon(self.check, item)
             self._arm_guard()
@@ -275,6 +278,8 @@ class Daemon:
             self._ports.alarms.cancel(f"pass {key}")
 
     def _arm_guard(self) -> None:
+        if self.guard.new(self.guarded()):
+            self._check_wanted.set()
         due = self.guard.next_due(self.guarded())
         if due is None:
             self._ports.alarms.cancel("guard")

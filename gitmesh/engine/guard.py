@@ -6,8 +6,9 @@ Stage: observe, decide (called by the daemon).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import anyio
 
@@ -21,6 +22,8 @@ from gitmesh.model.metrics import MetricsFailure, RequestQuery, RequestStats
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import RolloutRecord, Verdict
 from gitmesh.observe.errors import MetricsError
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,33 @@ class Guard:
         self._timeout = timeout
         self._measuring: set[tuple[ResourceKey, ResourceKey]] = set()
         self._latest: dict[tuple[ResourceKey, ResourceKey], Verdict] = {}
+        self._prepared: dict[tuple[ResourceKey, ResourceKey], datetime | None] = {}
 
     def forget(self) -> None:
         """Begin anew."""
         self._measuring.clear()
         self._latest.clear()
+        self._prepared.clear()
+
+    def new(self, sources: Iterable[Source]) -> list[Measurable]:
+        """Return the rollouts that have begun and are not expected yet."""
+        items = list(self._in_motion(sources))
+        self._prepared = {i.name: self._prepared[i.name] for i in items if i.name in self._prepared}
+        return [i for i in items if self._prepared.get(i.name, NEVER) != i.record.started_at]
+
+    def expect(self, items: Iterable[Measurable]) -> None:
+        """Count them as prepared from now on."""
+        self._prepared.update({item.name: item.record.started_at for item in items})
+
+    async def prepare(self, items: Iterable[Measurable]) -> None:
+        """Have the provider look once before the first check, which then has something to compare with."""
+        now, metrics = self._ports.clock.now(), self._ports.metrics
+        if metrics is None:
+            return
+        for query in {query for item in items for query in queries(item.record, now)}:
+            # What is wrong with the metrics, the check itself will find and say.
+            with suppress(Exception), anyio.move_on_after(self._timeout.total_seconds()):
+                await metrics.prepare(query)
 
     def take_due(self, sources: Iterable[Source]) -> list[Measurable]:
         """Return what is to be measured now. It counts as being measured until `check` is done with it."""

@@ -52,6 +52,9 @@ class Live(Protocol):
 class Metrics(Protocol):
     """Request statistics. Raises MetricsError."""
 
+    async def prepare(self, query: RequestQuery) -> None:
+        """Be ready to answer this query from now on, for a provider that has to look twice to count."""
+
     async def count(self, query: RequestQuery) -> RequestStats:
         """Count the requests that the query names."""
 

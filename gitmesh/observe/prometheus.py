@@ -41,6 +41,9 @@ class PrometheusMetrics:
             headers=headers,
         )
 
+    async def prepare(self, query: RequestQuery) -> None:
+        """Do nothing: a Prometheus has been looking all the time."""
+
     async def count(self, query: RequestQuery) -> RequestStats:
         """Count the requests to one target. No series at all means none. Raises MetricsError."""
         text = expression(query)

@@ -72,6 +72,11 @@ class ScrapeMetrics:
         self._finished = 0
         self._failure: MetricsError | None = None
 
+    async def prepare(self, query: RequestQuery) -> None:
+        """Take the scrape that the next answers are compared with. Raises MetricsError."""
+        self._longest = max(self._longest, query.window.total_seconds())
+        await self._scrape_together()
+
     async def count(self, query: RequestQuery) -> RequestStats:
         """Count the requests to one target. Raises MetricsError."""
         window = query.window.total_seconds()

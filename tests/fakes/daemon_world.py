@@ -216,6 +216,14 @@ class FakeMetrics:
         self.blind = False
         self.hanging: set[str] = set()  # services whose queries are never answered
         self.answered: Callable[[str, str, RequestStats], None] = lambda *_: None
+        self.prepared: list[str] = []
+
+    async def prepare(self, query: RequestQuery) -> None:
+        service = query.target.host.partition(".")[0]
+        self.prepared.append(service)
+        await anyio.sleep(100_000 if service in self.hanging else 0.01)
+        if self.blind:
+            raise MetricsError("the metrics server is down")
 
     async def count(self, query: RequestQuery) -> RequestStats:
         count_effect()

@@ -476,3 +476,14 @@ def test_what_lost_its_mark_is_still_ours_by_the_inventory():
         assert await world.until(lambda: world.live() == {"v1": 100}) < 2
 
     tell(story)
+
+
+def test_the_metrics_are_looked_at_once_before_the_first_check_of_each_rollout():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        assert world.metrics.prepared == []
+        repository.push(files(*CANARY))
+        await world.until(lambda: world.metrics.prepared)
+        await anyio.sleep(3)
+        assert world.metrics.prepared == ["reviews"]
+
+    tell(story, *CAREFUL)

@@ -192,3 +192,9 @@ async def test_the_history_is_bounded(world: World) -> None:
     assert len(world.metrics._history) <= SAMPLES_MAX
     assert await world.count(after=0, window=3600) == (SAMPLES_MAX * 2 - 1, 0), "and its beginning is kept"
     assert (await world.count(after=0, window=0.05))[0] == 5, "and its end is exact"
+
+
+async def test_who_prepared_has_an_answer_to_the_first_question(world: World) -> None:
+    world.text = line(100)
+    await world.metrics.prepare(RequestQuery(Target(host=HOST, version="v2"), timedelta(seconds=5)))
+    assert await world.count(line(130)) == (30, 0)
