@@ -82,6 +82,9 @@ def check_redirect(subject: Subject, redirect: HTTPRedirect, path: Path) -> Iter
     if not (leads or redirect.uri or redirect.authority or redirect.scheme):
         message = "the redirect leads nowhere: it has no uri, authority, scheme or port"
         yield subject.finding("GM126", message, path, wants_key=True)
+    if redirect.redirect_code and not 300 <= redirect.redirect_code <= 399:
+        message = f"redirectCode must be 300 to 399, found the number {redirect.redirect_code}"
+        yield subject.finding("GM106", message, (*path, "redirectCode"))
     if redirect.scheme and redirect.scheme not in _SCHEMES:
         message = f"{redirect.scheme[:40]!r} is not a scheme of a redirect"
         yield subject.finding("GM104", message, (*path, "scheme"), hint="write http or https")

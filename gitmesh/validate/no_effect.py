@@ -52,9 +52,9 @@ def _rule(subject: Subject, rule: HTTPRoute, path: Path) -> Iterator[Diagnostic]
     yield from _mirror(subject, rule, path)
     yield from _rewrite(subject, rule, path)
     yield from _unrouted(subject, rule, path)
-    redirect = rule.redirect
-    if redirect is not None and redirect.redirect_code not in (None, *_REDIRECT_CODES):
-        message = f"Envoy has no redirect with the code {redirect.redirect_code}"
+    code = (rule.redirect.redirect_code if rule.redirect is not None else None) or _REDIRECT_CODES[0]
+    if 300 <= code <= 399 and code not in _REDIRECT_CODES:
+        message = f"Envoy has no redirect with the code {code}"
         hint = f"one of: {', '.join(map(str, _REDIRECT_CODES))}"
         yield subject.finding("GM403", message, (*path, "redirect", "redirectCode"), hint=hint)
 

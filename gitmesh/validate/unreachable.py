@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
+from gitmesh.istio.models.common import StringMatch
 from gitmesh.istio.models.virtual_service import HTTPMatch, HTTPRoute, TCPRoute, TLSRoute, VirtualServiceSpec
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.validate.coverage import covers_match, takes_any_path
@@ -101,28 +102,29 @@ class _Tried:
 
     def covering(self, match: HTTPMatch) -> tuple[Path, HTTPMatch] | None:
         """Return the first match that leaves nothing to this one, or None; also when it takes too long."""
-        found = []
         for where, one in self._candidates(match):
             self.comparisons += 1
             if self.comparisons > _COMPARISONS_MAX:
                 return None
             if covers_match(one, match):
-                found.append((where, one))
-                break
-        return found[0] if found else None
+                return where, one
+        return None
 
     def _candidates(self, match: HTTPMatch) -> Iterator[tuple[Path, HTTPMatch]]:
-        yield from self.any_path
+        """Yield what may take the requests of a match, the most similar first."""
         uri = match.uri
-        if uri is None or takes_any_path(match):
-            return
-        if uri.regex is not None:
-            yield from self.regex.get(uri.regex, ())
-            return
+        if uri is not None and not takes_any_path(match):
+            if uri.regex is not None:
+                yield from self.regex.get(uri.regex, ())
+            else:
+                yield from self._with_text(uri)
+        yield from self.any_path
+
+    def _with_text(self, uri: StringMatch) -> Iterator[tuple[Path, HTTPMatch]]:
         text = (uri.exact if uri.exact is not None else uri.prefix or "").lower()
         if uri.exact is not None:
             yield from self.exact.get(text, ())
-        for length in sorted(self.lengths):
+        for length in sorted(self.lengths, reverse=True):
             if length <= len(text):
                 yield from self.prefix.get(text[:length], ())
 

@@ -121,7 +121,7 @@ class ServerTLS(IstioModel):
             "credentialName": self.credential_name,
             "credentialNames": self.credential_names,
             "tlsCertificates": self.tls_certificates,
-            "serverCertificate": self.server_certificate,
+            "serverCertificate": self.server_certificate and self.private_key,
         }
         written = [name for name, value in sources.items() if value]
         if len(written) > 1:

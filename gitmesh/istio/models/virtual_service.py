@@ -66,9 +66,7 @@ class HTTPRedirect(ExclusiveModel):
     port: PortOrZero | None = None
     derive_port: Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"] | None = None
     scheme: str | None = None
-    redirect_code: (
-        Annotated[int, Field(ge=300, le=399, description="Codes of redirects are 300 to 399.")] | None
-    ) = None
+    redirect_code: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
 
 
 class ResponseBody(ExclusiveModel):
