@@ -15,7 +15,7 @@ from gitmesh.cli.plain import columns, plain, plain_finding, plain_line
 from gitmesh.cli.report import Report, istio_code
 from gitmesh.model.diagnostic import Diagnostic, Severity
 from gitmesh.model.revision import SourceFile
-from gitmesh.parse.spans import lines_of
+from gitmesh.parse.lines import lines_of
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
 LINE_MAX = 120

@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from gitmesh import __version__
 from gitmesh.cli.findings import word_length
-from gitmesh.cli.plain import plain_line
+from gitmesh.cli.plain import plain, plain_line
 from gitmesh.cli.report import Report
 from gitmesh.cli.report_json import ascii_json
 from gitmesh.model.diagnostic import Diagnostic, Severity
-from gitmesh.parse.spans import lines_of
+from gitmesh.parse.lines import lines_of
 from gitmesh.validate.catalogue import CATALOGUE, Rule
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -116,7 +116,10 @@ def _physical(finding: Diagnostic, lines: _Lines) -> dict[str, Any]:
 
 def _artifact(path: str) -> dict[str, str]:
     """Name a file relative to where the command ran, which in CI is the root of the repository."""
-    escaped = quote(path.encode("utf-8", "surrogateescape"))
+    try:
+        escaped = quote(path.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # no name that a file can have
+        escaped = quote(plain(path))
     if path.startswith("/"):
         return {"uri": f"file://{escaped}"}
     if ".." in PurePosixPath(path).parts:

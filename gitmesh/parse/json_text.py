@@ -13,6 +13,7 @@ from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.resource import Location
 from gitmesh.parse import codes
+from gitmesh.parse.lines import LineIndex
 from gitmesh.parse.scalars import as_json_number
 from gitmesh.parse.yaml_text import Document, read_yaml
 
@@ -26,24 +27,27 @@ def read_json(
     documents: list[Document] = []
     repeated: list[str] = []
     decoder = _decoder(repeated)
+    lines = LineIndex(text)
     at = _skip_space(text, 0)
     try:
         while at < len(text):
             if len(documents) >= limits.documents_max:
-                return tuple(documents), (_limit(file, text, at, f"more than {limits.documents_max} values"),)
+                return tuple(documents), (
+                    _limit(file, lines, at, f"more than {limits.documents_max} values"),
+                )
             value, end = decoder.raw_decode(text, at)
             if _deeper_than(value, limits.nesting_max):
                 message = f"nested deeper than {limits.nesting_max} levels"
-                return tuple(documents), (_limit(file, text, at, message),)
-            place = _place(file, text, at)
+                return tuple(documents), (_limit(file, lines, at, message),)
+            place = _place(file, lines, at)
             documents.append(Document(value, len(documents), place.line, place.column))
             at = _skip_space(text, end)
     except json.JSONDecodeError as error:
         message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-        return tuple(documents), (codes.SYNTAX.finding(message, Location(file, error.lineno, error.colno)),)
+        return tuple(documents), (codes.SYNTAX.finding(message, _place(file, lines, error.pos)),)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        return tuple(documents), (codes.NO_JSON_VALUE.finding(reason, _place(file, text, at)),)
+        return tuple(documents), (codes.NO_JSON_VALUE.finding(reason, _place(file, lines, at)),)
     return tuple(documents), _duplicates(file, text, limits, repeated)
 
 
@@ -94,8 +98,8 @@ def _deeper_than(value: Any, levels: int) -> bool:
     return True
 
 
-def _limit(file: str, text: str, at: int, message: str) -> Diagnostic:
-    return codes.LIMIT.finding(message, _place(file, text, at), hint="split the file")
+def _limit(file: str, lines: LineIndex, at: int, message: str) -> Diagnostic:
+    return codes.LIMIT.finding(message, _place(file, lines, at), hint="split the file")
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -104,5 +108,5 @@ def _skip_space(text: str, at: int) -> int:
     return at
 
 
-def _place(file: str, text: str, at: int) -> Location:
-    return Location(file, text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1)
+def _place(file: str, lines: LineIndex, at: int) -> Location:
+    return Location(file, *lines.place(at))

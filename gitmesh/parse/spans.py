@@ -5,7 +5,6 @@ Stage: parse (pure).
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,15 +20,6 @@ from yaml.events import (
 )
 
 from gitmesh.parse.marks import Place
-
-# What libyaml counts as the end of a line, so that its places and these lines are about the same text.
-# Source: yaml.org, YAML 1.1, 5.4 "Line Break Characters".
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-
-
-def lines_of(text: str) -> list[str]:
-    """Return the lines of a text, as the parser counts them."""
-    return _LINE_BREAK.split(text)
 
 
 @dataclass(slots=True)

@@ -19,9 +19,10 @@ from gitmesh.model.resource import Location, Resource, ResourceKey
 from gitmesh.model.revision import SourceFile
 from gitmesh.model.spelling import closest
 from gitmesh.parse import codes
+from gitmesh.parse.lines import lines_of
 from gitmesh.parse.marks import Place, locate
 from gitmesh.parse.positions import objects_by_place
-from gitmesh.parse.spans import Spans, lines_of, read_spans
+from gitmesh.parse.spans import Spans, read_spans
 
 ANNOTATION = "gitmesh.dev/ignore"
 _MARKS = (b"gitmesh:", b"gitmesh.dev/ignore")

@@ -5,6 +5,8 @@ Stage: parse (pure).
 
 from __future__ import annotations
 
+from gitmesh.parse.lines import LineIndex
+
 _BOM = "\ufeff"
 
 
@@ -17,10 +19,10 @@ def decode(content: bytes) -> str | None:
 
 
 def first_bad_byte(content: bytes) -> tuple[int, int]:
-    """Return line and column (from 1, in bytes) of the first byte that is not UTF-8."""
+    """Return line and column (from 1) of the first byte that is not UTF-8."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = content[: error.start]
-        return before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
+        before = content[: error.start].decode("utf-8").removeprefix(_BOM)
+        return LineIndex(before).place(len(before))
     return 1, 1

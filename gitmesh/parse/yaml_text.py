@@ -27,6 +27,7 @@ from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Diagnostic, Severity
 from gitmesh.model.resource import Location
 from gitmesh.parse import codes
+from gitmesh.parse.lines import LineIndex, lines_of
 from gitmesh.parse.scalars import (
     NoJsonValueError,
     check_finite,
@@ -277,7 +278,7 @@ def syntax_finding(file: str, text: str, error: yaml.YAMLError) -> Diagnostic:
         opened = error.context_mark
         if opened is not None and opened.line < mark.line and (error.problem or "") in _NOT_CLOSED:
             mark = opened
-        at = Location(file, mark.line + 1, mark.column + 1)
+        at = _inside(file, text, mark)
         problem = error.problem or "cannot be read"
         if text.splitlines()[mark.line : mark.line + 1] and _char(text, mark.line, mark.column) == "\t":
             return codes.SYNTAX.finding("a tab is used for indentation", at, hint="indent with spaces")
@@ -288,10 +289,19 @@ def syntax_finding(file: str, text: str, error: yaml.YAMLError) -> Diagnostic:
     return codes.SYNTAX.finding(f"not valid YAML: {getattr(error, 'reason', 'cannot be read')}", at)
 
 
+def _inside(file: str, text: str, mark: Any) -> Location:
+    """Return a place of the text. The parser notices at the end of a text as if a line followed there."""
+    lines = lines_of(text)
+    if mark.line < len(lines):
+        return Location(file, mark.line + 1, mark.column + 1)
+    return Location(file, len(lines), len(lines[-1]) + 1)
+
+
 def _char(text: str, line: int, column: int) -> str:
     return text.splitlines()[line][column : column + 1]
 
 
 def _location_of(file: str, text: str, position: int) -> Location:
-    before = text[:position]
-    return Location(file, before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
+    """Return the place of an offset, which the parser counts in bytes."""
+    before = text.encode()[:position].decode(errors="ignore")
+    return Location(file, *LineIndex(before).place(len(before)))

@@ -162,3 +162,17 @@ def test_no_error_hides_behind_warnings():
 def test_a_list_with_thousands_of_wrong_elements_costs_what_is_shown():
     text = "apiVersion: v1\nkind: List\nitems:\n" + "- a\n" * 50_000
     assert len(parsed(text).files["a.yaml"].diagnostics) == ParseLimits().diagnostics_max
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("é: 漢\na: \x1b[31m".encode(), "2:4 GM011"),
+        ("é: \x1b".encode(), "1:4 GM011"),
+        (b"\xef\xbb\xbfa: b\r\n\xc3\xa9 \xff", "2:3 GM010"),
+        (b"a: [b", "1:4 GM011"),
+        (b"a: b\nc", "2:2 GM011"),
+    ],
+)
+def test_the_place_of_what_cannot_be_read_is_counted_in_characters(content: bytes, place: str):
+    assert told({"a.yaml": content}) == [place]
