@@ -32,6 +32,7 @@ from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
 from gitmesh.observe.live import LiveState
 from gitmesh.plan.planner import make_plan
 from gitmesh.plan.render import render_json, render_text
+from gitmesh.validate.guardrails_plan import guarded
 
 
 @click.command()
@@ -100,7 +101,7 @@ async def _plan(
             refused = await dry_run(planned, client)
             planned = replace(planned, refusals=(*planned.refusals, *refused))
     if output == "json":
-        return json.dumps(render_json(planned), indent=2), not planned.refusals
+        return json.dumps({**render_json(planned), "notes": notes}, indent=2), not planned.refusals
     return "\n".join([*render_text(planned), *notes]), not planned.refusals
 
 
@@ -112,8 +113,9 @@ def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -
     config = Config(data_dir=Path())
     moved = move_rollouts(source, memory, live, config, now)
     given = plan_input(source, memory, memory.desired.resources, moved, live.resources, config)
-    plan = make_plan(given)
-    return plan, [note for item in moved if (note := _note(item.key, item.after))]
+    plan, said = guarded(make_plan(given), memory.desired.guardrails)
+    notes = [note for item in moved if (note := _note(item.key, item.after))]
+    return plan, [*(f"{note.severity.value}: {note.message}" for note in said), *notes]
 
 
 def _note(key: ResourceKey, record: RolloutRecord) -> str:

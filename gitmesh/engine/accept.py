@@ -25,7 +25,9 @@ from gitmesh.parse.suppressions import Rules, suppress
 from gitmesh.validate.across.found import Unchecked
 from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import Validated, validate
+from gitmesh.validate.guardrails_plan import plan_guardrails
 from gitmesh.validate.policies import read_policies
+from gitmesh.validate.schemas.definitions import NO_SCHEMAS, Schemas
 
 
 def examine(
@@ -34,11 +36,26 @@ def examine(
     default_namespace: str,
     limits: ParseLimits,
     context: Context = NOTHING_KNOWN,
+    schemas: Schemas = NO_SCHEMAS,
     previous: Examined | None = None,
 ) -> Examined:
-    """Parse and validate every file of a revision; findings say file:line:column."""
+    """Parse and validate every file of a revision; findings say file:line:column.
+
+    `schemas`: of kinds that GitMesh does not manage, beside what the files themselves define.
+    """
+    before = previous or Examined()
     with _collected_later():
-        return _examine(revision, default_namespace, limits, context, previous or Examined())
+        parsed = parse_files(
+            revision.files, default_namespace=default_namespace, limits=limits, previous=before.parsed
+        )
+        validated = validate(
+            parsed.resources,
+            context=context,
+            others=parsed.others,
+            schemas=schemas,
+            previous=before.validated,
+        )
+        return _placed(revision, limits, parsed, validated, before)
 
 
 @contextmanager
@@ -54,13 +71,9 @@ def _collected_later() -> Iterator[None]:
             gc.enable()
 
 
-def _examine(
-    revision: Revision, default_namespace: str, limits: ParseLimits, context: Context, before: Examined
+def _placed(
+    revision: Revision, limits: ParseLimits, parsed: Parsed, validated: Validated, before: Examined
 ) -> Examined:
-    parsed = parse_files(
-        revision.files, default_namespace=default_namespace, limits=limits, previous=before.parsed
-    )
-    validated = validate(parsed.resources, context=context, others=parsed.others, previous=before.validated)
     found = (*revision.diagnostics, *parsed.diagnostics, *validated.findings)
     wanted = parsed.suppressions
     rules = Rules(CATALOGUE, _unchecked(validated) if wanted else (), limits.diagnostics_max)
@@ -80,9 +93,10 @@ def known_of(live: LiveState) -> Context:
 
 
 def desired_of(revision: Revision, parsed: Parsed) -> Desired:
-    """Keep what is to be applied, and the policies, of a revision without errors."""
+    """Keep what is to be applied, and what rules its way, of a revision without errors."""
     traffic = {key: r for key, r in parsed.resources.items() if key.group == NETWORKING}
-    return Desired(revision, traffic, read_policies(parsed.resources))
+    policies, guardrails = read_policies(parsed.resources), plan_guardrails(parsed.resources)
+    return Desired(revision, traffic, policies, guardrails=guardrails)
 
 
 def _is_news(finding: Diagnostic) -> bool:

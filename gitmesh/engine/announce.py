@@ -9,10 +9,12 @@ from gitmesh.apply.executor import Applied
 from gitmesh.engine.memory import Moved, News, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
+from gitmesh.model.diagnostic import Severity
 from gitmesh.model.plan import Change, ChangeKind
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import TrafficSourceStatus
 from gitmesh.observe.live import LiveState
+from gitmesh.validate.guardrails_plan import Note
 
 
 async def tell(memory: SourceMemory, ports: Ports) -> None:
@@ -47,6 +49,19 @@ def _drift_message(change: Change, by: str) -> str:
     fields = ", ".join(".".join(str(p) for p in f.path) for f in change.fields[:3])
     more = f" and {len(change.fields) - 3} more" if len(change.fields) > 3 else ""
     return f"live differed from Git in {fields}{more}{who}; applied again as Git says"
+
+
+def note_guardrails(source: Source, memory: SourceMemory, notes: tuple[Note, ...], ports: Ports) -> None:
+    """Note once what guardrails say of plans without refusing them; each step of a rollout is a plan."""
+    log = ports.log.bind(stage="plan", source=source.name)
+    for note in notes:
+        if note in memory.notes:
+            continue
+        is_warning = note.severity is Severity.WARNING
+        (log.warning if is_warning else log.info)("guardrail", message=note.message)
+        kind = "Warning" if is_warning else "Normal"
+        memory.news.append(News(source.resource, kind, "Guardrail", note.message))
+    memory.notes = notes or memory.notes
 
 
 def note_move(item: Moved, memory: SourceMemory, ports: Ports) -> None:

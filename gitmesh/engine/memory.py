@@ -17,6 +17,8 @@ from gitmesh.model.rollout import Decision, RolloutRecord, Verdict
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
 from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
 from gitmesh.validate.check import NOTHING_VALIDATED, Validated
+from gitmesh.validate.guardrail_rules import Compiled
+from gitmesh.validate.guardrails_plan import Note
 
 VERDICTS_MAX = 100  # as many as a policy can ask for in a row
 NEWS_MAX = 1_000
@@ -24,7 +26,7 @@ NEWS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What an accepted revision asks for: traffic resources and the policies that move them.
+    """What an accepted revision asks for: traffic resources, and the policies and guardrails for their way.
 
     `restored`: read from the mirror after a restart and not fetched. It may be older than what is live, when
     a status could not be written; so it deletes nothing.
@@ -34,6 +36,7 @@ class Desired:
     resources: ResourceSet
     policies: tuple[RolloutPolicy, ...]
     restored: bool = False
+    guardrails: tuple[Compiled, ...] = ()  # those that look at plans
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ class SourceMemory:
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
     read: dict[ResourceKey, tuple[Resource, RolloutRecord | None]] = field(default_factory=dict)
     verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
+    # plan
+    notes: tuple[Note, ...] = ()  # what guardrails said of the last plan that was not empty
     # apply
     failures: int = 0  # passes in a row that could not do all they wanted
     news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet

@@ -13,7 +13,7 @@ import anyio
 from gitmesh.apply.executor import Applied, dry_run, execute
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, known_of
-from gitmesh.engine.announce import note_change, note_status, tell
+from gitmesh.engine.announce import note_change, note_guardrails, note_status, tell
 from gitmesh.engine.memory import Desired, Moved, SourceMemory
 from gitmesh.engine.planning import move_rollouts, plan_input
 from gitmesh.engine.ports import Ports
@@ -33,6 +33,7 @@ from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase
 from gitmesh.plan.planner import PlanInput, is_live, make_plan, make_rollback_plan
+from gitmesh.validate.guardrails_plan import guarded
 
 
 class Reconciler:
@@ -126,7 +127,8 @@ class Reconciler:
         if memory.desired is None or source.spec.suspend:
             return
         given = self._plan_input(source, memory, memory.desired.resources, report.moved)
-        plan = make_plan(given)
+        plan, notes = guarded(make_plan(given), memory.desired.guardrails)
+        note_guardrails(source, memory, notes, self._ports)
         report.refusals += plan.refusals
         if not plan.is_empty:
             refused = await dry_run(plan, self._ports.cluster)

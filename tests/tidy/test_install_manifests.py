@@ -54,7 +54,7 @@ VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
 }
 # `gitmesh run --repo` creates a TrafficSource, and `gitmesh validate --cluster` reads, with a person's own
 # rights; the Deployment does neither.
-NOT_IN_CLUSTER = {"apply/sources.py", "observe/context.py"}
+NOT_IN_CLUSTER = {"apply/sources.py", "observe/context.py", "observe/definitions.py"}
 BY_CONSTANT = {name: value for name, value in vars(kinds).items() if isinstance(value, Kind)}
 
 Permission = tuple[str, str, str]  # group, plural (with subresource), verb
