@@ -55,15 +55,18 @@ TABLE: Mapping[tuple[Phase, Move], Phase] = {
 }
 
 
-def decide(record: RolloutRecord, *, suspended: bool, now: datetime) -> Decision:
-    """Say what a rollout does now. Rolling back comes first, and nothing gates it."""
+def decide(record: RolloutRecord, *, held: str = "", now: datetime) -> Decision:
+    """Say what a rollout does now. Rolling back comes first, and nothing gates it.
+
+    `held` says what holds every forward step, for example "suspended"; empty when nothing does.
+    """
     analysis = analysis_of(record)
     if record.phase.in_motion and analysis and record.failed_checks >= analysis.failures:
         return RollBack(rollback_reason(record))
     if not record.phase.in_motion and record.phase is not Phase.WAITING:
         return Hold(record.message)
-    if suspended:  # Forward only: nothing below this line takes traffic off a canary.
-        return Hold(f"suspended at {record.progress:g} %")
+    if held:  # Forward only: nothing below this line takes traffic off a canary.
+        return Hold(f"{held} at {record.progress:g} %")
     if record.phase is Phase.WAITING:
         return Advance(record.step, "nothing holds it any more")
     if record.effective_at is None:

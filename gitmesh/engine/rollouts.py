@@ -104,9 +104,18 @@ def move(
         else:
             continue
         if turned is not None:
-            held = turn.intent.suspend or key not in services
+            held = _held(turn, suspended, memory, key in services)
             moved.append(_step(turn, turned, memory.verdicts.get(key, ()), held, history_max))
     return moved
+
+
+def _held(turn: _Turn, suspended: bool, memory: SourceMemory, in_git: bool) -> str:
+    """Say what holds the forward steps of a rollout; empty when nothing does."""
+    if suspended or turn.intent.suspend:
+        return "suspended"
+    if memory.desired is None:
+        return "Git has not been read yet: held"
+    return "" if in_git else "no longer in Git: held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +198,11 @@ def policy_for(service: Resource, policies: Iterable[RolloutPolicy]) -> RolloutP
 
 
 def _step(
-    turn: _Turn, record: RolloutRecord, verdicts: tuple[Verdict, ...], held: bool, history_max: int
+    turn: _Turn, record: RolloutRecord, verdicts: tuple[Verdict, ...], held: str, history_max: int
 ) -> Moved:
     for verdict in _untaken(turn.record, verdicts):
         record = take_verdict(record, verdict)
-    decision = decide(record, suspended=held, now=turn.now)
+    decision = decide(record, held=held, now=turn.now)
     after = _after(turn.key, record, decision, turn.now, history_max)
     return Moved(turn.key, turn.record, after, decision)
 

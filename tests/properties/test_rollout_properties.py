@@ -83,7 +83,11 @@ class Rollouts(RuleBasedStateMachine):
             self.may_retry = ""
         turned = record
         if record.phase.in_motion:
-            record = advance(record, decide(record, suspended=self.intent.suspend, now=self.now), self.now)
+            record = advance(
+                record,
+                decide(record, held="suspended" if self.intent.suspend else "", now=self.now),
+                self.now,
+            )
         self.check_step(turned, record)
         self.record = RolloutRecord.model_validate(record.as_json())
         assert self.record == record, "what is written is what is read"

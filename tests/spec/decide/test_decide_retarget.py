@@ -111,7 +111,7 @@ def test_a_change_without_weights_is_live_at_once_and_baked_under_the_guard():
 
 def test_a_change_without_weights_and_without_a_bake_is_finished_when_it_is_live():
     record = mark_effective(turned(settled(), a_virtual_service(OLD, exportTo=["."])), LATER)
-    decision = decide(record, suspended=False, now=LATER)
+    decision = decide(record, now=LATER)
     assert advance(record, decision, LATER).phase is Phase.SUCCEEDED
 
 
@@ -251,7 +251,7 @@ def test_edited_steps_keep_the_progress_and_go_on_from_there(steps: str, step: i
     record = turned(a_rollout(at_percent=25), NEW, policy=a_policy(steps))
     assert (record.progress, record.step, record.effective_at) == (25, step, NOON)
     passed = record.model_copy(update={"verdict": a_verdict(at=LATER)})
-    after = advance(passed, decide(passed, suspended=False, now=NOON + seconds(60)), NOON + seconds(60))
+    after = advance(passed, decide(passed, now=NOON + seconds(60)), NOON + seconds(60))
     assert after.progress == record.policy_spec.steps[step + 1].progress
 
 

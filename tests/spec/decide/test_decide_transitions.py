@@ -12,7 +12,7 @@ LATER = NOON + seconds(10)  # the hold of every step of `a_rollout` is over
 
 
 def decided(record: RolloutRecord, at=LATER, *, suspended: bool = False):
-    return decide(record, suspended=suspended, now=at)
+    return decide(record, held="suspended" if suspended else "", now=at)
 
 
 def test_a_step_is_held_for_its_time():
