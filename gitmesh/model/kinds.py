@@ -39,6 +39,7 @@ DESTINATION_RULE = Kind(NETWORKING, "v1", "DestinationRule", "destinationrules")
 GATEWAY = Kind(NETWORKING, "v1", "Gateway", "gateways")
 SERVICE_ENTRY = Kind(NETWORKING, "v1", "ServiceEntry", "serviceentries")
 SIDECAR = Kind(NETWORKING, "v1", "Sidecar", "sidecars")
+WORKLOAD_ENTRY = Kind(NETWORKING, "v1", "WorkloadEntry", "workloadentries")
 
 TRAFFIC_SOURCE = Kind(GITMESH, "v1alpha1", "TrafficSource", "trafficsources")
 TRAFFIC_ROLLOUT = Kind(GITMESH, "v1alpha1", "TrafficRollout", "trafficrollouts")
@@ -54,7 +55,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 
 # The kinds that Git may change. Order is the order of application: what a route names comes before the route.
 # Source: istio.io, Traffic Management Best Practices, "Avoid 503 errors while reconfiguring service routes".
-TRAFFIC_KINDS = (SERVICE_ENTRY, DESTINATION_RULE, GATEWAY, SIDECAR, VIRTUAL_SERVICE)
+TRAFFIC_KINDS = (WORKLOAD_ENTRY, SERVICE_ENTRY, DESTINATION_RULE, GATEWAY, SIDECAR, VIRTUAL_SERVICE)
 TRAFFIC_VERSIONS = ("v1", "v1beta1", "v1alpha3")
 
 BY_GROUP_KIND = {

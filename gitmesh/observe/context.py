@@ -14,7 +14,7 @@ from gitmesh.istio.hosts import service_host
 from gitmesh.kube.errors import ClusterError, NotFoundError, RejectedError
 from gitmesh.kube.protocol import Body, ClusterClient
 from gitmesh.model.context import Context, ContextPod, ContextService
-from gitmesh.model.kinds import NAMESPACE, NETWORKING, POD, SERVICE, TRAFFIC_KINDS, Kind
+from gitmesh.model.kinds import NAMESPACE, POD, SERVICE, TRAFFIC_KINDS, Kind
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.observe.slim import slim
 from gitmesh.validate.across.lenient import labels, mapping, text
@@ -23,7 +23,6 @@ from gitmesh.validate.across.other_facts import read_pod, read_service
 _SECRET = Kind("", "v1", "Secret", "secrets")
 # Named by traffic objects, or selected by them; not managed by GitMesh.
 _BESIDE = (
-    Kind(NETWORKING, "v1", "WorkloadEntry", "workloadentries"),
     Kind("security.istio.io", "v1", "RequestAuthentication", "requestauthentications"),
     Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways"),
 )

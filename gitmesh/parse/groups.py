@@ -12,7 +12,7 @@ from gitmesh.model.kinds import GITMESH, NETWORKING, TRAFFIC_KINDS, TRAFFIC_VERS
 from gitmesh.model.spelling import closest
 
 _TRAFFIC = tuple(kind.kind for kind in TRAFFIC_KINDS)
-_OTHER_NETWORKING = ("EnvoyFilter", "ProxyConfig", "WorkloadEntry", "WorkloadGroup")
+_OTHER_NETWORKING = ("EnvoyFilter", "ProxyConfig", "WorkloadGroup")
 _IN_GIT = ("RolloutPolicy", "Guardrail")
 _IN_CLUSTER = ("TrafficSource", "TrafficRollout")
 _GITMESH_VERSIONS = ("v1alpha1",)

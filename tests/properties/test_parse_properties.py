@@ -52,7 +52,7 @@ VALUES = st.recursive(
     max_leaves=20,
 )
 CALM = settings(deadline=None)
-KINDS = st.sampled_from([*(k for k in MODELS if k != "WorkloadEntry"), "RolloutPolicy"])
+KINDS = st.sampled_from([*MODELS, "RolloutPolicy"])
 
 
 @CALM

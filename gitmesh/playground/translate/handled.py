@@ -95,7 +95,7 @@ HANDLED: Final[Mapping[str, Tree]] = {
         },
     },
 }
-UNTRANSLATED_KINDS: Final = frozenset({"ServiceEntry", "Sidecar"})
+UNTRANSLATED_KINDS: Final = frozenset({"ServiceEntry", "Sidecar", "WorkloadEntry"})
 
 
 def unhandled(field: Field, tree: Tree) -> Iterator[Field]:

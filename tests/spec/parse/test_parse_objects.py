@@ -87,7 +87,7 @@ def test_what_the_server_sets_is_left_out_with_a_warning():
         ("apps/v1", "Deployment", ""),
         ("v1", "ConfigMap", "GM019"),
         ("networking.istio.io/v1alpha3", "EnvoyFilter", "GM019"),
-        ("networking.istio.io/v1", "WorkloadEntry", "GM019"),
+        ("networking.istio.io/v1", "WorkloadGroup", "GM019"),
         ("gateway.networking.k8s.io/v1", "Gateway", "GM019"),
         ("gitmesh.dev/v1alpha1", "TrafficSource", "GM019"),
         ("networking.istio.io/v1", "VirtualServices", "GM020"),
