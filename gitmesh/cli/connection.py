@@ -18,6 +18,7 @@ import anyio
 import click
 
 from gitmesh.cli.main import Refused
+from gitmesh.cli.options import cluster_options as cluster_options
 from gitmesh.engine.clock import SystemClock
 from gitmesh.kube.connect import connect
 from gitmesh.kube.protocol import ClusterClient
@@ -26,7 +27,6 @@ from gitmesh.observe.live import LiveCache, LiveState
 from gitmesh.playground.state import default_directory
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +36,6 @@ class Connection:
     kubeconfig: Path | None
     context: str
     playground: dict[str, Any] | None
-
-
-def cluster_options(command: F) -> F:
-    """Add --kubeconfig, --context and --playground to a command."""
-    for option in (
-        click.option(
-            "--playground",
-            is_flag=True,
-            help="Use the playground that `gitmesh play` runs on this machine.",
-        ),
-        click.option(
-            "--playground-dir",
-            type=click.Path(path_type=Path),
-            help="Directory of that playground, when it is not the default one.",
-        ),
-        click.option("--context", default="", help="Context of the kubeconfig."),
-        click.option(
-            "--kubeconfig",
-            type=click.Path(path_type=Path),
-            help="Kubeconfig file [default: $KUBECONFIG, in-cluster, ~/.kube/config].",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def connection(

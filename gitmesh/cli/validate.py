@@ -16,15 +16,20 @@ from gitmesh.cli.explain import list_rules as rules_listed
 from gitmesh.cli.findings import render_text
 from gitmesh.cli.given import Given, read_given, read_paths
 from gitmesh.cli.main import Refused
+from gitmesh.cli.options import cluster_options
 from gitmesh.cli.plain import plain, plain_finding
 from gitmesh.cli.report import Report
 from gitmesh.cli.report_github import render_github
 from gitmesh.cli.report_json import render_json
 from gitmesh.cli.report_junit import render_junit
 from gitmesh.cli.report_sarif import render_sarif
+from gitmesh.cli.surroundings import ClusterOptions, Surroundings, surroundings
 from gitmesh.engine.accept import examine
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Severity, in_order
+from gitmesh.parse.positions import pinpoint
+from gitmesh.parse.suppressions import Rules, suppress
+from gitmesh.validate.catalogue import CATALOGUE
 
 __all__ = ["read_paths", "validate"]
 
@@ -49,6 +54,18 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
 @click.option("--namespace", default="default", show_default=True, help="For documents that name none.")
+@click.option(
+    "--crds",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A file or directory with the CustomResourceDefinitions of other kinds. Can be repeated.",
+)
+@click.option(
+    "--cluster",
+    is_flag=True,
+    help="Check also against the Services, Pods, Secrets and definitions of a cluster. Nothing is written.",
+)
+@cluster_options
 @click.option("--explain", metavar="CODE", help="Print a rule with an example wrong and right, and stop.")
 @click.option("--list-rules", is_flag=True, help="Print every rule in one line, and stop.")
 def validate(
@@ -57,6 +74,12 @@ def validate(
     fail_on: str,
     output: Path | None,
     namespace: str,
+    crds: tuple[Path, ...],
+    cluster: bool,
+    kubeconfig: Path | None,
+    context: str,
+    playground: bool,
+    playground_dir: Path | None,
     explain: str | None,
     list_rules: bool,
 ) -> None:
@@ -78,26 +101,43 @@ def validate(
         return
     if not paths:
         raise click.UsageError("name at least one file or directory, for example: gitmesh validate .")
-    given = read_given(paths)
-    for entry in given.unreadable:
+    options = ClusterOptions(cluster, kubeconfig, context, playground, playground_dir)
+    given, beside = read_given(paths), surroundings(crds, options)
+    for entry in (*given.unreadable, *beside.unreadable):
         click.echo(f"Error: {entry.reason}", err=True)
     for path in given.ignored:
         click.echo(f"{plain(path)} is left alone: .gitmeshignore names it", err=True)
     if form == "text" and given.unreadable and not given.revision.files:
         raise SystemExit(2)
-    report = _judged(given, namespace, Severity(fail_on))
+    report = _judged(given, beside, namespace, Severity(fail_on))
     _write(FORMATS[form](report), output)
     raise SystemExit(report.status)
 
 
-def _judged(given: Given, namespace: str, fail_on: Severity) -> Report:
-    examined = examine(given.revision, default_namespace=namespace, limits=ParseLimits())
-    findings = in_order((*examined.findings, *examined.validated.unchecked))
+def _judged(given: Given, beside: Surroundings, namespace: str, fail_on: Severity) -> Report:
+    files, limits = given.revision.files, ParseLimits()
+    examined = examine(
+        given.revision,
+        default_namespace=namespace,
+        limits=limits,
+        context=beside.context,
+        schemas=beside.schemas,
+    )
+    # What could not be checked is no news for the daemon, and is suppressed like a finding.
+    unchecked = suppress(
+        pinpoint(files, examined.validated.unchecked),
+        examined.parsed.suppressions,
+        Rules(CATALOGUE, unchecked=CATALOGUE),
+    )
+    found = in_order(dict.fromkeys((*examined.findings, *unchecked, *beside.findings)))
+    # What is wrong with a definition may show only when an object of its kind is checked.
+    definitions = beside.given.revision.files if beside.given else {}
+    findings = pinpoint({path: definitions[path] for path in definitions if path not in files}, found)
     return Report(
         findings=tuple(plain_finding(finding) for finding in findings),
-        files=given.revision.files,
+        files={**definitions, **files},
         checked=tuple(examined.parsed.files),
-        unreadable=given.unreadable,
+        unreadable=(*given.unreadable, *beside.unreadable),
         fail_on=fail_on,
     )
 

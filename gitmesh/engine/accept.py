@@ -27,7 +27,10 @@ from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import Validated, validate
 from gitmesh.validate.guardrails_plan import plan_guardrails
 from gitmesh.validate.policies import read_policies
+from gitmesh.validate.rules_schemas import SCHEMA_RULES
 from gitmesh.validate.schemas.definitions import NO_SCHEMAS, Schemas
+
+SCHEMA_UNKNOWN = "GM500"
 
 
 def examine(
@@ -84,7 +87,11 @@ def _placed(
 def _unchecked(validated: Validated) -> frozenset[str]:
     """Return the codes of the rules that lacked something to look at; so their suppressions are not idle."""
     across = (found for one in validated.looked.values() for found in one.across)
-    return frozenset(found.code for found in across if isinstance(found, Unchecked))
+    codes = {found.code for found in across if isinstance(found, Unchecked)}
+    codes.update(info.code for info in validated.unchecked)
+    if SCHEMA_UNKNOWN in codes:
+        codes.update(rule.code for rule in SCHEMA_RULES)
+    return frozenset(codes)
 
 
 def known_of(live: LiveState) -> Context:

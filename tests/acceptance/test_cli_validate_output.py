@@ -20,42 +20,36 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: reviews}
 spec:
-  hosts: [reviews]
+  hosts: [reviews.example.com]
   http:
-    - route: [{destination: {host: reviews, subset: v3}}]
+    - route: [{destination: {host: reviews.example.com, subset: v3}}]
       timeOut: 5s
 """
 RULES = """\
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: reviews, resourceVersion: "7"}
-spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}
+spec: {host: reviews.example.com, subsets: [{name: v1, labels: {version: v1}}]}
 """
 WANTED = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: ratings}
 spec:
-  hosts: [ratings]
+  hosts: [ratings.example.com]
   http:
-    - route: [{destination: {host: ratings}}]
+    - route: [{destination: {host: ratings.example.com}}]
       # gitmesh: ignore GM101 because Istio 1.99 has it
       newField: 5s
 """
 SERVICES = """\
-apiVersion: v1
-kind: Service
-metadata: {name: reviews}
-spec: {ports: [{name: http, port: 9080}], selector: {app: reviews}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: ratings}
-spec: {ports: [{name: http, port: 9080}], selector: {app: ratings}}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: reviews-v1, labels: {app: reviews, version: v1}}
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside}
+spec:
+  hosts: [reviews.example.com, ratings.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
 """
 ESCAPE, TURN, BELL = "\x1b", "\u202e", "\x07"
 
@@ -359,7 +353,11 @@ def test_junit_has_one_case_a_file(here: Path):
 
 
 def test_what_is_about_no_file_comes_last_and_has_a_place_in_every_form(here: Path):
-    (here / "routes.yaml").write_text(ROUTES.replace("      timeOut: 5s\n", "").replace(", subset: v3", ""))
+    (here / "routes.yaml").write_text(
+        ROUTES.replace("      timeOut: 5s\n", "")
+        .replace(".example.com, subset: v3", "")
+        .replace(".example.com", "")
+    )
     text = run(".")
     assert (text.exit_code, text.stdout.splitlines()[0]) == (0, "not about one file: 1 info")
     assert text.stdout.endswith("\n1 file: nothing wrong, 1 info\n")
@@ -383,11 +381,13 @@ HOSTILE = {
     "quoted.yaml": ROUTES.replace("v3", '"%0A::error::x \\e[31m \\u202e ]]> & < \\" \\n \\0 \\x7f"').replace(
         "      timeOut: 5s\n", ""
     ),
-    "fields.yaml": ROUTES.replace("reviews", "b").replace(
+    "fields.yaml": ROUTES.replace("name: reviews", "name: b").replace(
         "timeOut", '"%0A::error::y,\\e]0;title\\a \\r\\n::warning::z <a b=\\"c\\"> \\u2028"'
     ),
-    "comments.yaml": ROUTES.replace("reviews", "c").replace("5s", f"5s # {TURN} %0A ::error::w \ufeff"),
-    "raw.yaml": ROUTES.replace("reviews", "d").replace("5s", f"5s # {ESCAPE}[31m {BELL}"),
+    "comments.yaml": ROUTES.replace("name: reviews", "name: c").replace(
+        "5s", f"5s # {TURN} %0A ::error::w \ufeff"
+    ),
+    "raw.yaml": ROUTES.replace("name: reviews", "name: d").replace("5s", f"5s # {ESCAPE}[31m {BELL}"),
     "names.yaml": ROUTES.replace("name: reviews", 'name: "\\e[2J%0a::error::n"'),
     "wanted.yaml": WANTED.replace("Istio 1.99 has it", f"<b>%0A::error::r & {TURN}"),
 }
