@@ -22,6 +22,7 @@ from gitmesh.validate.destination_rules import check_destination_rule
 from gitmesh.validate.gateways import check_gateway
 from gitmesh.validate.no_effect import check_effect
 from gitmesh.validate.no_effect_policies import check_policy_effect
+from gitmesh.validate.remainder import remainder
 from gitmesh.validate.service_entries import check_service_entry
 from gitmesh.validate.shape import check_shape
 from gitmesh.validate.sidecars import check_sidecar
@@ -38,9 +39,21 @@ def check_object(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic
     The result depends on nothing but the resource, so it holds as long as the resource does.
     """
     spec, wrong = check_shape(resource)
-    if spec is None:
-        return None, wrong
-    return spec, tuple(up_to_errors(_by_kind(Subject(resource), spec), OBJECT_ERRORS_MAX))
+    if spec is not None:
+        return spec, tuple(up_to_errors(_by_kind(Subject(resource), spec), OBJECT_ERRORS_MAX))
+    return None, tuple(up_to_errors((*wrong, *_rest(resource, wrong)), OBJECT_ERRORS_MAX))
+
+
+def _rest(resource: Resource, wrong: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
+    """Yield what is wrong beside the elements of the wrong shape."""
+    rest = remainder(resource, (finding.path for finding in wrong))
+    spec = check_shape(rest[0])[0] if rest is not None else None
+    if rest is None or spec is None:
+        yield from check_annotations(Subject(resource))
+        return
+    for finding in _by_kind(Subject(resource), spec):
+        if finding.path[:3] not in rest[1]:
+            yield finding
 
 
 def _by_kind(subject: Subject, spec: BaseModel) -> Iterator[Diagnostic]:
