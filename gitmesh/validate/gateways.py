@@ -38,13 +38,27 @@ def check_gateway(subject: Subject, spec: GatewaySpec) -> Iterator[Diagnostic]:
         hint = "add the labels of the gateway's Pods, for example istio: ingressgateway"
         yield subject.finding("GM420", message, ("spec",), hint=hint, wants_key=True)
     names: set[str] = set()
+    first: dict[tuple[int, str], int] = {}
     for index, server in enumerate(spec.servers):
         where: Path = ("spec", "servers", index)
         yield from _server(subject, server, where)
+        before = first.setdefault((server.port.number, server.bind or ""), index)
+        if before != index and not _share_a_port(spec.servers[before], server):
+            message = f"Istio drops this server: servers[{before}] has port {server.port.number} already"
+            hint = "only servers that are all plain HTTP, or all TLS, share a port"
+            yield subject.finding("GM422", message, (*where, "port"), hint=hint)
         if server.port.name in names:
             message = f"two servers have a port with the name {server.port.name}"
             yield subject.finding("GM110", message, (*where, "port", "name"), hint="rename one of them")
         names.add(server.port.name)
+
+
+def _share_a_port(one: Server, other: Server) -> bool:
+    """Say whether one port serves both. Source: istio/istio pilot/pkg/model/gateway.go, mergeGateways."""
+    return any(
+        server_protocols >= {one.port.protocol.upper(), other.port.protocol.upper()}
+        for server_protocols in (frozenset(PLAIN_HTTP), frozenset(TLS))
+    )
 
 
 def _server(subject: Subject, server: Server, path: Path) -> Iterator[Diagnostic]:

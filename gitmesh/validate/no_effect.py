@@ -47,6 +47,7 @@ def _rule(subject: Subject, rule: HTTPRoute, path: Path) -> Iterator[Diagnostic]
     for index, match in enumerate(rule.match):
         yield from _match(subject, match, (*path, "match", index))
     yield from _shares(subject, rule.route, path)
+    yield from _whole_hosts(subject, rule.route, path)
     yield from _fault(subject, rule, path)
     yield from _timing(subject, rule, path)
     yield from _mirror(subject, rule, path)
@@ -91,6 +92,19 @@ def _shares(
         message = f"the weights of {dotted(path)} add up to {total}: they are shares of {total}, not percent"
         hint = "let them add up to 100, if you mean percent"
         yield subject.finding("GM407", message, (*path, "route"), hint=hint, wants_key=True)
+
+
+def _whole_hosts(subject: Subject, route: Sequence[HTTPRouteDestination], path: Path) -> Iterator[Diagnostic]:
+    """A host without a subset is all of its endpoints: its share reaches those of a subset beside it, too."""
+    split = {_identity(subject, part.destination)[0]: part for part in route if part.destination.subset}
+    for index, part in enumerate(route):
+        beside = split.get(_identity(subject, part.destination)[0])
+        if beside is not None and not part.destination.subset and part.weight:
+            subset = (beside.destination.subset or "")[:63]
+            message = f"this is every endpoint of {part.destination.host[:80]}, those of {subset} included"
+            where = (*path, "route", index, "destination")
+            hint = "name a subset here as well, or the shares are not what they say"
+            yield subject.finding("GM421", message, where, hint=hint)
 
 
 def _fault(subject: Subject, rule: HTTPRoute, path: Path) -> Iterator[Diagnostic]:

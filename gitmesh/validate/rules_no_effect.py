@@ -1,4 +1,4 @@
-"""GM401 to GM420: what Istio accepts although it does nothing, or fails later.
+"""GM401 to GM422: what Istio accepts although it does nothing, or fails later.
 
 Stage: validate (pure).
 """
@@ -6,12 +6,30 @@ Stage: validate (pure).
 from __future__ import annotations
 
 from gitmesh.model.diagnostic import Severity
-from gitmesh.validate.rule import Rule, destination_rule, reviews_rule, traffic_object, virtual_service
+from gitmesh.validate.rule import (
+    Rule,
+    destination_rule,
+    documents,
+    reviews_rule,
+    traffic_object,
+    virtual_service,
+)
 
 _ROUTE = "route: [{destination: {host: reviews}}]\n"
 _TO = "route: [{destination: {host: %s}}]"
 _HALVES = "route: [{destination: {host: reviews}, weight: %s}, {destination: {host: ratings}, weight: %s}]"
 _SERVERS = "servers: [{hosts: [a.example.com], port: {number: 80, name: http, protocol: HTTP}}]\n"
+_TWO_SERVERS = (
+    "selector: {istio: ingressgateway}\nservers:\n"
+    "- {hosts: [a.example.com], port: {number: 80, name: http, protocol: HTTP}}\n"
+    "- {hosts: [a.example.com], port: {number: %s, name: https, protocol: HTTPS}, "
+    "tls: {mode: SIMPLE, credentialName: a-cert}}"
+)
+_SPLIT = "route:\n- {destination: {host: reviews%s}, weight: 90}\n"
+_V2 = "- {destination: {host: reviews, subset: v2}, weight: 10}"
+_SUBSETS = destination_rule(
+    "host: reviews\nsubsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]"
+)
 _POLICY = "host: reviews\ntrafficPolicy: "
 
 
@@ -200,5 +218,23 @@ EFFECT_RULES = (
         "Without a selector each gateway workload of every namespace serves it, egress gateways included.",
         traffic_object("Gateway", _SERVERS),
         traffic_object("Gateway", _SERVERS + "selector: {istio: ingressgateway}"),
+    ),
+    Rule(
+        "GM421",
+        Severity.WARNING,
+        "A share goes to the whole host, beside one of its subsets",
+        "A destination without a subset is every endpoint of the host. Beside a subset of the same host the "
+        "subset gets its own share and a part of the other one.",
+        documents(_SUBSETS, reviews_rule(_SPLIT % "" + _V2)),
+        documents(_SUBSETS, reviews_rule(_SPLIT % ", subset: v1" + _V2)),
+    ),
+    Rule(
+        "GM422",
+        Severity.WARNING,
+        "Servers with different protocols share a port",
+        "Hosts tell servers apart that are all plain HTTP, or all TLS (HTTPS included). Any other server has "
+        "its port alone; Istio takes the first one and drops the others.",
+        traffic_object("Gateway", _TWO_SERVERS % 80),
+        traffic_object("Gateway", _TWO_SERVERS % 443),
     ),
 )

@@ -150,6 +150,11 @@ def test_calls_of_other_origins(cors: str, expected: list[str]):
         ("route: [{destination: {host: a}, weight: 2}, {destination: {host: b}, weight: 1}]", ["GM407"]),
         ("route: [{destination: {host: a}, weight: 999}, {destination: {host: b}, weight: 1}]", []),
         ("route: [{destination: {host: a}, weight: 100}]", []),
+        (
+            "route: [{destination: {host: a}, weight: 90}, "
+            "{destination: {host: a.default.svc.cluster.local, subset: v2}, weight: 10}]",
+            ["GM421", "GM201"],
+        ),
     ],
 )
 def test_actions(action: str, expected: list[str]):

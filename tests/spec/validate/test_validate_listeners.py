@@ -104,6 +104,30 @@ def test_a_gateway_without_a_selector_is_for_all():
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "right"),
+    [
+        ("HTTP", "GRPC", True),
+        ("HTTPS", "TLS", True),
+        ("HTTP", "HTTPS", False),
+        ("HTTP", "TCP", False),
+        ("TCP", "TCP", False),
+    ],
+)
+def test_servers_that_share_a_port(first: str, second: str, right: bool):
+    def one(name: str, protocol: str, bind: str) -> str:
+        tls = ", tls: {mode: PASSTHROUGH}" if protocol in ("HTTPS", "TLS") else ""
+        port = f"{{number: 80, name: {name}, protocol: {protocol}}}"
+        return f"{{hosts: [{name}.b], bind: {bind}, port: {port}{tls}}}"
+
+    def told(second_bind: str) -> list[str]:
+        servers = f"{one('p', first, '10.0.0.1')}, {one('q', second, second_bind)}"
+        return codes("Gateway", f"selector: {{a: b}}, servers: [{servers}]")
+
+    assert told("10.0.0.1") == ([] if right else ["GM422"])
+    assert told("10.0.0.2") == []
+
+
+@pytest.mark.parametrize(
     ("spec", "expected"),
     [
         ("ingress: [{port: {number: 80, protocol: HTTP, name: a}}]", []),
