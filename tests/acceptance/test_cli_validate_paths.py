@@ -274,3 +274,14 @@ def test_as_a_process_it_answers_likewise(here: Path):
     command = f"{sys.executable} -m gitmesh validate --format sarif . | head -c 10"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=here)
     assert "Traceback" not in done.stderr
+
+
+def test_the_documents_example_of_suppressions_is_true(here: Path):
+    text = (Path(__file__).parents[2] / "docs" / "validate.md").read_text()
+    example = text.partition("```yaml\napiVersion")[2].partition("```")[0]
+    (here / "a.yaml").write_text(f"apiVersion{example}")
+    body = json.loads(run("--format", "json", "a.yaml").stdout)
+    suppressed = [finding["code"] for finding in body["findings"] if finding["suppressed"]]
+    others = [finding["code"] for finding in body["findings"] if not finding["suppressed"]]
+    assert suppressed == ["GM201", "GM130"]
+    assert others == ["GM290"], "offline, some of it cannot be checked"
