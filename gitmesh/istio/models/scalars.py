@@ -61,14 +61,15 @@ def _no_tuple_for_null(value: Any) -> Any:
     return () if value is None else value
 
 
-def _no_map_for_null(value: Any) -> Any:
+def no_map_for_null(value: Any) -> Any:
+    """Return an empty map for null, and anything else as it is."""
     return {} if value is None else value
 
 
 # A list; an explicit null is an empty one, as an API server drops a null before it stores the object.
 Items = Annotated[tuple[T, ...], Strict(False), BeforeValidator(_no_tuple_for_null)]
 # A map from names to values; null as above.
-Map = Annotated[dict[str, T], BeforeValidator(_no_map_for_null)]
+Map = Annotated[dict[str, T], BeforeValidator(no_map_for_null)]
 
 # Text such as 10s, 1m30s or 250ms.
 Duration = Annotated[str, AfterValidator(_positive_duration)]

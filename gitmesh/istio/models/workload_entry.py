@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gitmesh.istio.models.base import IstioModel, malformed, refused
-from gitmesh.istio.models.scalars import Map, Port, UInt32
+from gitmesh.istio.models.scalars import Map, Port, UInt32, no_map_for_null
 
 UNIX = "unix://"
 _PORT_NAME = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?", re.ASCII)
@@ -38,7 +38,11 @@ class WorkloadEntrySpec(IstioModel):
     """The spec of a WorkloadEntry, and one endpoint of a ServiceEntry."""
 
     address: Annotated[str, Field(max_length=256), AfterValidator(_address)] | None = None
-    ports: Annotated[Map[Port], Field(max_length=128)] = Field(default_factory=dict)
+    ports: Annotated[
+        dict[Annotated[str, AfterValidator(_port_name)], Port],
+        BeforeValidator(no_map_for_null),
+        Field(max_length=128),
+    ] = Field(default_factory=dict)
     labels: Annotated[Map[str], Field(max_length=256)] = Field(default_factory=dict)
     network: Annotated[str | None, Field(max_length=2048)] = None
     locality: Annotated[str | None, Field(max_length=2048)] = None
@@ -51,6 +55,4 @@ class WorkloadEntrySpec(IstioModel):
             raise refused("an address is required")
         if self.address is not None and self.address.startswith(UNIX) and self.ports:
             raise refused("an address unix:// cannot have ports", "ports")
-        for name in self.ports:
-            _port_name(name)
         return self
