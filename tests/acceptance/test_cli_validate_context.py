@@ -92,7 +92,7 @@ def test_definitions_that_cannot_be_used_are_findings_in_their_files(here: Path)
     (here / "crds" / "lamps.yaml").write_text(DEFINITION.replace("type: integer", "type: lumen"))
     assert "crds/lamps.yaml:16:53: warning GM512" in run("lamp.yaml", "--crds", "crds").stdout
     (here / "crds" / "lamps.yaml").write_text("a: [")
-    assert "crds/lamps.yaml:1:4: error GM011" in run("lamp.yaml", "--crds", "crds").stdout
+    assert "crds/lamps.yaml:1:5: error GM011" in run("lamp.yaml", "--crds", "crds").stdout
 
 
 def test_a_path_without_definitions_is_refused(here: Path):
