@@ -30,8 +30,8 @@ def render_text(report: Report) -> str:
 
 
 def render_findings(findings: Sequence[Diagnostic], files: Mapping[str, SourceFile]) -> str:
-    """Return one block a finding, by file; click drops the colours where they are not wanted."""
-    ordered = sorted(findings, key=lambda d: (d.at is None, d.at))
+    """Return one block a finding, by file, without those that are suppressed."""
+    ordered = sorted((d for d in findings if not d.suppressed), key=lambda d: (d.at is None, d.at))
     blocks: list[str] = []
     for file, inside in groupby(ordered, key=lambda d: d.at.file if d.at else ""):
         found = [plain_finding(finding) for finding in inside]

@@ -62,14 +62,14 @@ def read_given(paths: Iterable[Path], limits: GitLimits | None = None) -> Given:
         else:
             reader.read(path)
     revision = Revision("", "", BRANCH, reader.files, diagnostics=tuple(reader.skipped))
-    return Given(revision, tuple(reader.unreadable), tuple(reader.ignored))
+    return Given(revision, tuple(reader.unreadable.values()), tuple(reader.ignored))
 
 
 class _Reader:
     def __init__(self, limits: GitLimits) -> None:
         self.files: dict[str, SourceFile] = {}
         self.skipped: list[Diagnostic] = []
-        self.unreadable: list[Unreadable] = []
+        self.unreadable: dict[str, Unreadable] = {}
         self.ignored: list[str] = []
         self._limits = limits
         self._seen: set[str] = set()  # real paths
@@ -107,9 +107,7 @@ class _Reader:
         self.files[STANDARD_INPUT] = SourceFile(STANDARD_INPUT, blob, content)
 
     def _leave_out(self, path: str, reason: str) -> None:
-        known = {entry.path for entry in self.unreadable}
-        if path not in known:
-            self.unreadable.append(Unreadable(path, plain(reason)))
+        self.unreadable.setdefault(path, Unreadable(path, plain(reason)))
 
     def _is_new(self, finding: Diagnostic, root: str) -> bool:
         real = os.path.join(root, finding.at.file if finding.at else "")

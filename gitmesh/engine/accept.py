@@ -9,6 +9,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
@@ -18,7 +19,6 @@ from gitmesh.model.context import NOTHING_KNOWN, Context
 from gitmesh.model.diagnostic import MORE_FINDINGS, Diagnostic, Severity, has_errors
 from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.revision import Revision
-from gitmesh.observe.live import LiveState
 from gitmesh.parse.manifests import Parsed, parse_files
 from gitmesh.parse.positions import pinpoint_again
 from gitmesh.parse.suppressions import Rules, suppress
@@ -29,6 +29,9 @@ from gitmesh.validate.guardrails_plan import plan_guardrails
 from gitmesh.validate.policies import read_policies
 from gitmesh.validate.rules_schemas import SCHEMA_RULES
 from gitmesh.validate.schemas.definitions import NO_SCHEMAS, Schemas
+
+if TYPE_CHECKING:  # it loads much that `gitmesh validate` has no use for
+    from gitmesh.observe.live import LiveState
 
 SCHEMA_UNKNOWN = "GM500"
 
