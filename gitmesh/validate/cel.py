@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from gitmesh.validate.cel_bounds import TURNS_MAX, Cost, Size, cost_of, measure
+from gitmesh.validate.cel_bounds import NO_SIZE, TURNS_MAX, Cost, Size, cost_of, measure
 from gitmesh.validate.cel_functions import declared_functions
 from gitmesh.validate.cel_tree import Node, read_tree
 
 _EXPRESSION_CHARS_MAX = 10_000
-_STEPS_MAX = 5e6
-_LARGEST_MAX = 4e6
+_STEPS_MAX = 2e6
+_LARGEST_MAX = 1e7
+_GIVEN_MAX = 1e8
 _REASON_CHARS_MAX = 200
 _PROBLEM = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 
@@ -44,7 +45,7 @@ class Failed:
 class Budget:
     """Steps that may still be spent, over all evaluations of one validation."""
 
-    steps: float = 2e8
+    steps: float = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Program:
     type: str
     _expression: Any
     _tree: Node
-    _costs: dict[tuple[int, int], Cost] = field(default_factory=dict)  # by magnitude of width and total
+    _costs: dict[tuple[int, ...], Cost] = field(default_factory=dict)  # by the magnitude of sizes
 
     def evaluate(self, variables: Variables, budget: Budget) -> bool | str | Failed:
         """Return the value: a verdict or a text."""
@@ -86,10 +87,10 @@ class Program:
             return Failed(_reason(str(error)))
 
     def _cost(self, size: Size) -> Cost:
-        magnitude = (int(size.width).bit_length(), int(size.total).bit_length())
+        magnitude = tuple(int(part).bit_length() for part in (size.text, size.total, *size.widths))
         if (cost := self._costs.get(magnitude)) is None:
-            upper = Size(2.0 ** magnitude[0], 2.0 ** magnitude[1])
-            cost = self._costs[magnitude] = cost_of(self._tree, upper)
+            text, total, *widths = (2.0**bits for bits in magnitude)
+            cost = self._costs[magnitude] = cost_of(self._tree, Size(tuple(widths), text, total))
         return cost
 
 
@@ -110,12 +111,13 @@ class Language:
         except Exception as error:  # the library says everything with RuntimeError
             return _problem(str(error))
 
-    def bind(self, values: Mapping[str, Any]) -> Variables | Failed:
-        """Take JSON values over for any number of evaluations."""
-        size = Size(0, 0)
-        for value in values.values():
-            size = size | measure(value)
-        if size.total > _LARGEST_MAX:
+    def bind(self, values: Mapping[str, Any], size: Size | None = None) -> Variables | Failed:
+        """Take JSON values over for any number of evaluations. `size`: of what they are part of."""
+        if size is None:
+            size = NO_SIZE
+            for value in values.values():
+                size = size | measure(value)
+        if size.total > _GIVEN_MAX:
             return Failed("the object is too large", True)
         try:
             return Variables(self._environment.Activation(dict(values)), size)
@@ -163,6 +165,8 @@ def _reason(text: str) -> str:
         return f"{name} does not take ({types})"
     if "SELECT to non-message" in line:
         return "it asks for a field of something that has no fields"
+    if "Unable to convert" in line:
+        return "it is neither true nor false"
     if "Iteration budget" in line:
         return f"its loops turn more than {TURNS_MAX} times"
     return line[:_REASON_CHARS_MAX] or "no reason is known"

@@ -8,7 +8,8 @@ the truth; it is what lies between a hostile expression and the memory of the da
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from gitmesh.validate.cel_tree import Call, Leaf, Loop, Node
@@ -21,16 +22,40 @@ _PER_STEP = 100.0  # characters and elements that a function handles in the time
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of a value: the most elements of one list or map in it, and all its elements and characters."""
+    """Of a value: the longest list or map at each depth, the longest text, all elements and characters."""
 
-    width: float
+    widths: tuple[float, ...]
+    text: float
     total: float
 
+    @property
+    def width(self) -> float:
+        """The number of elements of the value itself."""
+        return self.widths[0] if self.widths else 0.0
+
+    def below(self, depth: int) -> Size:
+        """Return what is enough for any part at that depth."""
+        return Size(self.widths[depth:], self.text, self.total)
+
     def __or__(self, other: Size) -> Size:
-        return Size(max(self.width, other.width), max(self.total, other.total))
+        widths = _joined(self.widths, other.widths)
+        return Size(widths, max(self.text, other.text), max(self.total, other.total))
 
     def __add__(self, other: Size) -> Size:
-        return Size(min(_MUCH, self.width + other.width), min(_MUCH, self.total + other.total))
+        below = _joined(self.widths[1:], other.widths[1:])
+        widths = (self.width + other.width, *below) if self.widths or other.widths else ()
+        return _size(widths, self.text + other.text, self.total + other.total)
+
+
+NO_SIZE = Size((), 0, 0)
+
+
+def _joined(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(max(pair) for pair in zip_longest(one, other, fillvalue=0.0))
+
+
+def _size(widths: tuple[float, ...], text: float, total: float) -> Size:
+    return Size(tuple(min(_MUCH, width) for width in widths), min(_MUCH, text), min(_MUCH, total))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +66,45 @@ class Cost:
     largest: float
 
 
-_SMALL = Size(0, 1)
+_SMALL = Size((), 0, 1)
 _SMALL_RESULTS = frozenset(
     {"!_", "-_", "_&&_", "_||_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "@not_strictly_false"}
     | {"size", "startsWith", "endsWith", "contains", "matches", "indexOf", "lastIndexOf", "isSorted"}
     | {"int", "uint", "double", "bool", "duration", "timestamp", "isURL", "isIP", "isCIDR"}
 )
 
+# What these yield was there before.
+_PARTS = frozenset((".", "_[_]", "_[?_]", "_?._"))
+# What these yield depends on the longest text, not on all of it.
+_OF_TEXT = frozenset(("split", "findAll", "join", "replace"))
+_AT_ONCE = _PARTS | {"size", "_&&_", "_||_", "!_", "_?_:_", "@not_strictly_false"}
+
 
 def measure(value: Any) -> Size:
     """Return the size of a JSON value."""
-    width = total = 0
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
-        total += 1
-        if isinstance(part, Mapping):
-            width = max(width, len(part))
-            total += sum(len(str(name)) for name in part)
-            waiting.extend(part.values())
-        elif isinstance(part, list | tuple):
-            width = max(width, len(part))
-            waiting.extend(part)
-        elif isinstance(part, str):
-            total += len(part)
-    return Size(width, total)
+    widths: list[float] = []
+    text = total = 0
+    level = [value]
+    while level:
+        below: list[Any] = []
+        width = 0
+        total += len(level)
+        for part in level:
+            if isinstance(part, str):
+                total += len(part)
+                text = max(text, len(part))
+            elif isinstance(part, Mapping):
+                width = max(width, len(part))
+                lengths = [len(str(name)) for name in part]
+                total += sum(lengths)
+                text = max(text, *lengths, 0)
+                below.extend(part.values())
+            elif isinstance(part, list | tuple):
+                width = max(width, len(part))
+                below.extend(part)
+        widths.append(width)
+        level = below
+    return Size(tuple(widths), text, total)
 
 
 def cost_of(tree: Node, given: Size) -> Cost:
@@ -76,47 +115,75 @@ def cost_of(tree: Node, given: Size) -> Cost:
 
 
 class _Counter:
-    """Adds up steps; inside a loop each counts as often as the loop turns at most."""
+    """Adds up steps; inside a loop each counts as often as the loop turns at most.
+
+    What a loop turns over has its share of the whole, since all turns together see no more than the whole.
+    One turn may see all of it, which counts for the largest value.
+    """
 
     def __init__(self, given: Size) -> None:
         self.steps = 0.0
         self.largest = 0.0
         self._given = given
-        self._turns = 1.0
+        self._turns = 1.0  # of all loops around
+        self._lists = 0.0
+        self._shares = 1.0  # into so many parts what the loops around turn over was divided
 
     def size(self, node: Node, names: Mapping[str, Size]) -> Size:
         match node:
             case Leaf():
-                found = names.get(node.name, self._given) if node.name else Size(0, node.length)
                 self._count(1)
+                return names.get(node.name, self._given) if node.name else Size((), node.length, node.length)
             case Call():
                 args = [self.size(arg, names) for arg in node.args]
                 found = _result(node.function, args)
-                # A field is found at once; a function may read all of what it is given.
-                work = 0.0 if node.function == "." else sum(arg.total for arg in args)
+                work = 0.0 if node.function in _AT_ONCE else sum(arg.total for arg in args)
                 self._count(1 + work / _PER_STEP)
-            case Loop():
-                found = self._loop(node, names)
-        self.largest = max(self.largest, found.total)
-        return found
+                if node.function in _OF_TEXT:
+                    self._made(found.total)
+                elif node.function not in _PARTS and node.function not in _SMALL_RESULTS:
+                    self._made(found.total * self._shares)
+                return found
+        return self._loop(node, names)
 
     def _loop(self, node: Loop, names: Mapping[str, Size]) -> Size:
         over = self.size(node.range, names)
         begin = self.size(node.begin, names)
-        turns = min(over.width, TURNS_MAX)
-        outside, self._turns = self._turns, min(self._turns * turns, TURNS_MAX)
-        inside = {**names, node.variable: over, node.result: begin}
+        turns = max(1.0, min(over.width, TURNS_MAX))
+        share = replace(over.below(1), total=over.total / turns)
+        inside = {**names, node.variable: share, node.result: begin}
+        around = self._turns, self._shares
+        self._turns, self._shares = min(around[0] * turns, TURNS_MAX), min(_MUCH, around[1] * turns)
         self.size(node.condition, inside)
         after = self.size(node.step, inside)
-        self._turns = outside
-        # Each turn of a macro adds the same again, or replaces what was there.
-        grown = Size(max(0, after.width - begin.width) * turns, max(0, after.total - begin.total) * turns)
-        collected = begin + grown
-        self.largest = max(self.largest, collected.total)
+        element = _added(node, node.step)
+        added = None if element is None else self.size(element, inside)
+        self._turns, self._shares = around
+        if added is None:
+            collected = begin | after  # all, exists, exists_one and optional values keep one value
+        else:
+            collected = begin | _size((turns, *added.widths), added.text, turns * (added.total + 1))
+            self._made(collected.total * self._shares)
+            # The library makes a new list in each turn, and keeps all of them until the end.
+            self._lists += turns * turns / 2 * self._turns
+            self._made(self._lists)
         return self.size(node.end, {**names, node.result: collected})
+
+    def _made(self, total: float) -> None:
+        self.largest = max(self.largest, min(_MUCH, total))
 
     def _count(self, steps: float) -> None:
         self.steps = min(_MUCH, self.steps + steps * self._turns)
+
+
+def _added(node: Loop, step: Node) -> Node | None:
+    """Return what a turn adds to a list, as `map` and `filter` do, or None where no list is made."""
+    match step:
+        case Call("_?_:_", (_, then, otherwise)):
+            return _added(node, then) or _added(node, otherwise)
+        case Call("_+_", (Leaf(name), Call("[]", (element,)))) if name == node.result:
+            return element
+    return None
 
 
 def _result(function: str, args: list[Size]) -> Size:
@@ -128,15 +195,20 @@ def _result(function: str, args: list[Size]) -> Size:
         largest, together = largest | arg, together + arg
     if function == "_?_:_":
         return args[1] | args[2] if len(args) == 3 else largest
-    if function in (".", "_[_]", "_[?_]", "_?._"):
-        return args[0]
+    if function in _PARTS:
+        return args[0].below(1)
     if function in ("[]", "{}"):
-        return Size(max(len(args), largest.width), together.total)
+        return Size((len(args), *largest.widths), largest.text, together.total)
     if function in ("split", "findAll"):  # every character may become an element
-        return Size(together.total, 2 * together.total)
-    if function in ("replace", "join", "format"):
-        product = 1.0
-        for arg in args:
-            product = min(_MUCH, product * (arg.total + 1))
-        return Size(together.width, product)
+        return Size((largest.text + 1,), largest.text, 2 * largest.text + 1)
+    if function == "join":
+        return _texts((args[0].width + 1) * (together.text + 1))
+    if function == "replace":
+        return _texts((args[0].text + 1) * (together.text + 1))
+    if function == "format":  # each of its placeholders may show everything
+        return _texts((args[0].text + 1) * (together.total + 1))
     return together
+
+
+def _texts(length: float) -> Size:
+    return _size((), length, length)

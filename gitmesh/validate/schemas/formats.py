@@ -42,7 +42,7 @@ def _is_ipv6(text: str) -> bool:
 
 def _is_base64(text: str) -> bool:
     try:
-        b64decode(text, validate=True)
+        b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):
         return False
     return True

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from functools import lru_cache
 from typing import Any
 
-from gitmesh.validate.schemas.shape import Shape
+from gitmesh.validate.schemas.shape import TIMES, Shape
 
 _ROOT_METADATA = ("name", "generateName")
 
@@ -51,8 +52,15 @@ def as_self(value: Any, shape: Shape) -> Any:
     if isinstance(value, float) and shape.type == "integer" and value.is_integer():
         return int(value)
     if isinstance(value, str) and shape.schema.get("format") == "byte":
-        return b64decode(value)
+        return _decoded(value)
     return value
+
+
+def _decoded(text: str) -> bytes | str:
+    try:
+        return b64decode(text)
+    except ValueError:
+        return text  # that it is no base64 is said by the format
 
 
 def _mapping_as_self(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
@@ -66,6 +74,18 @@ def _mapping_as_self(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
         if below is not None and (spelled := spelling(name)):
             result[spelled] = as_self(part, below)
     return result
+
+
+def holds_time(value: Any, shape: Shape) -> bool:
+    """Say whether a value below is a date or a duration to CEL, which is text here."""
+    if not shape.has_times or value is None:
+        return False
+    if isinstance(value, dict):
+        below = ((part, shape.properties.get(name) or shape.values) for name, part in value.items())
+        return any(holds_time(part, inner) for part, inner in below if inner is not None)
+    if isinstance(value, list):
+        return shape.items is not None and any(holds_time(part, shape.items) for part in value)
+    return shape.schema.get("format") in TIMES
 
 
 def root_as_self(body: dict[str, Any], shape: Shape) -> dict[str, Any]:
@@ -84,6 +104,7 @@ _RESERVED = frozenset(
 _SPELLED = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 
 
+@lru_cache(maxsize=4096)
 def spelling(name: str) -> str:
     """Return how rules spell the name of a field, or nothing when they cannot."""
     if name in _RESERVED:

@@ -13,9 +13,10 @@ from typing import Any
 
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.resource import content_hash
-from gitmesh.validate.cel import Budget, Failed, Problem, Variables, language
+from gitmesh.validate.cel import Budget, Failed, Problem, Program, Variables, language
+from gitmesh.validate.cel_bounds import NO_SIZE, Size, measure
 from gitmesh.validate.schemas.definitions import Ready
-from gitmesh.validate.schemas.normal import as_self, root_as_self
+from gitmesh.validate.schemas.normal import as_self, holds_time, root_as_self
 from gitmesh.validate.schemas.shape import CelRule, Shape
 from gitmesh.validate.subject import Path, Subject, dotted
 
@@ -35,11 +36,13 @@ class Walk:
     budget: Budget
     broken: Iterable[Path] = ()
     evaluations: int = 0
+    size: Size = NO_SIZE  # of the whole object
     findings: list[Diagnostic] = field(default_factory=list)
 
     def look(self, body: Any) -> list[Diagnostic]:
         """Return what the rules say about a normalized object."""
         if self.ready.shape.has_rules:
+            self.size = measure(body)
             self._walk(body, self.ready.shape, ())
         return self.findings
 
@@ -65,10 +68,8 @@ class Walk:
 
     def _evaluate(self, value: Any, shape: Shape, path: Path) -> None:
         seen = as_self(value, shape) if path else root_as_self(value, shape)
-        variables = language("self").bind({"self": seen})
-        if isinstance(variables, Failed):
-            self._unevaluated(path, variables.reason)
-            return
+        # What bounds the whole object bounds its parts, and is measured once.
+        variables = language("self").bind({"self": seen}, self.size.below(len(path)))
         for rule in shape.rules:
             text = _text_of(rule)
             if text is None:
@@ -78,29 +79,31 @@ class Walk:
                 if self.evaluations == _EVALUATIONS_MAX + 1:
                     self._unevaluated((), f"the object needs more than {_EVALUATIONS_MAX} evaluations")
                 return
-            self._judge(rule, text, variables, shape, path)
+            program = self.ready.program(text)
+            if isinstance(program, Problem):
+                self._unevaluated(path, f"{program.reason}, in the rule {_cut(rule.rule)}")
+                continue
+            holds = self._value(program, variables)
+            if isinstance(holds, Failed) and holds.too_costly:
+                variables = language("self").bind({"self": seen})
+                holds = self._value(program, variables)
+            if isinstance(holds, str):
+                holds = Failed("it is text, neither true nor false")
+            if isinstance(holds, Failed):
+                self._failed(holds, rule, value, shape, path)
+            elif not holds and isinstance(variables, Variables):
+                message = f"{_place(path)}: {self._message(rule, variables)}"
+                at = (*path, *_below(rule.field_path))
+                self.findings.append(self.subject.finding("GM508", message, at))
 
-    def _judge(self, rule: CelRule, text: str, variables: Variables, shape: Shape, path: Path) -> None:
-        program = self.ready.program(text)
-        if isinstance(program, Problem):
-            self._unevaluated(path, f"{program.reason}, in the rule {_cut(rule.rule)}")
-            return
-        holds = program.evaluate(variables, self.budget)
-        if holds is True:
-            return
-        if isinstance(holds, str):
-            holds = Failed("it is text, neither true nor false")
-        if isinstance(holds, Failed):
-            self._failed(holds, rule, shape, path)
-            return
-        message = f"{_place(path)}: {self._message(rule, variables)}"
-        self.findings.append(self.subject.finding("GM508", message, (*path, *_below(rule.field_path))))
+    def _value(self, program: Program, variables: Variables | Failed) -> bool | str | Failed:
+        return variables if isinstance(variables, Failed) else program.evaluate(variables, self.budget)
 
-    def _failed(self, failed: Failed, rule: CelRule, shape: Shape, path: Path) -> None:
+    def _failed(self, failed: Failed, rule: CelRule, value: Any, shape: Shape, path: Path) -> None:
         wanted = " ".join(rule.message.split())[:_SHOWN_CHARS_MAX]
         reason = f"{failed.reason}, in the rule {_cut(rule.rule)}"
-        # A date of an object is text here and not for a server: what fails then may not fail there.
-        if failed.too_costly or shape.has_times:
+        # What fails for a date that is text here may not fail for a server.
+        if failed.too_costly or holds_time(value, shape):
             self._unevaluated(path, reason)
             return
         message = f"a rule for {_place(path)} could not be evaluated: {reason}"
