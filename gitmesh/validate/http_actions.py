@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from http import HTTPStatus
 
+from gitmesh.istio.grpc import GRPC_STATUSES
 from gitmesh.istio.models.scalars import duration_nanoseconds
 from gitmesh.istio.models.virtual_service import (
     CorsPolicy,
@@ -43,27 +44,6 @@ _RETRY_ON = frozenset(
         "internal",
         "resource-exhausted",
         "unavailable",
-    ]
-)
-_GRPC = frozenset(
-    [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
     ]
 )
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"])
@@ -177,8 +157,8 @@ def _abort(subject: Subject, abort: FaultAbort, path: Path) -> Iterator[Diagnost
         where = (*path, "http2Error")
         yield subject.finding("GM109", message, where, hint="use httpStatus", wants_key=True)
     status = abort.grpc_status
-    if status is not None and status not in _GRPC:
-        near = closest(status, _GRPC)
+    if status is not None and status not in GRPC_STATUSES:
+        near = closest(status, GRPC_STATUSES)
         hint = f"did you mean {near}?" if near else "a status of gRPC, such as UNAVAILABLE"
         message = f"{status[:60]!r} is not a status of gRPC"
         yield subject.finding("GM104", message, (*path, "grpcStatus"), hint=hint)

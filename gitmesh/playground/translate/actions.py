@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gitmesh.istio.grpc import GRPC_STATUSES
 from gitmesh.playground.translate.fields import Field
 from gitmesh.playground.translate.headers import add_header_operations, host_rewrite
 from gitmesh.playground.translate.matches import allow_origins
@@ -29,26 +30,6 @@ _REDIRECT_CODES = {
     308: "PERMANENT_REDIRECT",
 }
 _SCHEME_PORTS = {("http", 80), ("https", 443)}
-# Source: grpc.io, status codes.
-_GRPC_STATUS = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
 
 
 def default_retry_policy() -> Envoy:
@@ -248,10 +229,10 @@ def _abort(abort: Field) -> Envoy | None:
         result["http_status"] = abort["httpStatus"].integer()
     elif abort["grpcStatus"].present:
         status = abort["grpcStatus"].text().upper()
-        if status not in _GRPC_STATUS:
+        if status not in GRPC_STATUSES:
             abort["grpcStatus"].report("is not a gRPC status such as UNAVAILABLE")
             return None
-        result["grpc_status"] = _GRPC_STATUS.index(status)
+        result["grpc_status"] = GRPC_STATUSES.index(status)
     else:
         return None
     share = _fraction(abort["percentage"]["value"])
