@@ -22,7 +22,6 @@ from gitmesh.model.revision import Revision
 from gitmesh.parse.manifests import Parsed, parse_files
 from gitmesh.parse.positions import pinpoint_again
 from gitmesh.parse.suppressions import Rules, suppress
-from gitmesh.validate.across.found import Unchecked
 from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import Validated, validate
 from gitmesh.validate.guardrails_plan import plan_guardrails
@@ -89,8 +88,7 @@ def _placed(
 
 def _unchecked(validated: Validated) -> frozenset[str]:
     """Return the codes of the rules that lacked something to look at; so their suppressions are not idle."""
-    across = (found for one in validated.looked.values() for found in one.across)
-    codes = {found.code for found in across if isinstance(found, Unchecked)}
+    codes = {found.code for one in validated.looked for found in one.unchecked}
     codes.update(info.code for info in validated.unchecked)
     if SCHEMA_UNKNOWN in codes:
         codes.update(rule.code for rule in SCHEMA_RULES)

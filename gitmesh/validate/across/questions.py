@@ -6,7 +6,7 @@ same answer, so that a commit is judged again only where it reaches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,6 +17,7 @@ W = TypeVar("W", bound="Asked")
 
 # For each question: how it is answered, and from which types of facts.
 _ANSWERS: dict[str, tuple[Callable[..., Any], frozenset[type]]] = {}
+_FORGOTTEN_MIN = 10_000
 
 
 class Asked:
@@ -24,24 +25,36 @@ class Asked:
 
     def __init__(self) -> None:
         self.asked: set[Question] = set()
-        self.answers: dict[Question, Any] = {}
+        # By the name of the question, and by its arguments.
+        self.answers: dict[str, dict[tuple[Hashable, ...], Any]] = {name: {} for name in _ANSWERS}
+        self._kept = 0
 
-    def changed(self, before: Mapping[Question, Any], types: Collection[type]) -> frozenset[Question]:
+    def changed(self, before: Asked, types: Collection[type]) -> frozenset[Question]:
         """Return the questions that have another answer now than before.
 
         `types`: those of facts that are not as before; the answers that rest on others are taken over.
         """
-        touched = {name for name, (_, read) in _ANSWERS.items() if not read.isdisjoint(types)}
         changed: set[Question] = set()
-        for question, old in before.items():
-            name, arguments = question
-            new = old
-            if name in touched:
-                new = _ANSWERS[name][0](self, *arguments)
-                if new != old:
-                    changed.add(question)
-            self.answers[question] = new
+        self._kept = before._kept
+        for name, known in before.answers.items():
+            answer, read = _ANSWERS[name]
+            if read.isdisjoint(types):
+                self.answers[name] = dict(known)
+                continue
+            now = self.answers[name] = {arguments: answer(self, *arguments) for arguments in known}
+            changed.update((name, arguments) for arguments, old in known.items() if now[arguments] != old)
         return frozenset(changed)
+
+    def forget(self, asked: Iterable[Collection[Question]]) -> None:
+        """Let go of the answers that nothing rests on any more, once they are as many as the others."""
+        count = sum(len(known) for known in self.answers.values())
+        if count < 2 * self._kept + _FORGOTTEN_MIN:
+            return
+        kept: dict[str, dict[tuple[Hashable, ...], Any]] = {name: {} for name in _ANSWERS}
+        for name, arguments in set().union(*asked):
+            kept[name][arguments] = self.answers[name][arguments]
+        self.answers = kept
+        self._kept = sum(len(known) for known in kept.values())
 
 
 def question(
@@ -59,12 +72,12 @@ def question(
         @wraps(answer)
         def ask(self: W, /, *args: P.args, **kwargs: P.kwargs) -> R:
             assert not kwargs, "questions take positional arguments"
-            asked = (name, args)
-            self.asked.add(asked)
+            self.asked.add((name, args))
+            known = self.answers[name]
             try:
-                found: R = self.answers[asked]
+                found: R = known[args]
             except KeyError:
-                found = self.answers[asked] = answer(self, *args, **kwargs)
+                found = known[args] = answer(self, *args, **kwargs)
             return found
 
         return ask

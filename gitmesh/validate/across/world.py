@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from copy import copy
 from heapq import nsmallest
 from itertools import islice
 from typing import Any, TypeVar
@@ -76,6 +77,12 @@ class World(Asked):
             for pod in self._pods.selected(gateway.selector, ""):
                 for place in _places(gateway):
                     self._listeners[pod, *place].append(gateway.key)
+
+    def again(self) -> World:
+        """Return the same for another run: what was asked stays with the run that asked."""
+        other = copy(self)
+        other.asked, other.answers = set(), {name: dict(known) for name, known in self.answers.items()}
+        return other
 
     # Facts -------------------------------------------------------------------------------------------------
 
