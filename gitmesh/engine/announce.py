@@ -58,7 +58,7 @@ def note_guardrails(source: Source, memory: SourceMemory, notes: tuple[Note, ...
         if note in memory.notes:
             continue
         is_warning = note.severity is Severity.WARNING
-        (log.warning if is_warning else log.info)("guardrail", message=note.message)
+        (log.warning if is_warning else log.info)("guardrail", said=note.message)
         kind = "Warning" if is_warning else "Normal"
         memory.news.append(News(source.resource, kind, "Guardrail", note.message))
     memory.notes = notes or memory.notes

@@ -125,8 +125,11 @@ def _not_cel(resource: Resource, scope: Scope, index: int, name: str, problem: P
         where += f" of line {problem.line}" if problem.line > 1 else ""
     hint = f"the scope {scope.value} knows the variable {VARIABLES[scope]}"
     if found := _UNDECLARED.search(problem.reason):
-        near = closest(found[1], (*VARIABLES.values(), "has", "all", "exists", "size", "duration", "matches"))
-        hint = f"did you mean {near}? {hint}" if near == VARIABLES[scope] else hint
+        near = closest(
+            found[1].partition(".")[0],
+            (*VARIABLES.values(), "has", "all", "exists", "size", "duration", "matches"),
+        )
+        hint = f"did you mean {near}? T{hint[1:]}" if near == VARIABLES[scope] else hint
     message = f"the expression cannot be used: {problem.reason}{where}"
     return Subject(resource).finding("GM310", message, ("spec", "rules", index, name), hint=hint)
 

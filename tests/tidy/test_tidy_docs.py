@@ -16,6 +16,7 @@ from gitmesh.cli.main import cli
 from gitmesh.decide.transitions import TABLE
 from gitmesh.engine.meters import Meters
 from gitmesh.model.config import ParseLimits
+from gitmesh.model.guardrail import GuardrailSpec
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import TrafficSourceSpec
@@ -24,7 +25,11 @@ from gitmesh.validate.catalogue import CATALOGUE
 
 ROOT = DOCS.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-OWN_KINDS = {"RolloutPolicy": RolloutPolicySpec, "TrafficSource": TrafficSourceSpec}
+OWN_KINDS = {
+    "Guardrail": GuardrailSpec,
+    "RolloutPolicy": RolloutPolicySpec,
+    "TrafficSource": TrafficSourceSpec,
+}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fakes.examined import findings, parsed, told
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.source import TrafficSourceSpec
 from gitmesh.plan.planner import PlanInput, make_plan
+from gitmesh.validate.guardrail_rules import compiled_guardrails
 from gitmesh.validate.guardrails import check_guardrails
 from gitmesh.validate.guardrails_plan import as_json, guarded, plan_guardrails
 
@@ -285,6 +287,17 @@ def test_a_change_shows_operation_object_before_after_and_fields():
     assert "before" not in changes["ServiceEntry"]
     assert "after" not in changes["Gateway"]
     assert changes["Gateway"]["before"]["kind"] == "Gateway"
+
+
+def test_every_guardrail_that_the_documents_show_can_be_asked():
+    text = (Path(__file__).parents[3] / "docs" / "guardrails.md").read_text()
+    shown = re.findall(r"^```yaml\n(.*?)^```$", text, re.S | re.M)
+    assert len(shown) >= 2
+    compiled = compiled_guardrails(parsed("---\n".join(shown)).resources)
+    assert len(compiled) == len(shown)
+    assert [problem for one in compiled for problem in one.problems] == []
+    plan, notes = guarded(a_plan(LIVE, WITHOUT_GATEWAY), [one for one in compiled if one.scope == "plan"])
+    assert (plan.refusals, notes) == ((), ())
 
 
 # The ones that ship -------------------------------------------------------------------------------------
