@@ -6,6 +6,7 @@ Stage: validate (pure).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from pydantic import BaseModel
 
@@ -24,9 +25,9 @@ from gitmesh.validate.no_effect import check_effect
 from gitmesh.validate.no_effect_policies import check_policy_effect
 from gitmesh.validate.remainder import remainder
 from gitmesh.validate.service_entries import check_service_entry
-from gitmesh.validate.shape import check_shape
+from gitmesh.validate.shape import check_shape, misspelt_in
 from gitmesh.validate.sidecars import check_sidecar
-from gitmesh.validate.subject import Subject
+from gitmesh.validate.subject import Path, Subject
 from gitmesh.validate.virtual_services import check_virtual_service
 from gitmesh.validate.workload_entries import check_workload_entry
 
@@ -40,8 +41,16 @@ def check_object(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic
     """
     spec, wrong = check_shape(resource)
     if spec is not None:
-        return spec, tuple(up_to_errors(_by_kind(Subject(resource), spec), OBJECT_ERRORS_MAX))
+        found = chain(wrong, _beside(misspelt_in(wrong), _by_kind(Subject(resource), spec)))
+        return spec, tuple(up_to_errors(found, OBJECT_ERRORS_MAX))
     return None, tuple(up_to_errors((*wrong, *_rest(resource, wrong)), OBJECT_ERRORS_MAX))
+
+
+def _beside(misspelt: frozenset[Path], findings: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
+    """Yield what does not follow from a misspelt field: that something else is missing around it."""
+    for finding in findings:
+        if finding.path not in misspelt and finding.path[:-1] not in misspelt:
+            yield finding
 
 
 def _rest(resource: Resource, wrong: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:

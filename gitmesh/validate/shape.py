@@ -5,7 +5,7 @@ Stage: validate (pure).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -14,10 +14,12 @@ from pydantic_core import ErrorDetails
 from gitmesh.istio.kinds import MODELS
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.guardrail import GuardrailSpec
+from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.spelling import closest
 from gitmesh.validate.fields import fields_at
+from gitmesh.validate.known_fields import without
 from gitmesh.validate.subject import Path, Subject, dotted
 
 SPECS: Mapping[str, type[BaseModel]] = {
@@ -26,6 +28,8 @@ SPECS: Mapping[str, type[BaseModel]] = {
     "Guardrail": GuardrailSpec,
 }
 _ERRORS_MAX = 200
+_UNKNOWN = "extra_forbidden"
+_NOT_NEAR = "known fields: "
 _SHOWN_CHARS_MAX = 60
 _NAMES_SHOWN_MAX = 12
 
@@ -33,17 +37,43 @@ Translate = Callable[[Subject, Path, ErrorDetails], Diagnostic]
 
 
 def check_shape(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic, ...]]:
-    """Return the typed spec, or what keeps it from being one."""
+    """Return the typed spec, and what is wrong with its shape; None when it has not the shape of one.
+
+    Fields that do not exist are wrong, and the rest is typed without them: what else is wrong is found at
+    once, also when somebody wants such a field and says so. Only where a field of the spec itself seems to
+    be misspelt, too little is left to say more.
+    """
     model = SPECS.get(resource.key.kind)
     if model is None:
         return None, ()
     spec = resource.body.get("spec")
+    written = {} if spec is None else spec
     try:
-        return model.model_validate({} if spec is None else spec), ()
+        return model.model_validate(written), ()
     except ValidationError as error:
-        subject = Subject(resource)
-        details = [detail for detail in error.errors(include_url=False) if not _follows(detail)]
-        return None, tuple(_translate(subject, detail) for detail in details[:_ERRORS_MAX])
+        details = _details(error)
+    subject, typed = Subject(resource), None
+    wrong = tuple(_translate(subject, detail) for detail in details[:_ERRORS_MAX])
+    only_unknown = resource.key.group == NETWORKING and all(d["type"] == _UNKNOWN for d in details)
+    if only_unknown and ("spec",) not in misspelt_in(wrong):
+        typed = _typed(model, without(written, (detail["loc"] for detail in details)))
+    return typed, wrong
+
+
+def misspelt_in(findings: Iterable[Diagnostic]) -> frozenset[Path]:
+    """Return the mappings in which a field seems to be misspelt, so that another one seems to be missing."""
+    return frozenset(f.path[:-1] for f in findings if f.code == "GM101" and not f.hint.startswith(_NOT_NEAR))
+
+
+def _typed(model: type[BaseModel], written: Any) -> BaseModel | None:
+    try:
+        return model.model_validate(written)
+    except ValidationError:
+        return None  # of what is left, the fields that are wrong together
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return [detail for detail in error.errors(include_url=False) if not _follows(detail)]
 
 
 def _follows(error: ErrorDetails) -> bool:
@@ -82,7 +112,7 @@ def _where_instead(subject: Subject, path: Path) -> str:
     if near := closest(name, known):
         return f"did you mean {near}?"
     more = ", ..." if len(known) > _NAMES_SHOWN_MAX else ""
-    return f"known fields: {', '.join(known[:_NAMES_SHOWN_MAX])}{more}" if known else ""
+    return f"{_NOT_NEAR}{', '.join(known[:_NAMES_SHOWN_MAX])}{more}" if known else ""
 
 
 def _missing(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
@@ -189,7 +219,7 @@ def _contradiction(subject: Subject, path: Path, error: ErrorDetails) -> Diagnos
 
 
 _TRANSLATIONS: Mapping[Translate, frozenset[str]] = {
-    _unknown_field: frozenset(("extra_forbidden",)),
+    _unknown_field: frozenset((_UNKNOWN,)),
     _missing: frozenset(("missing",)),
     _not_listed: frozenset(("literal_error", "enum")),
     _excluded: frozenset(("one_of",)),

@@ -182,6 +182,21 @@ def _with_unknown_field() -> str:
     return SHADOWED.partition("  - match")[0].replace("  - route", "  - name: a\n    timeOut: 5s\n    route")
 
 
+def test_behind_a_field_that_is_wanted_everything_else_is_found():
+    wanted = "newField: 1  # gitmesh: ignore GM101 because Istio 1.99 has it"
+    text = SHADOWED.replace("  hosts", f"  {wanted}\n  hosts").replace(
+        "host: ratings}}]", f"host: reviews, subset: v9}}, weight: -1}}]\n    {wanted}"
+    )
+    found = [(d.code, bool(d.suppressed)) for d in findings(text, suppressed=True)]
+    assert found == [
+        ("GM101", True),
+        ("GM130", False),
+        ("GM201", False),
+        ("GM124", False),
+        ("GM101", True),
+    ]
+
+
 @pytest.mark.parametrize(
     ("code", "text"),
     [

@@ -41,7 +41,7 @@ def test_every_rule_is_looked_at():
     ("kind", "spec", "expected"),
     [
         ("VirtualService", {"hosts": "a", "http": [{}]}, ["GM102"]),
-        ("VirtualService", {"hosts": ["a"], "tcp": [{"x": 1}, {}]}, ["GM101", "GM123"]),
+        ("VirtualService", {"hosts": ["a"], "tcp": [{"route": 1}, {}]}, ["GM102", "GM123"]),
         ("VirtualService", {"hosts": ["a"], "tls": [{"x": 1}, {"match": []}]}, None),
         (
             "DestinationRule",
