@@ -5,7 +5,6 @@ Stage: none (face).
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -116,7 +115,6 @@ def validate(
 
 
 def _judged(given: Given, beside: Surroundings, namespace: str, fail_on: Severity) -> Report:
-    gc.disable()  # nearly all that is made is kept until the process ends: looking for garbage finds little
     files, limits = given.revision.files, ParseLimits()
     examined = examine(
         given.revision,
