@@ -137,8 +137,8 @@ FILE_RULES = (
         "GM019",
         Severity.INFO,
         "A kind is not managed by GitMesh",
-        "GitMesh applies VirtualService, DestinationRule, Gateway, ServiceEntry and Sidecar, and reads "
-        "RolloutPolicy. Everything else in the repository is left alone: neither applied nor deleted. "
+        "GitMesh applies VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry and Sidecar, "
+        "and reads RolloutPolicy and Guardrail. Everything else in the repository is left alone: neither applied nor deleted. "
         "Services, Pods, Deployments and the like, Namespaces and Secrets serve as context and are not listed.",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n",
         _GOOD,
