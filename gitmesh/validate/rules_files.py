@@ -138,8 +138,9 @@ FILE_RULES = (
         Severity.INFO,
         "A kind is not managed by GitMesh",
         "GitMesh applies VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry and Sidecar, "
-        "and reads RolloutPolicy and Guardrail. Everything else in the repository is left alone: neither applied nor deleted. "
-        "Services, Pods, Deployments and the like, Namespaces and Secrets are context and are not listed.",
+        "and reads RolloutPolicy and Guardrail. Everything else in the repository is left alone: neither "
+        "applied nor deleted. Services, Pods, Deployments and the like, Namespaces and Secrets serve as "
+        "context and are not listed.",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n",
         _GOOD,
     ),
