@@ -128,14 +128,12 @@ def _shared(subject: Subject, spec: VirtualServiceSpec, world: World) -> Iterato
     own = world.routes(subject.namespace, subject.resource.key.name)
     if own is None:
         return
-    told = set()
-    for namespace, gateway in own.gateways:
-        for number, host in enumerate(own.hosts):
+    for number, host in enumerate(own.hosts):
+        for namespace, gateway in own.gateways:
             for other in world.bound(namespace, gateway, host):
                 common = own.requests & other.requests
-                if other.key == own.key or not common or other.key in told:
+                if other.key == own.key or not common:
                     continue
-                told.add(other.key)
                 what = "all requests" if EVERY_REQUEST in common else "the same requests"
                 message = (
                     f"{other.key} has a rule for {what} to {host[:120]} at the Gateway {gateway}, too; "
@@ -143,6 +141,7 @@ def _shared(subject: Subject, spec: VirtualServiceSpec, world: World) -> Iterato
                 )
                 hint = "put the rules for a host into one VirtualService"
                 yield subject.finding("GM236", message, ("spec", "hosts", number), hint=hint)
+                return
 
 
 def _unaffected(subject: Subject, spec: VirtualServiceSpec, world: World) -> Iterator[Found]:

@@ -34,14 +34,14 @@ def check_destinations(subject: Subject, spec: VirtualServiceSpec, world: World)
 
 
 def _subset(subject: Subject, path: Path, host: str, subset: str, world: World) -> Iterator[Found]:
-    defined = world.subsets(host)
-    if defined is not None and subset in defined:
+    if world.has_subset(host, subset):
         return
+    defined = world.some_subsets(host)
     message = f'subset "{subset[:80]}" of host {host[:120]} is not defined by any DestinationRule'
     if defined is None:
         hint = f"add a DestinationRule for {host[:120]} with this subset"
     elif defined:
-        hint = f"add it, or route to one of: {', '.join(defined[:_LISTED_MAX])}"
+        hint = f"add it, or route to one of: {', '.join(defined)}"
     else:
         hint = "add it: the DestinationRule for this host has no subsets"
     yield subject.finding("GM201", message, (*path, "subset"), hint=hint)

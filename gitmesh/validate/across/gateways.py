@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gitmesh.istio.hosts import service_host
 from gitmesh.istio.models.gateway import GatewaySpec, Server
 from gitmesh.validate.across.found import PODS, SECRETS, SERVICES, Found, Unchecked
 from gitmesh.validate.across.lenient import Labels
@@ -32,7 +33,7 @@ def check_gateway_across(subject: Subject, spec: GatewaySpec, world: World) -> I
     selector: Labels = tuple(sorted(spec.selector.items()))
     pods = world.pods_of(selector, "")
     if pods:
-        yield from _ports(subject, spec, selector, world)
+        yield from _ports(subject, spec, selector, pods, world)
     elif selector and not _INSTALLED.issuperset(selector):
         yield from _selector(subject, selector, world)
     for index, server in enumerate(spec.servers):
@@ -50,15 +51,19 @@ def _selector(subject: Subject, selector: Labels, world: World) -> Iterator[Foun
     yield subject.finding("GM209", message, ("spec", "selector"), wants_key=True)
 
 
-def _ports(subject: Subject, spec: GatewaySpec, selector: Labels, world: World) -> Iterator[Found]:
+def _ports(
+    subject: Subject, spec: GatewaySpec, selector: Labels, pods: tuple[PodName, ...], world: World
+) -> Iterator[Found]:
     offered = world.ports_of_pods(selector)
-    if not offered:
+    known = all(world.knows_services(service_host("*", pod.namespace)) for pod in pods)
+    if offered is None or not (offered or known):
         yield Unchecked(SERVICES, "GM228")
         return
     for index, server in enumerate(spec.servers):
         if server.port.number and server.port.number not in offered:
             message = f"no Service of the gateway's Pods has the port {server.port.number}"
-            hint = f"its Services have: {', '.join(str(port) for port in sorted(offered)[:10])}"
+            listed = ", ".join(str(port) for port in sorted(offered)[:10])
+            hint = f"its Services have: {listed}" if offered else "no Service selects them"
             path: Path = ("spec", "servers", index, "port", "number")
             yield subject.finding("GM228", message, path, hint=hint)
 

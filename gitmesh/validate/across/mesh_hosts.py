@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitmesh.istio.hosts import fully_qualified
-from gitmesh.istio.models.virtual_service import HTTPRoute, VirtualServiceSpec
+from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.validate.across.conflicts import conflict
 from gitmesh.validate.across.facts import EVERYONE, RoutesFact
 from gitmesh.validate.across.found import Found
@@ -18,6 +18,8 @@ from gitmesh.validate.across.traffic_facts import scope_of
 from gitmesh.validate.across.world import World
 from gitmesh.validate.subject import Path, Subject
 from gitmesh.validate.virtual_services import bound_to_mesh
+
+_COMPARED_MAX = 20  # rules and matches: every one is compared with every one
 
 
 def check_mesh_hosts(subject: Subject, spec: VirtualServiceSpec, world: World) -> Iterator[Found]:
@@ -56,16 +58,18 @@ def check_delegates(subject: Subject, spec: VirtualServiceSpec, world: World) ->
             message = f"{found.key} is not exported to this namespace, so this rule does nothing"
             yield subject.finding("GM213", message, path, hint="add the namespace to its exportTo")
         else:
-            yield from _contradictions(subject, rule, path, found)
+            yield from _contradictions(subject, path, found)
 
 
-def _contradictions(subject: Subject, rule: HTTPRoute, path: Path, delegate: RoutesFact) -> Iterator[Found]:
-    root = subject.resource.spec["http"][path[2]].get("match")
-    if not rule.match:
+def _contradictions(subject: Subject, path: Path, delegate: RoutesFact) -> Iterator[Found]:
+    root = list(mappings(subject.resource.spec["http"][path[2]].get("match")))
+    if not 0 < len(root) <= _COMPARED_MAX:
         return
-    for number, part in enumerate(delegate.rules):
+    for number, part in enumerate(delegate.rules[:_COMPARED_MAX]):
         matches = list(mappings(part.get("match")))
-        if matches and all(conflict(own, theirs) for own in mappings(root) for theirs in matches):
+        if not 0 < len(matches) <= _COMPARED_MAX:
+            continue
+        if all(conflict(own, theirs) for own in root for theirs in matches):
             message = (
                 f"http[{number}] of {delegate.key} never applies: its matches contradict those of this rule"
             )

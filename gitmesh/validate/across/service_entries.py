@@ -31,7 +31,10 @@ def check_entry_across(subject: Subject, spec: ServiceEntrySpec, world: World) -
             if other.key == subject.resource.key or name not in other.hosts:
                 continue
             if EVERYONE in scope or EVERYONE in other.scope or not scope.isdisjoint(other.scope):
-                yield from _against(subject, spec, index, other)
+                found = list(_against(subject, spec, index, other))
+                yield from found
+                if found:
+                    break
 
 
 def _against(subject: Subject, spec: ServiceEntrySpec, index: int, other: EntryFact) -> Iterator[Found]:

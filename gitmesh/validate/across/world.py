@@ -25,8 +25,9 @@ from gitmesh.validate.across.questions import Asked, question
 from gitmesh.validate.host_index import HostIndex
 
 SHOWN_MAX = 50
-_LOOKED_AT_MAX = 1_000
+_LOOKED_AT_MAX = 200
 _SELECTORS_MAX = 200
+_NAMED_MAX = 10
 _PAIRS_MAX = 1_000
 _SERVICE_SUFFIX = f".svc.{CLUSTER_DOMAIN}"
 T = TypeVar("T")
@@ -213,10 +214,15 @@ class World(Asked):
         return _first(self._rules.covering(host), lambda rule: rule.key)
 
     @question(known.RuleFact)
-    def subsets(self, host: str) -> tuple[str, ...] | None:
-        """Return the names of all subsets of a host; None when no DestinationRule is for it."""
+    def has_subset(self, host: str, subset: str) -> bool:
+        """Say whether a DestinationRule for a host, or for a wildcard that covers it, defines a subset."""
+        return any(subset in names for names in self._subsets.covering(host))
+
+    @question(known.RuleFact)
+    def some_subsets(self, host: str) -> tuple[str, ...] | None:
+        """Return the first names of subsets of a host; None when no DestinationRule is for it."""
         found = list(self._subsets.covering(host))
-        return tuple(sorted(set().union(*found))) if found else None
+        return tuple(nsmallest(_NAMED_MAX, set().union(*found))) if found else None
 
     @question(ContextService, Context)
     def near_host(self, host: str, namespace: str) -> str:

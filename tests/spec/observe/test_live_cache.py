@@ -11,6 +11,7 @@ import pytest
 
 from gitmesh.kube.errors import ClusterError, NotFoundError
 from gitmesh.kube.protocol import Body, Listing, WatchEvent
+from gitmesh.model.context import ContextPort
 from gitmesh.model.kinds import GATEWAY, SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
 from gitmesh.model.resource import ResourceKey
 from gitmesh.observe.live import CACHED_KINDS, LiveCache
@@ -224,14 +225,21 @@ async def test_a_kind_that_is_not_served_does_not_stop_the_others() -> None:
         assert [s.kind for s in world.cache.states if not s.served] == [GATEWAY.kind]
 
 
-async def test_of_a_service_only_coming_and_going_matters() -> None:
+async def test_of_a_service_its_coming_and_going_and_its_ports_matter() -> None:
     async with World(services=[body(SERVICE, "reviews", 1)]) as world:
         world.changes.clear()
         await world.server.send(SERVICE, "MODIFIED", body(SERVICE, "reviews", 11))
         assert world.changes == []
-        await world.server.send(SERVICE, "DELETED", body(SERVICE, "reviews", 12))
+        services = world.cache.snapshot().services
+        await world.server.send(GATEWAY, "ADDED", body(GATEWAY, "entry", 12))
+        assert world.cache.snapshot().services is services
+        ports = {"ports": [{"port": 9080, "name": "http", "targetPort": "web"}]}
+        await world.server.send(SERVICE, "MODIFIED", body(SERVICE, "reviews", 13, spec=ports))
+        (found,) = world.cache.snapshot().services.values()
+        assert found.ports == (ContextPort(9080, "http", target="web"),)
+        await world.server.send(SERVICE, "DELETED", body(SERVICE, "reviews", 14))
         assert world.cache.snapshot().service_hosts == frozenset()
-        assert len(world.changes) == 1
+        assert len(world.changes) == 3
 
 
 async def test_large_metadata_is_dropped_and_the_last_foreign_writer_is_known() -> None:
