@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 
 from benchmarks.corpus import corpus
-from benchmarks.figures import Figure, milliseconds
+from benchmarks.figures import Figure, milliseconds, percentile
 from gitmesh.engine.accept import examine
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.context import Context, services_of
@@ -62,16 +63,16 @@ def _figures() -> list[Figure]:
         Figure(
             f"one changed file of {DOCUMENTS} documents",
             milliseconds(again),
-            f"max under {AGAIN_SECONDS_MAX * 1000:.0f} ms",
-            max(again) < AGAIN_SECONDS_MAX,
+            f"p95 under {AGAIN_SECONDS_MAX * 1000:.0f} ms",
+            percentile(again, 95) < AGAIN_SECONDS_MAX,
         ),
     ]
 
 
-def _in_process(what: str, documents: int) -> dict[str, list[float] | float]:
+def _in_process(what: str, documents: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.validation", what, str(documents)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, list[float] | float] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
