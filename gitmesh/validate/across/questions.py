@@ -48,6 +48,7 @@ class Asked:
     def forget(self, asked: Iterable[Collection[Question]]) -> None:
         """Let go of the answers that nothing rests on any more, once they are as many as the others."""
         count = sum(len(known) for known in self.answers.values())
+        self._kept = self._kept or count  # in the first run everything was asked for
         if count < 2 * self._kept + _FORGOTTEN_MIN:
             return
         kept: dict[str, dict[tuple[Hashable, ...], Any]] = {name: {} for name in _ANSWERS}
