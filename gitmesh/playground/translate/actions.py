@@ -6,7 +6,6 @@ istio/istio pilot/pkg/networking/core/route, with its defaults.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from gitmesh.istio.grpc import GRPC_STATUSES
@@ -14,9 +13,7 @@ from gitmesh.playground.translate.fields import Field
 from gitmesh.playground.translate.headers import add_header_operations, host_rewrite
 from gitmesh.playground.translate.matches import allow_origins
 from gitmesh.playground.translate.naming import Envoy
-
-# Names the cluster of a destination (host, subset and port as written).
-ClusterOf = Callable[[Field], str]
+from gitmesh.playground.translate.route_context import RouteContext
 
 FAULT = "envoy.filters.http.fault"
 CORS = "envoy.filters.http.cors"
@@ -66,14 +63,14 @@ def no_longer_than(timeout: str) -> Envoy:
     return {"timeout": timeout}
 
 
-def action_of(rule: Field, cluster_of: ClusterOf) -> Envoy | None:
+def action_of(rule: Field, context: RouteContext) -> Envoy | None:
     """Return the fields of an Envoy route that a rule sets; None for a rule that does nothing."""
     if rule["redirect"].present:
         route = _redirect(rule["redirect"])
     elif rule["directResponse"].present:
         route = {"direct_response": _direct_response(rule["directResponse"])}
     else:
-        route = _forward(rule, cluster_of)
+        route = _forward(rule, context)
     if route is None:
         return None
     if "route" not in route:
@@ -84,19 +81,19 @@ def action_of(rule: Field, cluster_of: ClusterOf) -> Envoy | None:
     return route
 
 
-def _forward(rule: Field, cluster_of: ClusterOf) -> Envoy | None:
+def _forward(rule: Field, context: RouteContext) -> Envoy | None:
     destinations = list(rule["route"].items())
     route: Envoy = {}
     add_header_operations(route, rule["headers"])
     timeout = rule["timeout"].duration() or "0s"
     action: Envoy = no_longer_than(timeout)
     if len(destinations) == 1:
-        action["cluster"] = cluster_of(destinations[0]["destination"])
+        action["cluster"] = context.cluster_of(destinations[0]["destination"])
         _set_if(action, "host_rewrite_literal", host_rewrite(destinations[0]["headers"]))
         # After the rule's own: of two that set one header the last wins, and that is the destination's.
         add_header_operations(route, destinations[0]["headers"])
     else:
-        weighted = [_weighted(d, cluster_of) for d in destinations if d["weight"].integer() > 0]
+        weighted = [_weighted(d, context) for d in destinations if d["weight"].integer() > 0]
         if not weighted:
             rule.report("no destination has a weight, so the rule is left out")
             return None
@@ -104,14 +101,17 @@ def _forward(rule: Field, cluster_of: ClusterOf) -> Envoy | None:
     _set_if(action, "host_rewrite_literal", host_rewrite(rule["headers"]))
     _set_if(action, "retry_policy", _retry_policy(rule["retries"]))
     _rewrite(action, rule["rewrite"])
-    mirrors = _mirrors(rule, cluster_of)
+    mirrors = _mirrors(rule, context)
     if mirrors:
         action["request_mirror_policies"] = mirrors
     return {"route": action, **route}
 
 
-def _weighted(destination: Field, cluster_of: ClusterOf) -> Envoy:
-    entry: Envoy = {"name": cluster_of(destination["destination"]), "weight": destination["weight"].integer()}
+def _weighted(destination: Field, context: RouteContext) -> Envoy:
+    entry: Envoy = {
+        "name": context.cluster_of(destination["destination"]),
+        "weight": destination["weight"].integer(),
+    }
     _set_if(entry, "host_rewrite_literal", host_rewrite(destination["headers"]))
     add_header_operations(entry, destination["headers"])
     return entry
@@ -151,7 +151,7 @@ def _rewrite(action: Envoy, rewrite: Field) -> None:
     _set_if(action, "host_rewrite_literal", rewrite["authority"].text() or None)
 
 
-def _mirrors(rule: Field, cluster_of: ClusterOf) -> list[Envoy]:
+def _mirrors(rule: Field, context: RouteContext) -> list[Envoy]:
     mirrors = []
     for mirror in rule["mirrors"].items():
         mirrors.append((mirror["destination"], _fraction(mirror["percentage"]["value"])))
@@ -161,7 +161,7 @@ def _mirrors(rule: Field, cluster_of: ClusterOf) -> list[Envoy]:
     whole = {"numerator": 100, "denominator": "HUNDRED"}
     return [
         {
-            "cluster": cluster_of(destination),
+            "cluster": context.cluster_of(destination),
             "runtime_fraction": {"default_value": share or whole},
             "trace_sampled": False,
             "disable_shadow_host_suffix_append": True,

@@ -126,6 +126,9 @@ class Field:
             return None
 
     def _child(self, name: str | int, value: Any) -> Field:
+        # A field that was merged from two objects holds fields: each keeps the place where it was written.
+        if isinstance(value, Field):
+            return value
         return Field(self.key, (*self.path, name), value, self.reports)
 
     def _typed(self, wanted: Any, called: str) -> Any:

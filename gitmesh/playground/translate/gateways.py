@@ -17,7 +17,7 @@ from gitmesh.playground.translate.destinations import age
 from gitmesh.playground.translate.fields import Field, Reports, spec_of
 from gitmesh.playground.translate.matches import is_catch_all
 from gitmesh.playground.translate.naming import Envoy
-from gitmesh.playground.translate.routes import MESH, VirtualService, routes_of
+from gitmesh.playground.translate.routes import MESH, RouteContext, VirtualService, routes_of
 from gitmesh.playground.translate.services import Service
 
 _HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
@@ -113,7 +113,7 @@ def _bind(
     }
     if not names:
         return
-    routes = routes_of(source, server.gateway, server.port, services)
+    routes = routes_of(source, RouteContext(server.gateway, server.port, services))
     for name in names:
         domain = _domain(domains, name, server.port)
         if (source.spec.key, server.gateway) not in domain.seen:

@@ -51,7 +51,11 @@ _HTTP_RULE = {
         "unmatchedPreflights": WHOLE,
     },
     "headers": _HEADER_OPERATIONS,
+    "delegate": _names("name", "namespace"),
 }
+L4_MATCH: Final[Tree] = _names(
+    "destinationSubnets", "port", "sourceLabels", "gateways", "sourceNamespace", "sniHosts"
+)
 
 _POLICY_BLOCKS = {
     "loadBalancer": _names("simple"),
@@ -80,7 +84,10 @@ _POLICY_BLOCKS = {
 _TRAFFIC_POLICY = {**_POLICY_BLOCKS, "portLevelSettings": {"port": _names("number"), **_POLICY_BLOCKS}}
 
 HANDLED: Final[Mapping[str, Tree]] = {
-    "VirtualService": {**_names("hosts", "gateways", "exportTo"), "http": _HTTP_RULE},
+    "VirtualService": {
+        **_names("hosts", "gateways", "exportTo"),
+        "http": _HTTP_RULE,
+    },
     "DestinationRule": {
         **_names("host", "exportTo"),
         "trafficPolicy": _TRAFFIC_POLICY,

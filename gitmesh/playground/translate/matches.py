@@ -11,24 +11,28 @@ from collections.abc import Iterator
 from gitmesh.playground.translate.fields import Field
 from gitmesh.playground.translate.handled import HANDLED, unhandled
 from gitmesh.playground.translate.naming import Envoy
+from gitmesh.playground.translate.route_context import RouteContext
 
 _MATCH_TREE = HANDLED["VirtualService"]["http"]["match"]
-_CLIENT_CONDITIONS = ("sourceLabels", "sourceNamespace")
 _PSEUDO_HEADERS = ("scheme", "method", "authority")
 _NO_CONDITION = frozenset({"statPrefix"})
 
 
-def holds_here(match: Field, gateway: str, port: int) -> bool:
-    """Say whether a condition can hold at this gateway (`mesh`: inside the mesh) and port.
+def holds_here(match: Field, context: RouteContext) -> bool:
+    """Say whether a condition can hold at this gateway and port, for this client.
 
     What cannot be evaluated counts as not holding: a condition must never be widened by leaving a part out.
     """
-    gateways = match["gateways"].texts()
-    if gateways and gateway not in [gateway_name(name, match.key.namespace) for name in gateways]:
+    gateways = match["gateways"]
+    names = [gateway_name(name, gateways.key.namespace) for name in gateways.texts()]
+    if names and context.gateway not in names:
         return False
-    if match["port"].present and match["port"].integer() != port:
+    # With `gateways` in the same match, Istio does not look at the client.
+    if not names and not context.is_from(match["sourceLabels"], match["sourceNamespace"].text()):
         return False
-    return not _not_evaluated(match, checks_client=not gateways)
+    if match["port"].integer() not in (0, context.port):
+        return False
+    return not _not_evaluated(match)
 
 
 def gateway_name(text: str, namespace: str) -> str:
@@ -42,10 +46,8 @@ def gateway_name(text: str, namespace: str) -> str:
     return f"{rest.partition('.')[0]}/{name}" if rest else f"{namespace}/{name}"
 
 
-def _not_evaluated(match: Field, *, checks_client: bool) -> bool:
+def _not_evaluated(match: Field) -> bool:
     unknown = [field for field in unhandled(match, _MATCH_TREE) if field.path[-1] not in _NO_CONDITION]
-    # With `gateways` in the same match, Istio does not look at the client either.
-    unknown += [match[name] for name in _CLIENT_CONDITIONS if checks_client and match[name].present]
     claims = [field for _, field in _all_headers(match) if str(field.path[-1]).startswith("@")]
     for field in (*unknown, *claims):
         field.report("the playground cannot evaluate this condition, so the whole match is left out")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gitmesh.istio.hosts import covers
 from gitmesh.playground.translate.matches import is_catch_all
 from gitmesh.playground.translate.naming import Envoy
-from gitmesh.playground.translate.routes import MESH, VirtualService, default_route, routes_of
+from gitmesh.playground.translate.routes import MESH, RouteContext, VirtualService, default_route, routes_of
 from gitmesh.playground.translate.services import Service, ServicePort
 
 NO_SUCH_HOST_STATUS = 502  # what a mesh with outboundTrafficPolicy REGISTRY_ONLY answers
@@ -84,7 +84,7 @@ def _port_routes(
     service: Service, port: ServicePort, sources: Sequence[VirtualService], services: Mapping[str, Service]
 ) -> list[Envoy]:
     for place, source in enumerate(sources):
-        routes = routes_of(source, MESH, port.number, services)
+        routes = routes_of(source, RouteContext(MESH, port.number, services))
         if routes:
             for hidden in sources[place + 1 :]:
                 _report_hidden(hidden, service.host, by=source)
@@ -116,7 +116,7 @@ def _literal_hosts(
                 _report_hidden(source, host, by=owners[host])
             if host in taken or any(covers(host, known) for known in services):
                 continue
-            routes = routes_of(source, MESH, _LITERAL_HOST_PORT, services)
+            routes = routes_of(source, RouteContext(MESH, _LITERAL_HOST_PORT, services))
             if routes:
                 taken.add(host)
                 owners[host] = source

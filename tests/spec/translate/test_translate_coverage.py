@@ -196,6 +196,12 @@ spec:
     mirror: {host: reviews, subset: v2}
     mirrorPercent: 20
 ---
+kind: VirtualService
+spec:
+  hosts: [reviews]
+  http:
+  - delegate: {name: inner, namespace: team}
+---
 kind: DestinationRule
 spec:
   host: reviews
@@ -265,8 +271,10 @@ def in_a_mesh(kind: str, spec: dict[str, Any]) -> Translation:
         ),
     }
     around[kind] = istio(kind, {"Gateway": "front"}.get(kind, "reviews"), spec)
+    inner = virtual_service("inner", {"route": [to("reviews")]}, hosts=[])
+    inner["metadata"]["namespace"] = "team"
     pods = [pod("reviews", "v1", "127.0.0.11"), pod("reviews", "v2", "127.0.0.12")]
-    return translate(resource_set([two_ports, *pods, *around.values()]))
+    return translate(resource_set([two_ports, inner, *pods, *around.values()]))
 
 
 def values(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

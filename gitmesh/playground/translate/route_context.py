@@ -1,0 +1,65 @@
+"""Where the rules of a VirtualService are read: at which gateway and port, for which client.
+
+Stage: playground translation (pure). What depends on the client or on the port is decided here, while the
+configuration is built; only the rest is left to Envoy. Source: istio/istio pilot/pkg/networking/core/route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gitmesh.istio.hosts import fully_qualified
+from gitmesh.playground.translate.destinations import Destination
+from gitmesh.playground.translate.fields import Field
+from gitmesh.playground.translate.naming import cluster_name
+from gitmesh.playground.translate.services import Service, includes
+
+MESH = "mesh"  # the name that stands in `gateways` for every sidecar
+
+
+@dataclass(frozen=True, slots=True)
+class RouteContext:
+    """One gateway (`mesh`, or namespace/name) and port, as a client with these labels meets it.
+
+    `services` are those that the client sees; `destination_of` says which DestinationRules hold for it.
+    """
+
+    gateway: str
+    port: int
+    services: Mapping[str, Service]
+    namespace: str = "default"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    destination_of: Callable[[Service], Destination] | None = None
+    tls: bool = False  # the listener ends TLS, so a request without further words is for https
+    default_retries: Field | None = None  # the mesh's own; None: pilot's
+
+    @property
+    def inside(self) -> bool:
+        """Say whether this is a sidecar and not a gateway."""
+        return self.gateway == MESH
+
+    def is_from(self, labels: Field, namespace: str) -> bool:
+        """Say whether the client has these labels and lives in this namespace (empty: any)."""
+        wanted = {name: value.text() for name, value in labels.entries()}
+        return includes(self.labels, wanted) and namespace in ("", self.namespace)
+
+    def service_of(self, destination: Field) -> Service | None:
+        """Return the Service of a `destination`; None when the client sees none of this name."""
+        return self.services.get(destination_host(destination))
+
+    def cluster_of(self, destination: Field) -> str:
+        """Name the cluster of a destination.
+
+        Its port is the one written, else the only one of the service, else that of the listener.
+        """
+        service = self.service_of(destination)
+        port = destination["port"]["number"].integer()
+        if not port:
+            port = service.ports[0].number if service and len(service.ports) == 1 else self.port
+        return cluster_name(destination_host(destination), port, destination["subset"].text())
+
+
+def destination_host(destination: Field) -> str:
+    """Return the fully qualified host of a destination, by the namespace of the object that names it."""
+    return fully_qualified(destination["host"].text(), destination.key.namespace).lower()
