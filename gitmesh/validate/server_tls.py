@@ -1,37 +1,18 @@
 """TLS of a listener, of a Gateway or of a Sidecar.
 
-Stage: validate (pure). Source: istio/istio pkg/config/validation, validateTLSOptions, and
-pkg/config/security, ValidCipherSuites.
+Stage: validate (pure). Source: istio/istio pkg/config/validation, validateTLSOptions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gitmesh.istio.ciphers import CIPHERS, is_cipher
 from gitmesh.istio.models.common import ServerTLS
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.spelling import closest
 from gitmesh.validate.subject import Path, Subject, dotted
 
-_CIPHERS = frozenset(
-    [
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-        "ECDHE-ECDSA-AES128-SHA",
-        "ECDHE-RSA-AES128-SHA",
-        "ECDHE-ECDSA-AES256-SHA",
-        "ECDHE-RSA-AES256-SHA",
-        "AES128-GCM-SHA256",
-        "AES256-GCM-SHA384",
-        "AES128-SHA",
-        "AES256-SHA",
-        "DES-CBC3-SHA",
-    ]
-)
 _OWN_CERTIFICATE = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
 _OLD_VERSIONS = ("TLSV1_0", "TLSV1_1")
 PASSING_THROUGH = (None, "PASSTHROUGH", "AUTO_PASSTHROUGH")
@@ -102,15 +83,10 @@ def _ciphers(subject: Subject, tls: ServerTLS, path: Path) -> Iterator[Diagnosti
     seen: set[str] = set()
     for index, suite in enumerate(tls.cipher_suites):
         where = (*path, "cipherSuites", index)
-        if not _is_cipher(suite):
-            near = closest(suite, _CIPHERS)
+        if not is_cipher(suite):
+            near = closest(suite, CIPHERS)
             message = f"{suite[:60]!r} is not a cipher suite of Envoy, and is ignored"
             yield subject.finding("GM145", message, where, hint=f"did you mean {near}?" if near else "")
         elif suite in seen:
             yield subject.finding("GM145", f"the cipher suite {suite[:60]} is there twice", where)
         seen.add(suite)
-
-
-def _is_cipher(suite: str) -> bool:
-    """Say whether Istio passes it on; BoringSSL's operators begin with neither letter nor digit."""
-    return suite in ("", "ALL") or not suite[0].isalnum() or suite in _CIPHERS
