@@ -19,6 +19,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from gitmesh.parse.events import events_of
 from gitmesh.parse.scalars import NoJsonValueError, key_text, plain_value
 
 Place = tuple[int, int]  # line and column, from 1
@@ -50,8 +51,7 @@ def read_marks(text: str) -> list[Node]:
     """Return the root of each document, as far as the text can be read."""
     builder = _Builder()
     try:
-        parser = yaml.CSafeLoader(text)
-        while (event := parser.get_event()) is not None:
+        for event in events_of(text):
             builder.take(event)
     except yaml.YAMLError:
         pass  # what was read before the error still has its places

@@ -19,6 +19,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from gitmesh.parse.events import events_of
 from gitmesh.parse.marks import Place
 
 
@@ -43,8 +44,7 @@ def read_spans(text: str) -> Spans:
     """Return what stands where, as far as the text can be read."""
     builder = _Builder()
     try:
-        parser = yaml.CSafeLoader(text)
-        while (event := parser.get_event()) is not None:
+        for event in events_of(text):
             builder.take(event)
     except yaml.YAMLError:
         pass  # what was read before the error still has its places

@@ -27,6 +27,7 @@ from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Diagnostic, Severity
 from gitmesh.model.resource import Location
 from gitmesh.parse import codes
+from gitmesh.parse.events import events_of
 from gitmesh.parse.lines import LineIndex, lines_of
 from gitmesh.parse.scalars import (
     NoJsonValueError,
@@ -113,10 +114,9 @@ class _Reader:
             SequenceEndEvent: self._collection_end,
             AliasEvent: self._alias,
         }
-        parser = yaml.CSafeLoader(text)
         index = -1
         root_mark: Any = None
-        while (event := parser.get_event()) is not None:
+        for event in events_of(text):
             kind = type(event)
             if (handler := handlers.get(kind)) is not None:
                 self.mark = event.start_mark

@@ -87,3 +87,9 @@ def test_files_that_cannot_be_read_leave_the_place_as_it_is():
 def test_findings_come_in_the_order_of_places():
     found = [Diagnostic(c, Severity.ERROR, "", at=Location("a.yaml", n)) for c, n in (("GM2", 9), ("GM1", 3))]
     assert [d.code for d in pinpoint({}, found)] == ["GM1", "GM2"]
+
+
+def test_colons_at_the_end_of_values_in_flow_style_move_no_place():
+    text = "kind: X # [a:]\nspec: {a: [2001:db8::, b::], 'c:,': d:}\n"
+    finding = Diagnostic("GM1", Severity.ERROR, "", at=Location("a.yaml", 1, 1), path=("spec", "a", 1))
+    assert pinpoint(files_of({"a.yaml": text}), [finding])[0].at == Location("a.yaml", 2, 24)
