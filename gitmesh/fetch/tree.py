@@ -14,6 +14,7 @@ from gitmesh.fetch.command import GitRunner
 from gitmesh.fetch.errors import BrokenMirrorError, FetchError
 from gitmesh.fetch.selection import Entry, EntryKind, Selected, Selection
 from gitmesh.model.config import GitLimits
+from gitmesh.parse.ignore import IGNORE_FILE
 
 _CHUNK = 65_536
 _ENTRY_MAX = 65_536
@@ -43,17 +44,33 @@ def read_commit(git: GitRunner, revision: str) -> CommitInfo:
 
 
 def select_files(git: GitRunner, info: CommitInfo, path: str, where: str, limits: GitLimits) -> Selection:
-    """List what is below `path` and hold it to the limits. Raises FetchError where nothing is there."""
+    """List what is below `path` and hold it to the limits. Raises FetchError where nothing is there.
+
+    The ignore files of the folders above `path` come along, as their patterns reach below it.
+    """
     selection = Selection(limits, where)
     below = () if path == "." else (path,)
-    with git.stream("ls-tree", "-r", "-z", "--long", "--full-tree", info.commit, "--", *below) as stdout:
+    above = [name.encode() for name in _ignore_files_above(path)]
+    names = (*below, *(name.decode() for name in above))
+    is_there = False
+    with git.stream("ls-tree", "-r", "-z", "--long", "--full-tree", info.commit, "--", *names) as stdout:
         for raw in _records(stdout):
-            selection.add(_entry(raw))
-    if below and not selection.seen:
+            entry = _entry(raw)
+            is_below = not below or (entry.path + b"/").startswith(path.encode() + b"/")
+            is_there = is_there or is_below
+            if is_below or entry.path in above:
+                selection.add(entry)
+    if below and not is_there:
         raise FetchError(
             f"there is no path {path!r} in {where}; {_what_is_there(git, info)}set spec.path", retryable=True
         )
     return selection
+
+
+def _ignore_files_above(path: str) -> Iterator[str]:
+    folders = [] if path == "." else path.split("/")
+    for depth in range(len(folders)):
+        yield "/".join([*folders[:depth], IGNORE_FILE])
 
 
 def read_blobs(git: GitRunner, wanted: Sequence[Selected]) -> Mapping[str, bytes]:

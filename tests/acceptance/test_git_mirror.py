@@ -50,6 +50,21 @@ async def test_a_commit_is_read_whole_with_its_author_and_subject(repository, mi
     assert revision.diagnostics == ()
 
 
+async def test_ignore_files_above_the_path_come_along_and_nothing_else_from_there(repository, mirror):
+    ignored = {
+        ".gitmeshignore": "*.tmpl.yaml\n",
+        "a/.gitmeshignore": "b/x.yaml\n",
+        "a/b/.gitmeshignore": "y.yaml\n",
+    }
+    repository.publish(
+        {**ignored, "a/b/z.yaml": "z: 1\n", "a/c.yaml": "c: 1\n", "ab/.gitmeshignore": "*\n"}, "one"
+    )
+    revision = await mirror.fetch(repository.url, "main", "a/b")
+    assert sorted(revision.files) == [*sorted(ignored), "a/b/z.yaml"]
+    with pytest.raises(FetchError, match="no path 'a/absent'"):
+        await mirror.fetch(repository.url, "main", "a/absent")
+
+
 async def test_an_unchanged_branch_gives_the_very_same_revision_and_reads_nothing(repository, mirror):
     repository.publish({"a.yaml": "a: 1\n"}, "one")
     first = await mirror.fetch(repository.url, "main", ".")
