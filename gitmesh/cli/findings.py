@@ -45,6 +45,8 @@ def summary(findings: Sequence[Diagnostic], files: int) -> str:
     """Return the last line: how much was looked at and what was found."""
     shown = [finding for finding in findings if not finding.suppressed]
     hidden = len(findings) - len(shown)
+    if not files and not findings:
+        return "0 files: nothing was checked"
     if all(finding.severity is Severity.INFO for finding in shown):
         found = ", ".join(("nothing wrong", *([_counted(shown)] if shown else [])))
     else:

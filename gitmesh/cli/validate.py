@@ -28,6 +28,7 @@ from gitmesh.engine.accept import examine
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Severity, in_order
 from gitmesh.parse.positions import pinpoint
+from gitmesh.parse.selection import SUFFIXES
 from gitmesh.parse.suppressions import Rules, suppress
 from gitmesh.validate.catalogue import CATALOGUE
 
@@ -110,6 +111,10 @@ def validate(
     if form == "text" and given.unreadable and not given.revision.files:
         raise SystemExit(2)
     report = _judged(given, beside, namespace, Severity(fail_on))
+    if not (report.checked or given.unreadable or given.ignored):
+        endings = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        shown = plain(" ".join(str(path) for path in paths))
+        click.echo(f"Warning: no {endings} file to check was found in {shown}; check the path", err=True)
     _write(FORMATS[form](report), output)
     raise SystemExit(report.status)
 

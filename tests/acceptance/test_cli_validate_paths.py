@@ -153,8 +153,13 @@ def test_a_file_that_was_named_and_is_ignored_is_mentioned(repository: Path):
     assert result.stderr == "x.tmpl.yaml is left alone: .gitmeshignore names it\n"
 
 
-def test_nothing_at_all_to_read_is_no_error_but_a_missing_path_is(here: Path):
-    assert run(".").output == "0 files: nothing wrong\n"
+def test_nothing_at_all_to_read_is_told_and_a_missing_path_is_an_error(here: Path):
+    result = run(".")
+    assert (result.exit_code, result.stdout) == (0, "0 files: nothing was checked\n")
+    assert result.stderr == (
+        "Warning: no .yaml, .yml or .json file to check was found in .; check the path\n"
+    )
+    assert "Warning: no .yaml" in run(".", "--format", "json").stderr
     result = run("absent")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "Error: there is no file or directory absent; check the path\n"
