@@ -2,7 +2,7 @@
 
 Run as a program: `upstreams.py ADDRESS...`; it prints the port and serves until its input ends. A request
 is answered with what was received. `/status/N` answers N, `/slow/MS` waits, `/flaky/N/...` fails N times
-with 503, `/__seen` tells which paths came.
+with 503, `/__seen` tells which paths came. `connection: close` in a request is honoured.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections import Counter
@@ -34,8 +35,9 @@ def upstreams(*addresses: str) -> Iterator[int]:
 
 
 class Upstream:
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: ssl.SSLContext | None = None) -> None:
         self.address = address
+        self.is_tls = tls is not None
         self.seen: Counter[str] = Counter()
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,12 +47,17 @@ class Upstream:
                 headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
                 await reader.readexactly(int(headers.get("content-length", "0")))
                 method, path, _ = head[0].split(" ")
+                if self.is_tls:
+                    headers |= {"x-client-certificate": _subject(writer)}
                 status, body = await self.answer(method, path, headers)
+                body = b"" if method == "HEAD" else body
                 extra = (
                     f"x-served-by: {self.address}\r\nx-upstream: yes\r\ncontent-length: {len(body)}\r\n\r\n"
                 )
                 writer.write(f"HTTP/1.1 {status} Any\r\n{extra}".encode() + body)
                 await writer.drain()
+                if headers.get("connection") == "close":
+                    break
         writer.close()
 
     async def answer(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -66,6 +73,12 @@ class Upstream:
             status = 503
         about = {"by": self.address, "method": method, "path": path, "headers": headers}
         return status, json.dumps(about).encode()
+
+
+def _subject(writer: asyncio.StreamWriter) -> str:
+    """Return the common name of the certificate that the client showed; empty without one."""
+    certificate = writer.get_extra_info("peercert") or {}
+    return next((value for [(name, value)] in certificate.get("subject", ()) if name == "commonName"), "")
 
 
 async def main(addresses: list[str]) -> None:
