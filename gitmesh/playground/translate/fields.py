@@ -148,3 +148,8 @@ def spec_of(resource: Resource, reports: Reports) -> Field:
 def envoy_seconds(seconds: float) -> str:
     """Write seconds in the JSON form of a protobuf Duration."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def is_zero(duration: str) -> bool:
+    """Say whether a duration in Envoy's form is no time at all."""
+    return float(duration.removesuffix("s")) == 0

@@ -26,18 +26,25 @@ _HEADER_OPERATIONS = {"request": _names("set", "add", "remove"), "response": _na
 _PERCENT = _names("value")
 _DESTINATION = {**_names("host", "subset"), "port": _names("number")}
 _MATCH = {
-    **_names("name", "port", "gateways", "ignoreUriCase", "sourceLabels", "sourceNamespace"),
+    **_names("name", "port", "gateways", "ignoreUriCase", "sourceLabels", "sourceNamespace", "statPrefix"),
     **dict.fromkeys(("uri", "scheme", "method", "authority"), _STRING_MATCH),
     **{name: {ANY_NAME: _STRING_MATCH} for name in ("headers", "withoutHeaders", "queryParams")},
 }
 _HTTP_RULE = {
-    **_names("name", "timeout", "mirrorPercent"),
+    **_names("name", "timeout", "mirrorPercent", "mirror_percent"),
     "match": _MATCH,
     "route": {"destination": _DESTINATION, "weight": WHOLE, "headers": _HEADER_OPERATIONS},
     "redirect": _names("uri", "authority", "port", "derivePort", "scheme", "redirectCode"),
     "directResponse": {"status": WHOLE, "body": _names("string", "bytes")},
     "rewrite": {**_names("uri", "authority"), "uriRegexRewrite": _names("match", "rewrite")},
-    "retries": _names("attempts", "perTryTimeout", "retryOn", "backoff", "retryIgnorePreviousHosts"),
+    "retries": _names(
+        "attempts",
+        "perTryTimeout",
+        "retryOn",
+        "backoff",
+        "retryIgnorePreviousHosts",
+        "retryRemoteLocalities",
+    ),
     "fault": {
         "delay": {**_names("fixedDelay", "percent"), "percentage": _PERCENT},
         "abort": {**_names("httpStatus", "grpcStatus"), "percentage": _PERCENT},
@@ -48,7 +55,7 @@ _HTTP_RULE = {
     "corsPolicy": {
         "allowOrigins": _STRING_MATCH,
         **_names("allowMethods", "allowHeaders", "exposeHeaders", "maxAge", "allowCredentials"),
-        "unmatchedPreflights": WHOLE,
+        **_names("unmatchedPreflights", "allowOrigin"),
     },
     "headers": _HEADER_OPERATIONS,
     "delegate": _names("name", "namespace"),

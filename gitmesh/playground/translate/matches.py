@@ -14,8 +14,7 @@ from gitmesh.playground.translate.naming import Envoy
 from gitmesh.playground.translate.route_context import RouteContext
 
 _MATCH_TREE = HANDLED["VirtualService"]["http"]["match"]
-_PSEUDO_HEADERS = ("scheme", "method", "authority")
-_NO_CONDITION = frozenset({"statPrefix"})
+_PSEUDO_HEADERS = ("method", "authority", "scheme")
 
 
 def holds_here(match: Field, context: RouteContext) -> bool:
@@ -47,7 +46,7 @@ def gateway_name(text: str, namespace: str) -> str:
 
 
 def _not_evaluated(match: Field) -> bool:
-    unknown = [field for field in unhandled(match, _MATCH_TREE) if field.path[-1] not in _NO_CONDITION]
+    unknown = list(unhandled(match, _MATCH_TREE))
     claims = [field for _, field in _all_headers(match) if str(field.path[-1]).startswith("@")]
     for field in (*unknown, *claims):
         field.report("the playground cannot evaluate this condition, so the whole match is left out")
@@ -66,6 +65,7 @@ def route_match(match: Field | None) -> Envoy:
     result = _path_match(match)
     headers = [_header(name, field) for name, field in match["headers"].entries()]
     headers += [_without(name, field) for name, field in match["withoutHeaders"].entries()]
+    headers.sort(key=lambda header: str(header["name"]))
     headers += [_header(f":{name}", match[name]) for name in _PSEUDO_HEADERS if match[name].present]
     if headers:
         result["headers"] = headers
@@ -122,8 +122,3 @@ def _without(name: str, field: Field) -> Envoy:
 def _query(name: str, field: Field) -> Envoy:
     matcher = string_match(field)
     return {"name": name, "string_match": matcher} if matcher else {"name": name, "present_match": True}
-
-
-def allow_origins(cors: Field) -> list[Envoy]:
-    """Return the origins of a CORS policy."""
-    return [matcher for field in cors["allowOrigins"].items() if (matcher := string_match(field))]

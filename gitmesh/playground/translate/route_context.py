@@ -48,6 +48,11 @@ class RouteContext:
         """Return the Service of a `destination`; None when the client sees none of this name."""
         return self.services.get(destination_host(destination))
 
+    def rule_of(self, destination: Field) -> Destination | None:
+        """Return what DestinationRules say to the client of a `destination`; None where nothing is known."""
+        service = self.service_of(destination)
+        return self.destination_of(service) if service and self.destination_of else None
+
     def cluster_of(self, destination: Field) -> str:
         """Name the cluster of a destination.
 

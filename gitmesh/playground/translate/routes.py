@@ -77,6 +77,8 @@ def routes_of(source: VirtualService, context: RouteContext) -> list[Envoy]:
             if match is not None and not holds_here(match, context):
                 continue
             route = {**_identity(source, rule, match), "match": route_match(match), **action}
+            if match is not None and match["statPrefix"].text():
+                route["stat_prefix"] = match["statPrefix"].text()
             routes.append(route)
             if is_catch_all(route["match"]):
                 return routes

@@ -126,6 +126,7 @@ spec:
   - name: everything
     match:
     - name: first
+      statPrefix: front
       uri: {exact: /a}
       ignoreUriCase: true
       scheme: {exact: http}
@@ -158,7 +159,12 @@ spec:
     headers: *headers
     timeout: 10s
     retries:
-      {attempts: 3, perTryTimeout: 2s, retryOn: "5xx,418", backoff: 50ms, retryIgnorePreviousHosts: false}
+      attempts: 3
+      perTryTimeout: 2s
+      retryOn: 5xx,418
+      backoff: 50ms
+      retryIgnorePreviousHosts: false
+      retryRemoteLocalities: true
     rewrite: {uri: /z, authority: inner}
     fault:
       delay: {fixedDelay: 1s, percentage: {value: 10}}
@@ -180,7 +186,9 @@ spec:
   http:
   - match: [{uri: {exact: /a}}]
     redirect:
-      {uri: /b, authority: other, port: 8443, scheme: https, redirectCode: 302, derivePort: FROM_REQUEST_PORT}
+      {uri: /b, authority: other, scheme: https, redirectCode: 302, derivePort: FROM_REQUEST_PORT}
+  - match: [{uri: {exact: /h}}]
+    redirect: {port: 8443}
   - match: [{uri: {exact: /c}}]
     directResponse: {status: 418, body: {string: short and stout}}
   - match: [{uri: {exact: /d}}]
@@ -200,6 +208,11 @@ kind: VirtualService
 spec:
   hosts: [reviews]
   http:
+  - match: [{uri: {exact: /g}}]
+    route: [{destination: {host: reviews}}]
+    mirror: {host: reviews, subset: v2}
+    mirror_percent: 20
+    corsPolicy: {allowOrigin: ["https://a"]}
   - delegate: {name: inner, namespace: team}
 ---
 kind: DestinationRule
