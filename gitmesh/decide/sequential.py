@@ -1,0 +1,161 @@
+"""Always-valid tests: is a share of bad requests above a bound, or below it, however often one looks.
+
+Stage: decide (pure). A test is a bet against a claim. It starts with a wealth of 1, and each check multiplies
+the wealth by how much better an alternative explains the new requests than the claim does. While the claim is
+true, the wealth never exceeds 1 / alpha at any time, with a probability of at least 1 - alpha (Ville's
+inequality), so one may look after each request and stop when one likes.
+
+Sources: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86 (2024);
+Turner and Grünwald, "Exact anytime-valid confidence intervals for contingency tables and beyond", Statistics
+and Probability Letters 198 (2023), for two samples; Shin, Ramdas and Rinaldo, "E-detectors", NEJSDS 2 (2023),
+for bets that begin again at each check, so that a version that turns bad late is found as fast as any.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gitmesh.model.evidence import Bets
+
+# How bad the alternatives are, as odds relative to the bound. A bet on each: those near the bound find what is
+# a little too bad, slowly, and those far from it what is broken, at once.
+_ODDS_ABOVE = (1.25, 1.6, 2.2, 3.2, 5.0, 8.0, 14.0, 25.0, 50.0, 120.0, 400.0)
+_ODDS_BELOW = (0.8, 0.6, 0.4, 0.2, 0.05, 0.005)
+_SHARE_MIN, _SHARE_MAX = 1e-9, 1.0 - 1e-9
+_LOG_MIN = -700.0  # a wealth that is lost; its logarithm must stay a number in JSON
+_HALVINGS = 60
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """New requests of one version since the last check: `bad` of `requests`. Both may be fractions."""
+
+    requests: float
+    bad: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The stable version in the same time, and what is known of it from the time before.
+
+    `margin` is how much larger the canary's share of bad requests may be, from 0 to 1. `share_before` is the
+    stable version's share in all earlier checks; it must not depend on this batch.
+    """
+
+    batch: Batch
+    margin: float
+    share_before: float
+
+
+def bet(bets: Bets, batch: Batch, bound: float) -> Bets:
+    """Return the wealth after one more batch, for a fixed bound: a share from 0 to 1."""
+    safe = min(max(bound, _SHARE_MIN), _SHARE_MAX)
+
+    def gain(odds: float) -> float:
+        return _gain(batch, _by_odds(safe, odds), safe)
+
+    return _after(bets, batch, gain)
+
+
+def bet_against(bets: Bets, batch: Batch, reference: Reference) -> Bets:
+    """Return the wealth after one more batch, for the share of the stable version plus a margin.
+
+    The bet is on two shares. What it is held against is the pair of shares nearest to them that fulfils the
+    claim: as the claim is convex, the expected gain under every pair that fulfils it is at most 1.
+    """
+    stable = min(max(reference.share_before, _SHARE_MIN), _SHARE_MAX - reference.margin)
+    edge = min(max(stable + reference.margin, _SHARE_MIN), _SHARE_MAX)
+
+    def gain(odds: float) -> float:
+        canary = _by_odds(edge, odds)
+        nearest = _nearest(canary, stable, batch.requests, reference)
+        by_canary = _gain(batch, canary, nearest)
+        return by_canary + _gain(reference.batch, stable, max(nearest - reference.margin, _SHARE_MIN))
+
+    return _after(bets, batch, gain)
+
+
+def step_again(bets: Bets) -> Bets:
+    """Return the wealth at the start of a step: what speaks for the canary is earned in each step anew."""
+    return Bets(checks=bets.checks, above=bets.above)
+
+
+def evidence_above(bets: Bets) -> float:
+    """Return the logarithm of the wealth of those who bet that the share is above the bound."""
+    to_come = -math.log1p(bets.checks)  # the weight of the bets that have not begun yet
+    return _log_sum([_log_mean(bets.above, len(_ODDS_ABOVE)), to_come])
+
+
+def evidence_below(bets: Bets) -> float:
+    """Return the logarithm of the wealth of those who bet that the share is below the bound."""
+    return _log_mean(bets.below, len(_ODDS_BELOW)) if bets.below else 0.0
+
+
+def needed(alpha: float) -> float:
+    """Return the logarithm of the wealth that excludes the claim, with an error of at most `alpha`."""
+    return -math.log(alpha)
+
+
+def _after(bets: Bets, batch: Batch, gain: Callable[[float], float]) -> Bets:
+    if batch.requests <= 0:
+        return bets
+    checks = bets.checks + 1
+    begins = -math.log(checks * (checks + 1.0))  # weights 1/2, 1/6, 1/12, ... of the bets that begin here
+    above = bets.above or (_LOG_MIN,) * len(_ODDS_ABOVE)
+    below = bets.below or (0.0,) * len(_ODDS_BELOW)
+    return Bets(
+        checks=checks,
+        above=tuple(
+            _kept(_log_sum([wealth, begins]) + gain(odds))
+            for wealth, odds in zip(above, _ODDS_ABOVE, strict=True)
+        ),
+        below=tuple(_kept(wealth + gain(odds)) for wealth, odds in zip(below, _ODDS_BELOW, strict=True)),
+    )
+
+
+def _kept(wealth: float) -> float:
+    # Rounded down, for more wealth than there is would not be valid.
+    scale = 10.0**_DIGITS
+    return max(math.floor(wealth * scale) / scale, _LOG_MIN)
+
+
+def _gain(batch: Batch, alternative: float, claim: float) -> float:
+    good = batch.requests - batch.bad
+    return batch.bad * math.log(alternative / claim) + good * math.log((1 - alternative) / (1 - claim))
+
+
+def _by_odds(share: float, odds: float) -> float:
+    scaled = odds * share / (1 - share)
+    return min(max(scaled / (1 + scaled), _SHARE_MIN), _SHARE_MAX)
+
+
+def _nearest(canary: float, stable: float, requests: float, reference: Reference) -> float:
+    """Return the canary's share of the nearest pair on the edge of the claim.
+
+    The distance is the relative entropy, each version weighted with its requests. It is convex along the
+    edge, so its derivative has one zero.
+    """
+    margin = reference.margin
+    low, high = margin + _SHARE_MIN, _SHARE_MAX
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        slope = requests * _slope(canary, middle) + reference.batch.requests * _slope(stable, middle - margin)
+        low, high = (middle, high) if slope < 0 else (low, middle)
+    return (low + high) / 2
+
+
+def _slope(share: float, at: float) -> float:
+    at = min(max(at, _SHARE_MIN), _SHARE_MAX)
+    return (at - share) / (at * (1 - at))
+
+
+def _log_mean(logs: Sequence[float], count: int) -> float:
+    return (_log_sum(logs) if logs else _LOG_MIN) - math.log(count)
+
+
+def _log_sum(logs: Sequence[float]) -> float:
+    largest = max(logs)
+    return largest + math.log(sum(math.exp(value - largest) for value in logs))
