@@ -6,6 +6,7 @@ Stage: validate (pure).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 from pydantic import BaseModel
@@ -25,9 +26,9 @@ from gitmesh.validate.no_effect import check_effect
 from gitmesh.validate.no_effect_policies import check_policy_effect
 from gitmesh.validate.remainder import remainder
 from gitmesh.validate.service_entries import check_service_entry
-from gitmesh.validate.shape import check_shape, misspelt_in
+from gitmesh.validate.shape import Shaped, check_shape, shape_of, written
 from gitmesh.validate.sidecars import check_sidecar
-from gitmesh.validate.subject import Path, Subject
+from gitmesh.validate.subject import Subject
 from gitmesh.validate.virtual_services import check_virtual_service
 from gitmesh.validate.workload_entries import check_workload_entry
 
@@ -39,18 +40,22 @@ def check_object(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic
 
     The result depends on nothing but the resource, so it holds as long as the resource does.
     """
-    spec, wrong = check_shape(resource)
-    if spec is not None:
-        found = chain(wrong, _beside(misspelt_in(wrong), _by_kind(Subject(resource), spec)))
-        return spec, tuple(up_to_errors(found, OBJECT_ERRORS_MAX))
-    return None, tuple(up_to_errors((*wrong, *_rest(resource, wrong)), OBJECT_ERRORS_MAX))
+    shaped = shape_of(resource)
+    if shaped.spec is not None:
+        found = chain(shaped.wrong, _as_written(shaped, _by_kind(Subject(resource), shaped.spec)))
+        return shaped.spec, tuple(up_to_errors(found, OBJECT_ERRORS_MAX))
+    wrong = (*shaped.wrong, *_rest(resource, shaped.wrong))
+    return None, tuple(up_to_errors(wrong, OBJECT_ERRORS_MAX))
 
 
-def _beside(misspelt: frozenset[Path], findings: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
-    """Yield what does not follow from a misspelt field: that something else is missing around it."""
+def _as_written(shaped: Shaped, findings: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
+    """Yield findings with the names of fields as they are written.
+
+    That something is missing is not told where it may follow from a field that was left out.
+    """
     for finding in findings:
-        if finding.path not in misspelt and finding.path[:-1] not in misspelt:
-            yield finding
+        if finding.path not in shaped.around and finding.path[:-1] not in shaped.around:
+            yield replace(finding, path=written(shaped, finding.path)) if shaped.meant.names else finding
 
 
 def _rest(resource: Resource, wrong: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:

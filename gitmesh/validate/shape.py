@@ -5,7 +5,9 @@ Stage: validate (pure).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +21,7 @@ from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.spelling import closest
 from gitmesh.validate.fields import fields_at
-from gitmesh.validate.known_fields import without
+from gitmesh.validate.known_fields import Meant
 from gitmesh.validate.subject import Path, Subject, dotted
 
 SPECS: Mapping[str, type[BaseModel]] = {
@@ -29,47 +31,122 @@ SPECS: Mapping[str, type[BaseModel]] = {
 }
 _ERRORS_MAX = 200
 _UNKNOWN = "extra_forbidden"
-_NOT_NEAR = "known fields: "
+_TURNS_MAX = 4
 _SHOWN_CHARS_MAX = 60
 _NAMES_SHOWN_MAX = 12
+
+NOTHING_MEANT = Meant(None)
 
 Translate = Callable[[Subject, Path, ErrorDetails], Diagnostic]
 
 
-def check_shape(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic, ...]]:
-    """Return the typed spec, and what is wrong with its shape; None when it has not the shape of one.
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """The typed spec, None when it has not the shape of one, and what is wrong with its shape.
 
-    Fields that do not exist are wrong, and the rest is typed without them: what else is wrong is found at
-    once, also when somebody wants such a field and says so. Only where a field of the spec itself seems to
-    be misspelt, too little is left to say more.
+    `meant`: the spec with the fields that exist, which is what was typed. `around`: mappings of which a field
+    was left out that belongs further up: something may seem to be missing there.
+    """
+
+    spec: BaseModel | None
+    wrong: tuple[Diagnostic, ...] = ()
+    meant: Meant = NOTHING_MEANT
+    around: frozenset[Path] = frozenset()
+
+
+def written(shaped: Shaped, path: Path) -> Path:
+    """Return the path of a finding about the typed spec, with the names of fields as they are written."""
+    return (*path[:1], *shaped.meant.written(path[1:])) if path[:1] == ("spec",) else path
+
+
+def check_shape(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic, ...]]:
+    """Return the typed spec, and what is wrong with its shape; None when it has not the shape of one."""
+    shaped = shape_of(resource)
+    return shaped.spec, shaped.wrong
+
+
+def shape_of(resource: Resource) -> Shaped:
+    """Type the spec of a resource.
+
+    Fields that do not exist are wrong, and the rest is typed all the same: a field that seems to be misspelt
+    as the one that is meant, and without any other. So what else is wrong is found at once, also when
+    somebody wants such a field and says so.
     """
     model = SPECS.get(resource.key.kind)
     if model is None:
-        return None, ()
+        return Shaped(None)
     spec = resource.body.get("spec")
-    written = {} if spec is None else spec
     try:
-        return model.model_validate(written), ()
+        return Shaped(model.model_validate({} if spec is None else spec))
     except ValidationError as error:
-        details = _details(error)
-    subject, typed = Subject(resource), None
-    wrong = tuple(_translate(subject, detail) for detail in details[:_ERRORS_MAX])
-    only_unknown = resource.key.group == NETWORKING and all(d["type"] == _UNKNOWN for d in details)
-    if only_unknown and ("spec",) not in misspelt_in(wrong):
-        typed = _typed(model, without(written, (detail["loc"] for detail in details)))
-    return typed, wrong
+        return _Typing(Subject(resource), model, Meant(spec)).shaped(_details(error))
 
 
-def misspelt_in(findings: Iterable[Diagnostic]) -> frozenset[Path]:
-    """Return the mappings in which a field seems to be misspelt, so that another one seems to be missing."""
-    return frozenset(f.path[:-1] for f in findings if f.code == "GM101" and not f.hint.startswith(_NOT_NEAR))
+class _Typing:
+    """Types a spec with errors, in several turns: what is below a misspelt field shows when it is renamed."""
+
+    def __init__(self, subject: Subject, model: type[BaseModel], meant: Meant) -> None:
+        self._subject = subject
+        self._model = model
+        self._meant = meant
+        self._wrong: dict[tuple[str, Path], Diagnostic] = {}
+        self._around: set[Path] = set()
+
+    def shaped(self, details: list[ErrorDetails]) -> Shaped:
+        """Return the result of all turns; `details` are what the first one found."""
+        typed: BaseModel | None = None
+        self._note(details)
+        for _ in range(_TURNS_MAX):
+            if self._subject.resource.key.group != NETWORKING or not self._correct(details):
+                break
+            try:
+                typed = self._model.model_validate(self._meant.value)
+                break
+            except ValidationError as error:
+                details = _details(error)
+                self._note([detail for detail in details if not self._follows(detail)])
+        wrong = tuple(self._wrong.values())[:_ERRORS_MAX]
+        return Shaped(typed, wrong, self._meant, frozenset(self._around))
+
+    def _note(self, details: list[ErrorDetails]) -> None:
+        for detail in details[:_ERRORS_MAX]:
+            loc = self._meant.written(detail["loc"])
+            place = (detail["type"], loc)
+            if place not in self._wrong:
+                self._wrong[place] = _translate(self._subject, {**detail, "loc": loc})
+
+    def _correct(self, details: list[ErrorDetails]) -> bool:
+        """Rename and leave out the unknown fields; say whether there are any."""
+        names: dict[Path, str] = {}
+        for detail in details:
+            if detail["type"] == _UNKNOWN:
+                loc = detail["loc"]
+                names[loc] = name = self._name_for(loc, detail, names)
+                if name:
+                    self._wrong.pop(("missing", self._meant.written((*loc[:-1], name))), None)
+                elif _where_instead(self._subject, ("spec", *loc))[0] is _Instead.ABOVE:
+                    self._around.add(("spec", *self._meant.written(loc[:-1])))
+        self._meant = self._meant.corrected(names)
+        return bool(names)
+
+    def _name_for(self, loc: Path, detail: ErrorDetails, names: Mapping[Path, str]) -> str:
+        """Return the field that is meant; empty where it is not known, or is written as well."""
+        instead, name = _where_instead(self._subject, ("spec", *loc))
+        if instead is not _Instead.NEAR:
+            return ""
+        beside = _inside(self._meant.value, loc[:-1])
+        taken = any(to == name and place[:-1] == loc[:-1] for place, to in names.items())
+        return "" if taken or not isinstance(beside, dict) or name in beside else name
+
+    def _follows(self, detail: ErrorDetails) -> bool:
+        path = ("spec", *self._meant.written(detail["loc"]))
+        return path in self._around or path[:-1] in self._around
 
 
-def _typed(model: type[BaseModel], written: Any) -> BaseModel | None:
-    try:
-        return model.model_validate(written)
-    except ValidationError:
-        return None  # of what is left, the fields that are wrong together
+def _inside(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
 
 
 def _details(error: ValidationError) -> list[ErrorDetails]:
@@ -98,21 +175,33 @@ def _translate(subject: Subject, error: ErrorDetails) -> Diagnostic:
 def _unknown_field(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
     name = str(path[-1])
     message = f"unknown field {name} in {dotted(path[:-1])}"
-    return subject.finding("GM101", message, path, hint=_where_instead(subject, path), wants_key=True)
+    instead, words = _where_instead(subject, path)
+    hint = instead.value.format(name=name, words=words)
+    return subject.finding("GM101", message, path, hint=hint, wants_key=True)
 
 
-def _where_instead(subject: Subject, path: Path) -> str:
+class _Instead(Enum):
+    """What is said about a field that does not exist."""
+
+    ABOVE = "{name} belongs to {words}"
+    NEAR = "did you mean {words}?"
+    OTHERS = "known fields: {words}"
+    NOTHING = ""
+
+
+def _where_instead(subject: Subject, path: Path) -> tuple[_Instead, str]:
     """Say what was meant: the same name further up, a field with a similar name, or what there is."""
     model = SPECS[subject.resource.key.kind]
     name = str(path[-1])
     for length in range(len(path) - 2, 0, -1):
         if name in fields_at(model, path[1:length]):
-            return f"{name} belongs to {dotted(path[:length])}"
+            return _Instead.ABOVE, dotted(path[:length])
     known = fields_at(model, path[1:-1])
     if near := closest(name, known):
-        return f"did you mean {near}?"
+        return _Instead.NEAR, near
     more = ", ..." if len(known) > _NAMES_SHOWN_MAX else ""
-    return f"{_NOT_NEAR}{', '.join(known[:_NAMES_SHOWN_MAX])}{more}" if known else ""
+    words = f"{', '.join(known[:_NAMES_SHOWN_MAX])}{more}"
+    return (_Instead.OTHERS, words) if known else (_Instead.NOTHING, "")
 
 
 def _missing(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
