@@ -75,12 +75,12 @@ def _ports(subject: Subject, spec: ServiceEntrySpec) -> Iterator[Diagnostic]:
         elif several and spec.addresses and spec.resolution in _BY_DNS and protocol in ON_TCP:
             message = "several hosts share the addresses, and nothing tells their connections apart"
             yield subject.finding("GM150", message, path, hint="one ServiceEntry for each host")
-        if protocol in ("", "TCP") and not spec.addresses and not _gets_address(subject, spec):
+        if protocol in ("", "TCP") and not spec.addresses and not gets_address(subject, spec):
             message = f"addresses are needed: else everything on port {port.number} goes to this service"
             yield subject.finding("GM149", message, path, hint="add addresses")
 
 
-def _gets_address(subject: Subject, spec: ServiceEntrySpec) -> bool:
+def gets_address(subject: Subject, spec: ServiceEntrySpec) -> bool:
     """Say whether istiod gives it an address. Source: istio/istio pilot, ShouldV2AutoAllocateIP."""
     wanted = str(subject.resource.labels.get(_NO_ADDRESS_LABEL, "")).lower() != "false"
     return wanted and (spec.resolution or "NONE") != "NONE"

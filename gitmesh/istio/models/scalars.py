@@ -57,6 +57,11 @@ def _any_duration(text: str) -> str:
     return text
 
 
+def _readable_duration(text: str) -> str:
+    duration_nanoseconds(text)
+    return text
+
+
 def _no_tuple_for_null(value: Any) -> Any:
     return () if value is None else value
 
@@ -75,6 +80,8 @@ Map = Annotated[dict[str, T], BeforeValidator(no_map_for_null)]
 Duration = Annotated[str, AfterValidator(_positive_duration)]
 # The same, and 0s is allowed: never.
 DurationOrZero = Annotated[str, AfterValidator(_any_duration)]
+# The same, however short.
+DurationOfAnyLength = Annotated[str, AfterValidator(_readable_duration)]
 
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1, json_schema_extra={"format": "int32"})]
 NotNegative = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]

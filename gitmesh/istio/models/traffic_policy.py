@@ -14,6 +14,7 @@ from gitmesh.istio.models.common import PortSelector
 from gitmesh.istio.models.scalars import (
     Double,
     Duration,
+    DurationOfAnyLength,
     DurationOrZero,
     Int32,
     Items,
@@ -39,7 +40,7 @@ class HTTPCookie(IstioModel):
 
     name: str
     path: str | None = None
-    ttl: str | None = None
+    ttl: DurationOfAnyLength | None = None
     attributes: Items[CookieAttribute] = ()
 
 

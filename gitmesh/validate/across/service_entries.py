@@ -13,12 +13,13 @@ from gitmesh.validate.across.facts import EVERYONE, EntryFact
 from gitmesh.validate.across.found import Found
 from gitmesh.validate.across.traffic_facts import scope_of
 from gitmesh.validate.across.world import World
+from gitmesh.validate.service_entries import gets_address
 from gitmesh.validate.subject import Subject
 
 
 def check_entry_across(subject: Subject, spec: ServiceEntrySpec, world: World) -> Iterator[Found]:
     """Yield contradictions with other ServiceEntries, and ports that need an address."""
-    if not spec.addresses:
+    if not spec.addresses and gets_address(subject, spec):  # else GM149 says that addresses are needed
         for index, port in enumerate(spec.ports):
             if (port.protocol or "").upper() in ("", "TCP"):
                 message = f"port {port.number} is told apart by address only, and there are no addresses"

@@ -162,6 +162,8 @@ PORT = "ports: [{number: 80, name: http, protocol: HTTP}]"
             "hosts: [a.b, c.d], resolution: DNS, ports: [{number: 80, name: a, protocol: TCP}]",
             ["GM109", "GM222"],
         ),
+        ("hosts: [a.b], resolution: NONE, ports: [{number: 80, name: a, protocol: TCP}]", ["GM149"]),
+        ("hosts: [a.b], resolution: DNS, ports: [{number: 80, name: a, protocol: TCP}]", ["GM222"]),
     ],
 )
 def test_service_entries(spec: str, expected: list[str]):
