@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from gitmesh.model.evidence import Bets
 
-# How bad the alternatives are, as odds relative to the bound. A bet on each: those near the bound find what is
-# a little too bad, slowly, and those far from it what is broken, at once.
+# How bad the alternatives are, as odds relative to the bound. A bet on each: those near it find what is a
+# little too bad, slowly; those far from it what is broken, at once.
 _ODDS_ABOVE = (1.25, 1.6, 2.2, 3.2, 5.0, 8.0, 14.0, 25.0, 50.0, 120.0, 400.0)
 _ODDS_BELOW = (0.8, 0.6, 0.4, 0.2, 0.05, 0.005)
 _SHARE_MIN, _SHARE_MAX = 1e-9, 1.0 - 1e-9
