@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from gitmesh.validate.rule import Rule
 from gitmesh.validate.rules_across import ACROSS_RULES
+from gitmesh.validate.rules_around import AROUND_RULES
 from gitmesh.validate.rules_files import FILE_RULES
 from gitmesh.validate.rules_guardrails import GUARDRAIL_RULES
 from gitmesh.validate.rules_no_effect import EFFECT_RULES
@@ -29,6 +30,7 @@ _ALL = (
     *WARNING_RULES,
     *REFERENCE_RULES,
     *ACROSS_RULES,
+    *AROUND_RULES,
     *POLICY_RULES,
     *GUARDRAIL_RULES,
     *EFFECT_RULES,

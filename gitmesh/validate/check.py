@@ -16,6 +16,7 @@ from gitmesh.model.config import ParseLimits
 from gitmesh.model.context import NOTHING_KNOWN, Context
 from gitmesh.model.diagnostic import Diagnostic, bounded
 from gitmesh.model.resource import ResourceKey, ResourceSet
+from gitmesh.validate.across.conditions import condition_facts
 from gitmesh.validate.across.questions import Question
 from gitmesh.validate.across.reading import facts_of
 from gitmesh.validate.across.unchecked import not_checked
@@ -91,6 +92,7 @@ def _world(
     """
     types = set(begun.changed_types())
     live = [fact for key, one in context.objects.items() if key not in keys for fact in facts_of(one)]
+    live += (fact for key, one in context.objects.items() if key in keys for fact in condition_facts(one))
     types.update(type(fact) for fact in live)
     if before.world is not None and context == before.context:
         if not types:

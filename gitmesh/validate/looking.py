@@ -14,15 +14,24 @@ from gitmesh.model.diagnostic import Diagnostic, Severity
 from gitmesh.model.kinds import GITMESH, NETWORKING, VIRTUAL_SERVICE
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.validate.across.facts import Fact, PolicyFact
-from gitmesh.validate.across.found import RESTS_ON_CONTEXT, Found, Selected, Unchecked
+from gitmesh.validate.across.found import (
+    RESTS_ON_CLUSTER,
+    RESTS_ON_CONTEXT,
+    Found,
+    Selected,
+    Unchecked,
+    softened,
+)
+from gitmesh.validate.across.partial import readable
 from gitmesh.validate.across.questions import Question
 from gitmesh.validate.across.reading import facts_of
 from gitmesh.validate.across.rules import check_across
 from gitmesh.validate.across.world import World
 from gitmesh.validate.objects import OBJECT_ERRORS_MAX, check_object
 from gitmesh.validate.policies import check_selected, is_policy, read_policy
-from gitmesh.validate.shape import check_shape
-from gitmesh.validate.subject import Subject
+from gitmesh.validate.subject import Path, Subject
+
+_NOWHERE: frozenset[Path] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +126,28 @@ def _first(one: Looked, world: World) -> Looked:
     key = one.resource.key
     spec, own = check_object(one.resource) if _is_ours(key) else (None, ())
     is_wrong = any(found.severity is Severity.ERROR for found in own)
-    return _across(replace(one, own=own, is_wrong=is_wrong), spec, world)
+    typed = (spec, _NOWHERE) if spec is not None else readable(one.resource)
+    return _across(replace(one, own=own, is_wrong=is_wrong), typed, world)
 
 
 def _again(one: Looked, world: World, changed: frozenset[Question]) -> Looked:
     if changed.isdisjoint(one.asked):
         return one
-    return _across(one, check_shape(one.resource)[0], world)
+    return _across(one, readable(one.resource), world)
 
 
 def _is_ours(key: ResourceKey) -> bool:
     return key.group in (NETWORKING, GITMESH)
 
 
-def _across(one: Looked, spec: BaseModel | None, world: World) -> Looked:
+def _across(one: Looked, typed: tuple[BaseModel | None, frozenset[Path]], world: World) -> Looked:
+    """`typed`: the spec as far as it can be read, and the places of what was left out."""
     world.asked.clear()
+    spec, left_out = typed
     found = tuple(_found(Subject(one.resource), spec, world))
     return replace(
         one,
-        across=tuple(each for each in found if isinstance(each, Diagnostic)),
+        across=tuple(d for d in found if isinstance(d, Diagnostic) and d.path[:3] not in left_out),
         unchecked=tuple(each for each in found if isinstance(each, Unchecked)),
         policies=tuple(each.policy for each in found if isinstance(each, Selected)),
         asked=frozenset(world.asked),
@@ -158,6 +170,9 @@ def _found(subject: Subject, spec: BaseModel | None, world: World) -> Iterator[F
 
 def _softened(found: Diagnostic, world: World) -> Diagnostic:
     """A commit is not refused for what comes and goes in a cluster without one."""
-    if found.severity is Severity.ERROR and found.code in RESTS_ON_CONTEXT and world.is_advisory():
-        return replace(found, severity=Severity.WARNING)
-    return found
+    unsure = found.code in RESTS_ON_CONTEXT and world.is_advisory()
+    return softened(found) if unsure or _may_be_elsewhere(found, world) else found
+
+
+def _may_be_elsewhere(found: Diagnostic, world: World) -> bool:
+    return found.code in RESTS_ON_CLUSTER and not world.reads_cluster()

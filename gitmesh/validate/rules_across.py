@@ -1,4 +1,4 @@
-"""GM217 to GM290: findings about ports, gateways, TLS and routes of several objects together.
+"""GM217 to GM240: findings about ports, gateways, TLS and routes of several objects together.
 
 Stage: validate (pure).
 """
@@ -336,15 +336,5 @@ ACROSS_RULES = (
             reviews_rule("route: [{destination: {host: reviews, port: {number: 9080}}}]"),
         ),
         istio="IST0112",
-    ),
-    Rule(
-        "GM290",
-        Severity.INFO,
-        "Something was not checked",
-        "Rules that need Services, Pods or Secrets use those of the repository and of the cluster "
-        "(--cluster). Without them they say nothing, which is said here, once for each kind.",
-        "a VirtualService in a repository without Services",
-        "the same, with --cluster",
-        file="",
     ),
 )

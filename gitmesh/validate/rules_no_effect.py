@@ -129,10 +129,10 @@ EFFECT_RULES = (
     ),
     Rule(
         "GM411",
-        Severity.WARNING,
+        Severity.INFO,
         "A subset is every endpoint",
         "A subset without labels has all endpoints of its host, those of the other subsets included. One "
-        "that only carries a trafficPolicy may be meant so.",
+        "that only carries a trafficPolicy, or that leads to an egress gateway, is meant so.",
         destination_rule("host: reviews\nsubsets: [{name: v1}]"),
         destination_rule("host: reviews\nsubsets: [{name: v1, labels: {version: v1}}]"),
     ),

@@ -46,7 +46,9 @@ REFERENCE_RULES = (
         "A subset is not defined",
         "Requests to a subset that no DestinationRule defines are answered with 503. Short host names stand "
         "for the namespace of the object that has them. Unlike Istio's analyzer, a DestinationRule for a "
-        "wildcard counts, and so does one of another namespace.",
+        "wildcard counts, and so does one of another namespace. Where there is no DestinationRule for the "
+        "host at all, and neither its Service nor a cluster is known, the rest may be somewhere else, and "
+        "it is a warning; Istio's analyzer calls that an error, too.",
         documents(_V1, _TO_V1.replace("v1}}]", "v3}}]")),
         documents(_V1, _TO_V1),
         istio="IST0101",
@@ -64,10 +66,11 @@ REFERENCE_RULES = (
     ),
     Rule(
         "GM203",
-        Severity.WARNING,
+        Severity.ERROR,
         "A Gateway is not in the repository",
-        "Without its Gateway the VirtualService takes no traffic. It may be in the cluster all the same, so "
-        "that this is a warning; Istio's analyzer calls it an error.",
+        "Without its Gateway the VirtualService takes no traffic. Where the cluster has not been read, and "
+        "the repository has no other Gateway of that namespace, it may be there all the same, and this is a "
+        "warning. So it is for a daemon.",
         _BOUND,
         documents(_GATEWAY, _BOUND),
         istio="IST0101",
@@ -125,31 +128,32 @@ REFERENCE_RULES = (
     ),
     Rule(
         "GM209",
-        Severity.WARNING,
+        Severity.ERROR,
         "No Pod is a gateway's",
         "The selector of a Gateway names the Pods that listen; it looks at all namespaces. Those of Istio's "
         "own installation need not be in the repository. Others may be installed apart, too, so that this is "
-        "a warning; Istio's analyzer calls it an error.",
+        "a warning unless the cluster has been read (--cluster).",
         documents(pod("reviews", "app: reviews"), gateway("selector: {istio: entry}\n" + _SERVERS)),
         documents(_ENTRY_POD, gateway("selector: {istio: entry}\n" + _SERVERS)),
         istio="IST0101",
     ),
     Rule(
         "GM210",
-        Severity.WARNING,
+        Severity.ERROR,
         "The Secret of a certificate is not known",
         "It is looked for in the namespace of the gateway's Pods. Certificates of cert-manager, "
         "ExternalSecrets and SealedSecrets count as the Secret that they make. It may come from elsewhere, "
-        "so that this is a warning; Istio's analyzer calls it an error.",
+        "so that this is a warning unless the cluster has been read (--cluster).",
         documents(_ENTRY_POD, secret("another-cert"), gateway(_TLS_SERVER)),
         documents(_ENTRY_POD, secret("a-cert"), gateway(_TLS_SERVER)),
         istio="IST0101",
     ),
     Rule(
         "GM211",
-        Severity.WARNING,
+        Severity.ERROR,
         "No Pod follows a Sidecar",
-        "The selector of a Sidecar takes Pods of its own namespace. Istio's analyzer calls it an error.",
+        "The selector of a Sidecar takes Pods of its own namespace. They may come from elsewhere, so that "
+        "this is a warning unless the cluster has been read (--cluster).",
         documents(pod("ratings", "app: ratings"), traffic_object("Sidecar", _SELECTING + _EGRESS)),
         documents(pod("reviews", "app: reviews"), traffic_object("Sidecar", _SELECTING + _EGRESS)),
         istio="IST0101",

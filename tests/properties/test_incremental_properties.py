@@ -14,6 +14,7 @@ from gitmesh.engine.accept import examine
 from gitmesh.engine.memory import Examined
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.context import Context, ContextPod, services_of
+from gitmesh.model.resource import resource_from_body
 from gitmesh.model.revision import Revision
 from gitmesh.validate.catalogue import CATALOGUE, Rule
 
@@ -63,6 +64,10 @@ RULE = st.builds(
     DESTINATION,
     st.sampled_from(["", "", "", "a", "b"]),
 )
+LAWS = {
+    "resource": "size(object.metadata.name) <= {most} + 4",
+    "set": "size(resources) <= {most}",
+}
 SPECS = {
     "VirtualService": st.builds(
         lambda hosts, gateways, export, rules: without_nothing(
@@ -127,18 +132,59 @@ SPECS = {
         LABELS,
     ),
     "Service": st.builds(
-        lambda labels, ports: {
+        lambda labels, ports, target, protocol: {
             "selector": labels,
-            "ports": [{"port": port, "name": f"p{port}"} for port in ports],
+            "ports": [
+                without_nothing(
+                    {"port": port, "name": f"p{port}", "targetPort": target, "protocol": protocol}
+                )
+                for port in ports
+            ],
         },
         LABELS,
         st.lists(PORTS, unique=True, max_size=2),
+        st.sampled_from([None, 8080]),
+        st.sampled_from(["", "UDP"]),
     ),
     "Deployment": st.builds(lambda labels: {"template": {"metadata": {"labels": labels}}}, LABELS),
     "Secret": st.just({}),
     "Namespace": st.just({}),
     "WorkloadEntry": st.builds(lambda labels: {"address": "10.0.0.1", "labels": labels}, LABELS),
     "RequestAuthentication": st.builds(lambda labels: {"selector": {"matchLabels": labels}}, LABELS),
+    "APIGateway": st.builds(
+        lambda hosts: {"listeners": [{"hostname": host} for host in hosts]},
+        st.lists(st.sampled_from(["", "a.example.com", "*.example.com"]), max_size=2),
+    ),
+    "EnvoyFilter": st.builds(
+        lambda patches, priority: {"configPatches": patches, "priority": priority},
+        st.lists(
+            st.builds(
+                lambda operation, target, name, version: {
+                    "applyTo": target,
+                    "match": {"proxy": {"proxyVersion": version}},
+                    "patch": {"operation": operation, "value": {"name": name}},
+                },
+                st.sampled_from(["ADD", "REMOVE", "INSERT_BEFORE", "REPLACE"]),
+                st.sampled_from(["HTTP_FILTER", "HTTP_ROUTE"]),
+                st.sampled_from(["lua", "wasm"]),
+                st.sampled_from(["", "^1[.]30"]),
+            ),
+            max_size=2,
+        ),
+        st.sampled_from([0, 10]),
+    ),
+    "Guardrail": st.builds(
+        lambda kinds, scope, most, severity: {
+            "match": {"kinds": kinds},
+            "scope": scope,
+            "severity": severity,
+            "rules": [{"expression": LAWS[scope].format(most=most), "message": "so it is agreed"}],
+        },
+        st.sampled_from([[], ["VirtualService"], ["Service"]]),
+        st.sampled_from(["resource", "set"]),
+        st.integers(0, 3),
+        st.sampled_from(["warning", "error"]),
+    ),
     "RolloutPolicy": st.builds(
         lambda names: {"select": {"names": names}, "steps": [{"progress": 10}, {"progress": 100}]},
         st.lists(NAMES, max_size=1),
@@ -150,22 +196,40 @@ VERSIONS = {
     "Namespace": "v1",
     "Deployment": "apps/v1",
     "RequestAuthentication": "security.istio.io/v1",
+    "APIGateway": "gateway.networking.k8s.io/v1",
+    "EnvoyFilter": "networking.istio.io/v1alpha3",
+    "Guardrail": "gitmesh.dev/v1alpha1",
     "RolloutPolicy": "gitmesh.dev/v1alpha1",
 }
+
+
+NOT_PROGRAMMED = {"type": "Programmed", "status": "False", "reason": "NoAddress"}
+SUPPRESSED = st.sampled_from(
+    ["", "", "", "GM201", "GM202", "GM203", "GM205", "GM217", "GM222", "GM310", "GM500", "GM999"]
+)
 
 
 @st.composite
 def objects(draw: st.DrawFn) -> dict[str, Any]:
     kind = draw(st.sampled_from(sorted(SPECS)))
     name = draw(st.sampled_from(["reviews", "ratings"])) if kind == "Service" else draw(NAMES)
-    metadata = {"name": name, "namespace": draw(NAMESPACES)}
+    metadata: dict[str, Any] = {"name": name, "namespace": draw(NAMESPACES)}
+    if code := draw(SUPPRESSED):
+        metadata["annotations"] = {"gitmesh.dev/ignore": f"{code}: it is known"}
     version = VERSIONS.get(kind, "networking.istio.io/v1")
-    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": draw(SPECS[kind])}
+    body = {"apiVersion": version, "kind": kind.removeprefix("API"), "metadata": metadata}
+    status = draw(st.sampled_from([None, None, None, {"conditions": [NOT_PROGRAMMED]}]))
+    return without_nothing({**body, "spec": draw(SPECS[kind]), "status": status})
 
 
 TEXTS = st.builds(
-    lambda found, broken: "\n---\n".join(json.dumps(one, indent=1) for one in found) + broken,
+    lambda found, code, broken: (
+        (f"# gitmesh: ignore {code} because it is known\n" if code else "")
+        + "\n---\n".join(json.dumps(one, indent=1) for one in found)
+        + broken
+    ),
     st.lists(objects(), min_size=1, max_size=3),
+    SUPPRESSED,
     st.sampled_from(["", "", "", "", "\n---\nkind: [", "\n---\nkind: Gateway"]),
 )
 PATHS = st.sampled_from([f"{folder}{name}.yaml" for folder in ("", "x/") for name in "abc"])
@@ -176,16 +240,34 @@ EDITS = st.lists(
         st.tuples(st.just("delete"), PATHS, st.just("")),
         st.tuples(st.just("rename"), PATHS, PATHS),
         st.tuples(st.just("ignore"), PATHS, st.just("")),
-        st.tuples(st.just("cluster"), st.integers(0, 3), st.just("")),
+        st.tuples(st.just("cluster"), st.integers(0, 4), st.just("")),
     ),
     min_size=2,
     max_size=8,
 )
+LIVE = [
+    resource_from_body({"apiVersion": version, "kind": kind, "metadata": metadata, **rest})
+    for version, kind, metadata, rest in (
+        (
+            "networking.istio.io/v1",
+            "DestinationRule",
+            {"name": "a", "namespace": "default"},
+            {"spec": {"host": "reviews", "subsets": [{"name": "v2"}]}},
+        ),
+        (
+            "gateway.networking.k8s.io/v1",
+            "Gateway",
+            {"name": "entry", "namespace": "default"},
+            {"spec": {"listeners": [{}]}, "status": {"conditions": [NOT_PROGRAMMED]}},
+        ),
+    )
+]
 CONTEXTS = (
     Context(),
     Context(services=services_of(["reviews.default.svc.cluster.local"]), advisory=True),
     Context(services=services_of(["ratings.default.svc.cluster.local"]), advisory=True),
     Context(services={}, pods=(ContextPod("default", "p", {"istio": "entry"}),), namespaces={}, secrets={}),
+    Context(services={}, pods=(), objects={resource.key: resource for resource in LIVE}),
 )
 
 

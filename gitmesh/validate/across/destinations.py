@@ -13,7 +13,7 @@ from gitmesh.istio.models.common import Destination
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.validate.across.facts import EVERYONE, Scope
-from gitmesh.validate.across.found import SERVICES, Found, Unchecked
+from gitmesh.validate.across.found import SERVICES, Found, Unchecked, softened
 from gitmesh.validate.across.traffic_facts import scope_of
 from gitmesh.validate.across.world import World
 from gitmesh.validate.subject import Path, Subject
@@ -24,7 +24,9 @@ _LISTED_MAX = 10
 
 def check_destinations(subject: Subject, spec: VirtualServiceSpec, world: World) -> Iterator[Found]:
     """Yield destinations that are not there, or that leave open which port is meant."""
-    scope = scope_of(spec.export_to, subject.namespace) | {subject.namespace}
+    scope = scope_of(spec.export_to, subject.namespace)
+    if EVERYONE in scope:
+        scope |= {subject.namespace}
     through_gateway = any(name != MESH for name in spec.gateways)
     for path, destination in destinations(spec):
         host = fully_qualified(destination.host, subject.namespace)
@@ -44,7 +46,10 @@ def _subset(subject: Subject, path: Path, host: str, subset: str, world: World) 
         hint = f"add it, or route to one of: {', '.join(defined)}"
     else:
         hint = "add it: the DestinationRule for this host has no subsets"
-    yield subject.finding("GM201", message, (*path, "subset"), hint=hint)
+    finding = subject.finding("GM201", message, (*path, "subset"), hint=hint)
+    # Of a file on its own nobody can say whether the cluster has the rest of it.
+    alone = defined is None and world.service(host) is None and not world.knows_services(host)
+    yield softened(finding) if alone else finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,10 +108,29 @@ class AuthenticationFact:
 
 
 @dataclass(frozen=True, slots=True)
-class NameFact:
-    """An object of which only the name matters: a Gateway of the Gateway API."""
+class ApiGatewayFact:
+    """A Gateway of the Gateway API. `hosts` of its listeners; `*` for one that takes every host."""
 
     key: ResourceKey
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionedFact:
+    """An EnvoyFilter, and the filters that it patches for proxies of one version only."""
+
+    key: ResourceKey
+    filters: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionFact:
+    """A condition in the status of an object that says that something of it is not in effect."""
+
+    key: ResourceKey
+    type: str
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +172,9 @@ Fact = (
     | RoutesFact
     | SidecarFact
     | AuthenticationFact
-    | NameFact
+    | ApiGatewayFact
+    | VersionedFact
+    | ConditionFact
     | SecretFact
     | NamespaceFact
     | WorkloadFact

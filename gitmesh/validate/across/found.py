@@ -5,9 +5,9 @@ Stage: validate (pure).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.diagnostic import Diagnostic, Severity
 
 SERVICES, PODS, SECRETS = "Services", "Pods", "Secrets"
 AUTHENTICATIONS = "RequestAuthentications"
@@ -34,6 +34,7 @@ Found = Diagnostic | Unchecked | Selected
 RESTS_ON_CONTEXT = frozenset(
     (
         "GM202",
+        "GM203",
         "GM206",
         "GM207",
         "GM208",
@@ -47,3 +48,11 @@ RESTS_ON_CONTEXT = frozenset(
         "GM230",
     )
 )
+
+# What files alone cannot know for sure: it may be in the cluster, where another repository has put it.
+RESTS_ON_CLUSTER = frozenset(("GM209", "GM210", "GM211"))
+
+
+def softened(finding: Diagnostic) -> Diagnostic:
+    """Return the finding as a warning at most."""
+    return replace(finding, severity=Severity.WARNING) if finding.severity is Severity.ERROR else finding

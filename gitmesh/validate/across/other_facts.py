@@ -10,7 +10,7 @@ from typing import Any
 
 from gitmesh.model.context import ContextPod, ContextPort, ContextService
 from gitmesh.model.resource import Resource
-from gitmesh.validate.across.facts import AuthenticationFact, Fact, NameFact, NamespaceFact, SecretFact
+from gitmesh.validate.across.facts import ApiGatewayFact, AuthenticationFact, Fact, NamespaceFact, SecretFact
 from gitmesh.validate.across.lenient import labels, mapping, mappings, number, text
 
 _EXPORT_TO = "networking.istio.io/exportTo"
@@ -98,8 +98,9 @@ def _authentication_facts(resource: Resource) -> Iterator[Fact]:
     yield AuthenticationFact(resource.key.namespace, labels(selector.get("matchLabels")))
 
 
-def _name_facts(resource: Resource) -> Iterator[Fact]:
-    yield NameFact(resource.key)
+def _api_gateway_facts(resource: Resource) -> Iterator[Fact]:
+    listeners = mappings(resource.spec.get("listeners"))
+    yield ApiGatewayFact(resource.key, tuple(text(one.get("hostname")) or "*" for one in listeners))
 
 
 OTHER_FACTS: Mapping[tuple[str, str], Callable[[Resource], Iterator[Fact]]] = {
@@ -112,5 +113,5 @@ OTHER_FACTS: Mapping[tuple[str, str], Callable[[Resource], Iterator[Fact]]] = {
     ("external-secrets.io", "ExternalSecret"): _external_secret_facts,
     ("bitnami.com", "SealedSecret"): _sealed_secret_facts,
     ("security.istio.io", "RequestAuthentication"): _authentication_facts,
-    ("gateway.networking.k8s.io", "Gateway"): _name_facts,
+    ("gateway.networking.k8s.io", "Gateway"): _api_gateway_facts,
 }

@@ -89,7 +89,7 @@ class Pods:
         """
         found: set[int] = set()
         for pod in islice(self._matching(selector, ""), SELECTED_MAX):
-            for service in self._services_of(pod):
+            for service in self.services_of(pod.namespace, pod.labels):
                 if service.ports is None:
                     return None
                 for port in service.ports:
@@ -97,8 +97,9 @@ class Pods:
                     found.update((port.number, named or port.number))
         return frozenset(found)
 
-    def _services_of(self, pod: ContextPod) -> Iterator[ContextService]:
-        for label in pod.labels.items():
-            for service in self._services.get((pod.namespace, label), ()):
-                if all(pod.labels.get(name) == value for name, value in service.selector.items()):
+    def services_of(self, namespace: str, labels: Mapping[str, str]) -> Iterator[ContextService]:
+        """Yield the Services that select a Pod with these labels."""
+        for label in labels.items():
+            for service in self._services.get((namespace, label), ()):
+                if all(labels.get(name) == value for name, value in service.selector.items()):
                     yield service

@@ -15,8 +15,11 @@ from gitmesh.istio.models.service_entry import ServiceEntrySpec
 from gitmesh.istio.models.sidecar import SidecarSpec
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.validate.across.bound_gateways import check_gateways
+from gitmesh.validate.across.conditions import check_conditions
+from gitmesh.validate.across.deployments import check_deployment
 from gitmesh.validate.across.destination_rules import check_rule
 from gitmesh.validate.across.destinations import check_destinations
+from gitmesh.validate.across.envoy_filters import check_envoy_filter
 from gitmesh.validate.across.found import Found
 from gitmesh.validate.across.gateways import check_gateway_across
 from gitmesh.validate.across.mesh_hosts import check_delegates, check_mesh_hosts
@@ -46,5 +49,15 @@ def check_across(subject: Subject, spec: BaseModel | None, world: World) -> Iter
         case SidecarSpec():
             yield from check_sidecar_across(subject, spec, world)
         case _:
-            if (subject.resource.key.group, subject.resource.key.kind) == ("", "Service"):
-                yield from check_service_ports(subject.resource)
+            yield from _others(subject, world)
+    yield from check_conditions(subject.resource, world)
+
+
+def _others(subject: Subject, world: World) -> Iterator[Found]:
+    match (subject.resource.key.group, subject.resource.key.kind):
+        case ("", "Service"):
+            yield from check_service_ports(subject.resource)
+        case ("apps", "Deployment"):
+            yield from check_deployment(subject.resource, world)
+        case ("networking.istio.io", "EnvoyFilter"):
+            yield from check_envoy_filter(subject.resource, world)

@@ -16,13 +16,16 @@ from gitmesh.validate.subject import Path, Subject
 
 _SELECTOR: Path = ("spec", "workloadSelector")
 _MODE = ("istio.io/dataplane-mode", "ambient")
+_INJECTED = ("istio-injection", "enabled")
 
 
 def check_sidecar_across(subject: Subject, spec: SidecarSpec, world: World) -> Iterator[Found]:
     """Yield Sidecars that several Pods' proxies cannot follow, or none does."""
     own, namespace = subject.resource.key, subject.namespace
     selector: Labels = tuple(sorted(spec.workload_selector.labels.items())) if spec.workload_selector else ()
-    if _MODE in world.namespace_labels(namespace):
+    namespace_labels = world.namespace_labels(namespace)
+    has_sidecars = _INJECTED in namespace_labels or "istio.io/rev" in dict(namespace_labels)
+    if _MODE in namespace_labels and not has_sidecars:
         message = f"the namespace {namespace} is in ambient mode, where a Sidecar has no effect"
         yield subject.finding("GM238", message, ("metadata", "name"))
     same = [key for key in world.sidecars(namespace, selector) if key != own]

@@ -22,6 +22,7 @@ from gitmesh.validate.across.facts import (
     Scope,
     ServerFact,
     SidecarFact,
+    VersionedFact,
     WorkloadFact,
 )
 from gitmesh.validate.across.lenient import labels, mapping, mappings, number, text, texts
@@ -174,6 +175,31 @@ def workload_facts(resource: Resource) -> Iterator[Fact]:
     yield WorkloadFact(resource.key.namespace, labels(resource.spec.get("labels")))
 
 
+def patched(part: Mapping[str, Any]) -> str:
+    """Return the name of the filter that a patch is about: its own, or that of its match."""
+    if own := text(mapping(mapping(part.get("patch")).get("value")).get("name")):
+        return own
+    listener = mapping(mapping(part.get("match")).get("listener"))
+    return text(mapping(mapping(listener.get("filterChain")).get("filter")).get("name"))
+
+
+def has_version(part: Mapping[str, Any]) -> bool:
+    """Say whether a patch is for proxies of one version only."""
+    return bool(text(mapping(mapping(part.get("match")).get("proxy")).get("proxyVersion")))
+
+
+def versioned_filters(resource: Resource) -> frozenset[str]:
+    """Return the names of the filters that an EnvoyFilter patches for one version of proxies only."""
+    parts = mappings(resource.spec.get("configPatches"))
+    return frozenset(patched(part) for part in parts if has_version(part))
+
+
+def filter_facts(resource: Resource) -> Iterator[Fact]:
+    """Yield the facts of an EnvoyFilter, where they concern others."""
+    if filters := versioned_filters(resource):
+        yield VersionedFact(resource.key, filters)
+
+
 TRAFFIC_FACTS: Mapping[str, Callable[[Resource], Iterator[Fact]]] = {
     DESTINATION_RULE.kind: rule_facts,
     SERVICE_ENTRY.kind: entry_facts,
@@ -181,4 +207,5 @@ TRAFFIC_FACTS: Mapping[str, Callable[[Resource], Iterator[Fact]]] = {
     VIRTUAL_SERVICE.kind: routes_facts,
     SIDECAR.kind: sidecar_facts,
     "WorkloadEntry": workload_facts,
+    "EnvoyFilter": filter_facts,
 }

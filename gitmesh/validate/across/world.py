@@ -1,12 +1,11 @@
-"""All facts of a set of objects and of their context, and what rules may ask about them.
+"""What rules may ask about all objects and their context.
 
 Stage: validate (pure). Every answer is a value; one that could be long holds the first few by key.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from copy import copy
 from heapq import nsmallest
 from itertools import islice
@@ -18,66 +17,27 @@ from gitmesh.model.policy import RolloutPolicy
 from gitmesh.model.resource import ResourceKey
 from gitmesh.validate.across import facts as known
 from gitmesh.validate.across.facts import EVERYONE
+from gitmesh.validate.across.indexes import Indexes
 from gitmesh.validate.across.lenient import Labels, is_selected
 from gitmesh.validate.across.near import NearNames
-from gitmesh.validate.across.pods import PodName, Pods
+from gitmesh.validate.across.pods import PodName
 from gitmesh.validate.across.questions import Asked, question
-from gitmesh.validate.host_index import HostIndex
 
 SHOWN_MAX = 50
 _LOOKED_AT_MAX = 200
 _SELECTORS_MAX = 200
 _NAMED_MAX = 10
-_PAIRS_MAX = 1_000
 _SERVICE_SUFFIX = f".svc.{CLUSTER_DOMAIN}"
 T = TypeVar("T")
 Names = tuple[ResourceKey, ...]
 
 
-class World(Asked):
+class World(Indexes, Asked):
     """Built from facts once, and asked many times."""
 
     def __init__(self, facts: Iterable[known.Fact], context: Context) -> None:
-        super().__init__()
-        self._context = context
-        self._services: dict[str, ContextService] = dict(context.services or {})
-        self._with_services: set[str] = set()  # namespaces of which the files hold Services
-        self._secrets: dict[tuple[str, str], str] = dict(context.secrets or {})
-        self._with_secrets: set[str] = set()
-        self._namespaces: dict[str, Labels] = {
-            name: tuple(sorted(labels.items())) for name, labels in (context.namespaces or {}).items()
-        }
-        self._pods = Pods(context.pods)
-        self._policies: dict[tuple[str, str], RolloutPolicy] = {}
-        self._rules: HostIndex[known.RuleFact] = HostIndex()
-        self._entries: HostIndex[known.EntryFact] = HostIndex()
-        self._gateways: dict[tuple[str, str], known.GatewayFact] = {}
-        self._api_gateways: set[tuple[str, str]] = set()
-        self._routes: dict[tuple[str, str], known.RoutesFact] = {}
-        self._subsets: HostIndex[set[str]] = HostIndex()
-        self._subsets_by_host: dict[str, set[str]] = {}
-        self._sidecars: dict[tuple[str, Labels], list[ResourceKey]] = defaultdict(list)
-        self._sidecars_by_label: dict[tuple[str, tuple[str, str]], list[known.SidecarFact]] = defaultdict(
-            list
-        )
-        self._authentications: list[known.AuthenticationFact] = []
-        self._in_mesh: dict[tuple[str, str], list[ResourceKey]] = defaultdict(list)
-        self._public: HostIndex[ResourceKey] = HostIndex()
-        self._private: HostIndex[ResourceKey] = HostIndex()
-        self._by_subset: dict[str, list[ResourceKey]] = defaultdict(list)
-        self._sent_to: set[tuple[str, int]] = set()
-        self._bound: dict[tuple[tuple[str, str], str], list[known.RoutesFact]] = defaultdict(list)
-        self._listeners: dict[Hashable, list[ResourceKey]] = defaultdict(list)
-        self._certificates: dict[str, dict[Labels, list[ResourceKey]]] = defaultdict(dict)
-        self._near_services: dict[str, NearNames] = {}
-        self._near_gateways: NearNames | None = None
-        for fact in facts:
-            _ADDERS[type(fact)](self, fact)
-        self._pods.add_services(self._services.values())
-        for gateway in self._gateways.values() if self._pods.are_known("") else ():
-            for pod in self._pods.selected(gateway.selector, ""):
-                for place in _places(gateway):
-                    self._listeners[pod, *place].append(gateway.key)
+        Asked.__init__(self)
+        Indexes.__init__(self, facts, context)
 
     def again(self) -> World:
         """Return the same for another run: what was asked stays with the run that asked."""
@@ -85,79 +45,20 @@ class World(Asked):
         other.asked, other.answers = set(), {name: dict(known) for name, known in self.answers.items()}
         return other
 
-    # Facts -------------------------------------------------------------------------------------------------
-
-    def _add_service(self, fact: ContextService) -> None:
-        self._services[service_host(fact.name, fact.namespace)] = fact
-        self._with_services.add(fact.namespace)
-
-    def _add_secret(self, fact: known.SecretFact) -> None:
-        self._secrets[fact.namespace, fact.name] = fact.type
-        self._with_secrets.add(fact.namespace)
-
-    def _add_namespace(self, fact: known.NamespaceFact) -> None:
-        self._namespaces[fact.name] = fact.labels
-
-    def _add_rule(self, fact: known.RuleFact) -> None:
-        self._rules.add(fact.host, fact)
-        if fact.host not in self._subsets_by_host:
-            self._subsets_by_host[fact.host] = set()
-            self._subsets.add(fact.host, self._subsets_by_host[fact.host])
-        self._subsets_by_host[fact.host].update(name for name, _ in fact.subsets)
-
-    def _add_entry(self, fact: known.EntryFact) -> None:
-        for host in fact.hosts:
-            self._entries.add(host, fact)
-
-    def _add_gateway(self, fact: known.GatewayFact) -> None:
-        self._gateways[fact.key.namespace, fact.key.name] = fact
-        for place in _places(fact):
-            self._listeners[fact.selector, *place].append(fact.key)
-        for server in fact.servers:
-            for certificate in server.certificates:
-                self._certificates[certificate].setdefault(fact.selector, []).append(fact.key)
-
-    def _add_name(self, fact: known.NameFact) -> None:
-        self._api_gateways.add((fact.key.namespace, fact.key.name))
-
-    def _add_routes(self, fact: known.RoutesFact) -> None:
-        self._routes[fact.key.namespace, fact.key.name] = fact
-        self._sent_to.update(fact.sent_to)
-        if fact.in_mesh:
-            for host in fact.hosts:
-                for scope in fact.scope:
-                    self._in_mesh[scope, host].append(fact.key)
-                index = self._public if EVERYONE in fact.scope else self._private
-                index.add(host, fact.key)
-            for host in fact.by_subset.intersection(fact.hosts):
-                self._by_subset[host].append(fact.key)
-        pairs = ((gateway, host) for gateway in fact.gateways for host in fact.hosts)
-        for _, pair in zip(range(_PAIRS_MAX), pairs, strict=False):
-            self._bound[pair].append(fact)
-
-    def _add_sidecar(self, fact: known.SidecarFact) -> None:
-        self._sidecars[fact.key.namespace, fact.selector].append(fact.key)
-        if fact.selector:
-            self._sidecars_by_label[fact.key.namespace, fact.selector[0]].append(fact)
-
-    def _add_authentication(self, fact: known.AuthenticationFact) -> None:
-        self._authentications.append(fact)
-
-    def _add_pod(self, fact: ContextPod) -> None:
-        self._pods.add(fact)
-
-    def _add_policy(self, fact: known.PolicyFact) -> None:
-        self._policies[fact.policy.namespace, fact.policy.name] = fact.policy
-
-    def _add_workload(self, fact: known.WorkloadFact) -> None:
-        self._pods.add_workload(fact.labels)
-
     # Context -----------------------------------------------------------------------------------------------
 
     @question(Context)
     def is_advisory(self) -> bool:
         """Say whether what is known comes from a cluster that changes without a commit."""
         return self._context.advisory
+
+    @question(Context)
+    def reads_cluster(self) -> bool:
+        """Say whether a cluster was read, so that what it does not hold does not exist."""
+        return self._reads_cluster()
+
+    def _reads_cluster(self) -> bool:
+        return self._context.services is not None and not self._context.advisory
 
     @question(known.PolicyFact)
     def policies(self) -> tuple[RolloutPolicy, ...]:
@@ -203,6 +104,12 @@ class World(Asked):
         """Return the Service with this qualified host."""
         return self._services.get(host)
 
+    @question(ContextService, Context)
+    def services_for(self, namespace: str, labels: Labels) -> tuple[ContextService, ...]:
+        """Return the Services that select Pods of a namespace with these labels."""
+        found = self._pods.services_of(namespace, dict(labels))
+        return _first(found, lambda service: service.name)
+
     @question(known.EntryFact)
     def entries(self, host: str) -> tuple[known.EntryFact, ...]:
         """Return the ServiceEntries with a host that is this one or covers it."""
@@ -243,10 +150,25 @@ class World(Asked):
         """Return a Gateway."""
         return self._gateways.get((namespace, name))
 
-    @question(known.NameFact)
-    def has_api_gateway(self, namespace: str, name: str) -> bool:
-        """Say whether there is such a Gateway of the Gateway API."""
-        return (namespace, name) in self._api_gateways
+    @question(known.ApiGatewayFact)
+    def api_gateway(self, namespace: str, name: str) -> known.ApiGatewayFact | None:
+        """Return a Gateway of the Gateway API."""
+        return self._api_gateways.get((namespace, name))
+
+    @question(known.GatewayFact, Context)
+    def knows_gateways(self, namespace: str) -> bool:
+        """Say whether a Gateway of a namespace would be known if there were one."""
+        return self._reads_cluster() or any(where == namespace for where, _ in self._gateways)
+
+    @question(known.VersionedFact)
+    def versioned(self, name: str) -> Names:
+        """Return two EnvoyFilters that patch the filter of this name for proxies of one version only."""
+        return _first(self._versioned.get(name, ()), lambda key: key, 2)
+
+    @question(known.ConditionFact)
+    def conditions(self, key: ResourceKey) -> tuple[known.ConditionFact, ...]:
+        """Return what the cluster says of an object: what of it is not in effect."""
+        return _first(self._conditions.get(key, ()), lambda one: (one.type, one.reason, one.message))
 
     @question(known.GatewayFact)
     def near_gateway(self, name: str) -> str:
@@ -264,11 +186,15 @@ class World(Asked):
 
     @question(known.GatewayFact)
     def presenting(self, certificate: str, selector: Labels) -> Names:
-        """Return Gateways with a certificate whose selector contains this one, or is part of it."""
+        """Return Gateways with a certificate whose selector contains this one.
+
+        Source: IST0138, so that of two the one with the wider selector is told.
+        """
         by_selector = self._certificates.get(certificate, {})
         related = [by_selector.get(selector, [])]
         if len(by_selector) <= _SELECTORS_MAX:
-            related += (keys for other, keys in by_selector.items() if _is_part(other, selector))
+            wanted = set(selector)
+            related += (keys for other, keys in by_selector.items() if wanted.issubset(other))
         return _first((key for keys in related for key in keys), lambda key: key, 2)
 
     @question(ContextPod, Context)
@@ -358,30 +284,3 @@ def _first(values: Iterable[T], order: Callable[[T], Any], count: int = SHOWN_MA
     """Return the first few different values in their order, so that no answer is long."""
     unique = {order(value): value for value in islice(values, _LOOKED_AT_MAX)}
     return tuple(unique[key] for key in nsmallest(count, unique))
-
-
-def _places(gateway: known.GatewayFact) -> Iterator[tuple[int, str, str]]:
-    for server in gateway.servers:
-        for host in server.hosts:
-            yield server.port, server.bind, host
-
-
-def _is_part(one: Labels, other: Labels) -> bool:
-    return set(one) <= set(other) or set(other) <= set(one)
-
-
-_ADDERS: dict[type, Callable[[World, Any], None]] = {
-    ContextService: World._add_service,
-    ContextPod: World._add_pod,
-    known.SecretFact: World._add_secret,
-    known.NamespaceFact: World._add_namespace,
-    known.RuleFact: World._add_rule,
-    known.EntryFact: World._add_entry,
-    known.GatewayFact: World._add_gateway,
-    known.NameFact: World._add_name,
-    known.RoutesFact: World._add_routes,
-    known.SidecarFact: World._add_sidecar,
-    known.AuthenticationFact: World._add_authentication,
-    known.WorkloadFact: World._add_workload,
-    known.PolicyFact: World._add_policy,
-}

@@ -316,6 +316,17 @@ def test_gateways_of_the_gateway_api_exist_and_those_that_istio_makes_are_none_t
     assert told(made, routes("vs", "a.example.com", gateways=[name])) == {("GM229", "vs")}
 
 
+@pytest.mark.parametrize(
+    ("hostnames", "fits"),
+    [(["a.example.com"], True), (["*.example.com"], True), ([""], True), (["b.example.com"], False)],
+)
+def test_a_gateway_of_the_gateway_api_must_serve_one_of_the_hosts_too(hostnames: list[str], fits: bool):
+    listeners = [{"name": "http", "port": 80, "hostname": host} for host in hostnames]
+    made = one("APIGateway", "entry", {"listeners": listeners})
+    bound = routes("vs", "a.example.com", gateways=["entry"])
+    assert told(made, bound) == (set() if fits else {("GM221", "vs")})
+
+
 def test_a_misspelt_gateway_is_guessed():
     (finding,) = found(gateway("entry", HTTP_SERVER), routes("vs", "a.example.com", gateways=["entri"]))
     assert (finding.code, finding.hint) == ("GM203", "did you mean entry?")
