@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # so that an Envoy may serve a whole module
 def anyio_backend() -> str:
     return "asyncio"
 

@@ -39,10 +39,13 @@ def pods(port: int) -> list[dict[str, Any]]:
     return [service("reviews", port), pod("reviews", "v1", V1), pod("reviews", "v2", V2)]
 
 
-def shifted(pods: list[dict[str, Any]], weight: int, **rule: Any) -> Snapshot:
+def shifted(plane: DataPlane, pods: list[dict[str, Any]], weight: int, **rule: Any) -> Snapshot:
     route = [to("reviews", "v1", weight=100 - weight), to("reviews", "v2", weight=weight)]
     return snapshot_of(
-        *pods, subsets("reviews", "v1", "v2"), virtual_service("reviews", {"route": route, **rule})
+        *pods,
+        subsets("reviews", "v1", "v2"),
+        virtual_service("reviews", {"route": route, **rule}),
+        doors=plane.addresses.doors,
     )
 
 
@@ -69,11 +72,11 @@ def statuses(answers: Counter[tuple[int, str]]) -> set[int]:
 
 async def test_fifty_weight_changes_under_load_lose_no_request(tmp_path: Path, pods: list[Any]):
     async with envoy(tmp_path, *pods) as plane, client_of(plane.addresses.mesh) as client:
-        await plane.apply(shifted(pods, 0))
+        await plane.apply(shifted(plane, pods, 0))
         async with load(client) as answers:
             for change in range(1, 51):
                 now, before = (V2, V1) if change % 2 else (V1, V2)
-                await plane.apply(shifted(pods, 100 * (change % 2)))
+                await plane.apply(shifted(plane, pods, 100 * (change % 2)))
                 settled = answers[200, now]
 
                 async def arrived(now: str = now, settled: int = settled) -> bool:
@@ -87,18 +90,19 @@ async def test_fifty_weight_changes_under_load_lose_no_request(tmp_path: Path, p
 
 
 async def test_subsets_come_and_go_under_load_without_losing_a_slow_request(tmp_path: Path, pods: list[Any]):
-    only_service = snapshot_of(*pods)
     async with (
         envoy(tmp_path, *pods) as plane,
         client_of(plane.addresses.mesh) as client,
         load(client, "/slow/30") as answers,
     ):
+        only_service = snapshot_of(*pods, doors=plane.addresses.doors)
+        fewer = await clusters(plane)
         for _ in range(10):
-            await plane.apply(shifted(pods, 50))
-            assert await clusters(plane) == 3
+            await plane.apply(shifted(plane, pods, 50))
+            assert await clusters(plane) == fewer + 2
             await anyio.sleep(0.05)
             await plane.apply(only_service)
-            assert await clusters(plane) == 1
+            assert await clusters(plane) == fewer
             await anyio.sleep(0.02)
     assert statuses(answers) == {200}
 
@@ -110,10 +114,10 @@ async def clusters(plane: DataPlane) -> int:
 
 async def test_a_refused_configuration_leaves_traffic_as_it_is_and_says_why(tmp_path: Path, pods: list[Any]):
     async with envoy(tmp_path, *pods) as plane, client_of(plane.addresses.mesh) as client:
-        await plane.apply(shifted(pods, 100))
+        await plane.apply(shifted(plane, pods, 100))
         async with load(client) as answers:
             with pytest.raises(Rejected, match=r"missing \]: \["):
-                await plane.apply(shifted(pods, 0, match=[{"uri": {"regex": "["}}]))
+                await plane.apply(shifted(plane, pods, 0, match=[{"uri": {"regex": "["}}]))
             await anyio.sleep(0.1)
         assert answers.keys() == {(200, V2)}
 
@@ -125,16 +129,16 @@ async def test_what_only_the_running_envoy_refuses_is_taken_back(
         return None
 
     async with envoy(tmp_path, *pods) as plane, client_of(plane.addresses.mesh) as client:
-        await plane.apply(shifted(pods, 100))
+        await plane.apply(shifted(plane, pods, 100))
         with monkeypatch.context() as patched:
             patched.setattr(plane.precheck, "check", lets_everything_pass)
-            with pytest.raises(Rejected, match=r"mesh routes: missing \]: \["):
-                await plane.apply(shifted(pods, 0, match=[{"uri": {"regex": "["}}]))
+            with pytest.raises(Rejected, match=r"outbound\|default routes: missing \]: \["):
+                await plane.apply(shifted(plane, pods, 0, match=[{"uri": {"regex": "["}}]))
         assert (await client.ask("reviews")).by == V2
         # The refused file must not be what an Envoy that comes back begins with.
         await killed(plane)
         assert (await client.ask("reviews")).by == V2
-        await plane.apply(shifted(pods, 0))
+        await plane.apply(shifted(plane, pods, 0))
         assert (await client.ask("reviews")).by == V1
 
 
@@ -153,7 +157,7 @@ async def test_an_envoy_that_is_killed_comes_back_with_the_same_configuration(
     tmp_path: Path, pods: list[Any]
 ):
     async with envoy(tmp_path, *pods) as plane:
-        await plane.apply(shifted(pods, 100))
+        await plane.apply(shifted(plane, pods, 100))
         for life in (2, 3):
             await killed(plane)
             assert plane.process.lives == life
@@ -164,10 +168,10 @@ async def test_an_envoy_that_is_killed_comes_back_with_the_same_configuration(
 
 async def test_a_change_while_envoy_is_away_is_served_when_it_is_back(tmp_path: Path, pods: list[Any]):
     async with envoy(tmp_path, *pods) as plane:
-        await plane.apply(shifted(pods, 100))
+        await plane.apply(shifted(plane, pods, 100))
         assert plane.process.pid is not None
         os.kill(plane.process.pid, signal.SIGKILL)
-        await plane.apply(shifted(pods, 0))
+        await plane.apply(shifted(plane, pods, 0))
         async with client_of(plane.addresses.mesh) as client:
             assert (await client.ask("reviews")).by == V1
 
@@ -185,7 +189,7 @@ async def test_running_requests_end_before_envoy_does(tmp_path: Path, pods: list
         tasks.start_soon(ask)
 
         async def arrived() -> bool:
-            stats = await plane.admin.stats(r"^http\.mesh\.downstream_rq_active$")
+            stats = await plane.admin.stats(r"^http\.outbound\.downstream_rq_active$")
             return set(stats.values()) == {"1"}
 
         await eventually(arrived)

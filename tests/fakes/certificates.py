@@ -6,6 +6,7 @@ import base64
 import datetime
 import ipaddress
 import ssl
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ class Pair:
         for path, text in zip(paths, (self.certificate, self.key), strict=True):
             path.write_text(text)
         return paths
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have a context show this certificate."""
+        with tempfile.TemporaryDirectory() as directory:  # ssl reads files only
+            context.load_cert_chain(*self.files(Path(directory)))
 
 
 class Authority:
@@ -71,8 +77,16 @@ class Authority:
         # Made by us without the identifiers that strict checking asks of an authority.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if pair is not None:
-            assert directory is not None
-            context.load_cert_chain(*pair.files(directory, "client"))
+            pair.load_into(context)
+        return context
+
+    def serving(self, pair: Pair, *, asks_clients: bool = False) -> ssl.SSLContext:
+        """Return what a server uses; one that asks clients refuses those without a certificate of ours."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        pair.load_into(context)
+        if asks_clients:
+            context.load_verify_locations(cadata=self.pem)
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 

@@ -5,7 +5,10 @@ Stage: playground (effect).
 
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
+import orjson
 
 from gitmesh.playground.envoy.errors import EnvoyError
 from gitmesh.playground.translate.listeners import Address
@@ -37,6 +40,10 @@ class Admin:
     async def prometheus(self) -> str:
         """Return the used statistics in Prometheus' text format."""
         return await self._request("GET", "/stats/prometheus", usedonly="")
+
+    async def json(self, what: str) -> Any:
+        """Return `listeners` or `clusters` as Envoy has them."""
+        return orjson.loads(await self._request("GET", f"/{what}", format="json"))
 
     async def drain(self) -> None:
         """Let connections end after their current request."""

@@ -1,14 +1,14 @@
 """Checking a configuration before Envoy gets it: the structure here, the rest by `envoy --mode validate`.
 
-Stage: playground (effect). The second takes some 50 ms; it is left out where only weights or
-endpoints change.
+Stage: playground (effect). The second takes some 50 ms, and more for what is large; so it reads only what
+has changed, and is left out where that is weights and endpoints.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import anyio
@@ -16,9 +16,17 @@ import anyio
 from gitmesh.playground.envoy.bootstrap import static_bootstrap
 from gitmesh.playground.envoy.errors import EnvoyError, Rejected
 from gitmesh.playground.envoy.files import Files
-from gitmesh.playground.envoy.snapshot import Snapshot, differs_in_shape
+from gitmesh.playground.envoy.snapshot import (
+    Snapshot,
+    address_of,
+    is_empty,
+    route_names_of,
+    secrets_of,
+    what_can_be_wrong,
+)
 from gitmesh.playground.translate.naming import Envoy
 
+_NOTHING = Snapshot()
 _TIMEOUT_SECONDS = 30.0
 _WEIGHT_SUM_MAX = 4_294_967_295
 _REASON_CHARACTERS_MAX = 500
@@ -34,22 +42,25 @@ class Precheck:
         self._one_at_a_time = anyio.Lock()
 
     async def check(self, old: Snapshot, new: Snapshot) -> None:
-        """Check `new`, as deeply as its difference from `old` asks for."""
-        _check_structure(new)
-        if differs_in_shape(old, new):
-            await self.validate(new)
+        """Check `new`, given that `old` is right."""
+        _check_structure(old, new)
+        doubtful = what_can_be_wrong(old, new)
+        if not is_empty(doubtful):
+            await self.validate(doubtful)
 
     async def check_fully(self, snapshot: Snapshot) -> None:
         """Check a snapshot as if nothing of it were known."""
-        _check_structure(snapshot)
+        _check_structure(Snapshot(), snapshot)
         await self.validate(snapshot)
 
     async def validate(self, snapshot: Snapshot) -> None:
         """Let an Envoy of its own read the whole snapshot."""
         async with self._one_at_a_time:
-            content = static_bootstrap(snapshot.clusters.values(), snapshot.routes.values())
-            path = self._files.write("validate", content)
-            code, output = await self._run(path)
+            path = self._files.write("validate", static_bootstrap(snapshot))
+            try:
+                code, output = await self._run(path)
+            finally:
+                self._files.delete(path)  # keys of certificates may be in it
         if code != 0:
             raise Rejected("configuration", _reason(output))
 
@@ -71,22 +82,55 @@ class Precheck:
         return process.returncode or 0, output.decode(errors="replace")
 
 
-def _check_structure(snapshot: Snapshot) -> None:
-    for problem in structural_problems(snapshot):
-        raise Rejected("routes", problem)
+def _check_structure(old: Snapshot, new: Snapshot) -> None:
+    for problem in structural_problems(new, old):
+        raise Rejected("configuration", problem)
 
 
-def structural_problems(snapshot: Snapshot) -> Iterator[str]:
-    """Yield what is wrong with the routes as a whole: these mistakes would be ours, not the user's."""
+def structural_problems(snapshot: Snapshot, known: Snapshot = _NOTHING) -> Iterator[str]:
+    """Yield what is wrong with a snapshot as a whole: these mistakes would be ours, not the user's.
+
+    What is the same in `known` is not looked at again.
+    """
     for name, config in snapshot.routes.items():
-        seen: dict[str, str] = {}
-        for host in config["virtual_hosts"]:
-            for domain in host["domains"]:
-                if domain in seen:
-                    yield f"the {name} has the domain {domain} twice: in {seen[domain]} and {host['name']}"
-                seen[domain] = host["name"]
-            for route in host.get("routes", ()):
-                yield from _weight_problems(host["name"], route)
+        if known.routes.get(name) is not config:
+            yield from _host_problems(name, config)
+    if snapshot.listeners is not known.listeners:
+        yield from _address_problems(snapshot.listeners.values())
+        for listener in snapshot.listeners.values():
+            for name in route_names_of(listener):
+                if name not in snapshot.routes:
+                    yield f"the listener {listener['name']} has no route configuration {name}"
+    for message in (*snapshot.listeners.values(), *snapshot.clusters.values()):
+        for name in secrets_of(message):
+            if name not in snapshot.secrets:
+                yield f"{message['name']} has no secret {name}"
+
+
+def _host_problems(name: str, config: Envoy) -> Iterator[str]:
+    domains: dict[str, str] = {}
+    names: set[str] = set()
+    for host in config["virtual_hosts"]:
+        if host["name"] in names:
+            yield f"the routes {name} have the virtual host {host['name']} twice"
+        names.add(host["name"])
+        for domain in map(str.lower, host["domains"]):
+            if domain in domains:
+                where = f"in {domains[domain]} and {host['name']}"
+                yield f"the routes {name} have the domain {domain} twice: {where}"
+            domains[domain] = host["name"]
+        for route in host.get("routes", ()):
+            yield from _weight_problems(host["name"], route)
+
+
+def _address_problems(listeners: Iterable[Envoy]) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    for listener in listeners:
+        address = address_of(listener)
+        if address is not None and address.port:
+            owner = owners.setdefault(str(address), listener["name"])
+            if owner != listener["name"]:
+                yield f"the listeners {owner} and {listener['name']} have the same address, {address}"
 
 
 def _weight_problems(host: str, route: Envoy) -> Iterator[str]:

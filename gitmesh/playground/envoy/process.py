@@ -23,6 +23,7 @@ from gitmesh.playground.envoy.admin import Admin
 from gitmesh.playground.envoy.errors import EnvoyError, EnvoyStartError
 
 LINES_MAX = 500
+DRAIN_SECONDS = 45  # how long a listener that goes lets its connections end. Source: istio.io, pilot-agent
 _LINE_BYTES_MAX = 262_144
 _START_SECONDS_MAX = 15.0
 _DRAIN_SECONDS_MAX = 3.0
@@ -30,6 +31,7 @@ _STOP_SECONDS_MAX = 3.0
 _BACKOFF_SECONDS = (0.05, 5.0)
 _HEALTHY_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
+_ADMIN_REQUESTS = "http.admin.downstream_rq_active"  # the one that asks is active itself
 # Loaded here, because between fork and exec nothing may be loaded.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -57,7 +59,9 @@ class EnvoyProcess:
     ) -> None:
         self._command = (
             *(str(binary), "-c", bootstrap, "--concurrency", "1", "--disable-hot-restart"),
-            *("--reject-unknown-dynamic-fields", "--drain-time-s", "5", "-l", "warning"),
+            *("--reject-unknown-dynamic-fields", "-l", "warning"),
+            # As Istio does: a connection of a listener that goes ends after its next answer.
+            *("--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
             *("--log-format", "%l|%n|%v"),
         )
         self._admin = admin
@@ -154,8 +158,8 @@ class EnvoyProcess:
     async def _until_idle(self) -> None:
         deadline = self._clock.monotonic() + _DRAIN_SECONDS_MAX
         while self._clock.monotonic() < deadline:
-            active = await self._admin.stats(r"^http\.(mesh|gateway)\.downstream_rq_active$")
-            if not any(int(count) for count in active.values()):
+            active = await self._admin.stats(r"^http\..*\.downstream_rq_active$")
+            if not any(int(count) for name, count in active.items() if name != _ADMIN_REQUESTS):
                 return
             await self._clock.sleep(0.02)
 

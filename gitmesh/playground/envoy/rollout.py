@@ -1,0 +1,146 @@
+"""The order in which one snapshot takes the place of another, so that no request meets a gap.
+
+Stage: playground (effect). What is needed comes first, what is not needed any more goes last: secrets,
+clusters, listeners, routes are added and changed; then listeners, clusters, and the files of routes and
+secrets are taken away. No step begins before Envoy has acknowledged the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gitmesh.engine.clock import Clock
+from gitmesh.playground.envoy.delivery import Delivery
+from gitmesh.playground.envoy.files import CLUSTERS, LISTENERS, Files, Subscription, routes, secret
+from gitmesh.playground.envoy.process import DRAIN_SECONDS
+from gitmesh.playground.envoy.snapshot import Snapshot, address_of, route_names_of, secrets_of
+from gitmesh.playground.envoy.sources import with_sources
+from gitmesh.playground.translate.naming import Envoy
+
+_Content = Mapping[Subscription, list[Envoy]]
+
+
+class Rollout:
+    """Brings snapshots into force in two halves: `make` adds and changes, `clear` takes away."""
+
+    def __init__(self, delivery: Delivery, files: Files, clock: Clock) -> None:
+        self._delivery = delivery
+        self._path = files.path
+        self._clock = clock
+        self._filled: dict[tuple[str, str], tuple[Envoy, Envoy]] = {}
+        self._successors: dict[
+            str, tuple[str, float]
+        ] = {}  # of route configurations that have gone, until when
+
+    def lay_out(self, snapshot: Snapshot) -> None:
+        """Write the files with which Envoy begins."""
+        for place, content in _files_of(snapshot).items():
+            self._delivery.lay_out(place, content)
+        self._delivery.lay_out(CLUSTERS, self._with_sources("clusters", snapshot.clusters))
+        self._delivery.lay_out(LISTENERS, self._with_sources("listeners", snapshot.listeners))
+
+    async def make(self, new: Snapshot) -> None:
+        """Bring all of `new` into force, beside what requests that are under way may need of the old.
+
+        Raises Rejected, EnvoyError.
+        """
+        delivery, files = self._delivery, _files_of(new)
+        # Envoy answers for the files that it follows. It begins to follow those that are new with the
+        # listener or cluster that names them, so they must be there before, and their answers come after.
+        old_clusters, old_listeners = delivery.resources(CLUSTERS), delivery.resources(LISTENERS)
+        followed = _followed((*old_clusters, *old_listeners))
+        wanted = _followed((*new.clusters.values(), *new.listeners.values()))
+        for place in files.keys() - followed - wanted:
+            delivery.lay_out(place, files[place])
+        fresh = await delivery.send(_only(files, wanted - followed))
+        await delivery.publish(_only(files, {place for place in followed if place.kind == "secrets"}))
+        clusters = self._with_sources("clusters", new.clusters)
+        await delivery.publish({CLUSTERS: _union(old_clusters, clusters)})
+        listeners = self._with_sources("listeners", new.listeners)
+        await delivery.publish({LISTENERS: _with_the_old(old_listeners, listeners)})
+        await delivery.taken(fresh)
+        self._retire(old_listeners, new)
+        await delivery.publish(_only(files, {place for place in followed if place.kind == "routes"}))
+        await delivery.publish(self._of_successors(new), if_followed=True)
+
+    async def clear(self, new: Snapshot) -> None:
+        """Take away what `new`, which is in force, does not need. Raises EnvoyError."""
+        await self._delivery.publish({LISTENERS: self._with_sources("listeners", new.listeners)})
+        await self._delivery.publish({CLUSTERS: self._with_sources("clusters", new.clusters)})
+        kept = _files_of(new).keys() | set(map(routes, self._successors))
+        for place in self._delivery.files():
+            if place.name and place not in kept:
+                self._delivery.forget(place)
+        for known in [known for known in self._filled if known[1] not in getattr(new, known[0])]:
+            del self._filled[known]
+
+    def _retire(self, old_listeners: Iterable[Envoy], new: Snapshot) -> None:
+        """Note which route configuration takes the place of which.
+
+        A listener that names another one than before lets its connections end one by one. Until then their
+        requests ask the old one, which must know what holds now, and nothing else.
+        """
+        now = self._clock.monotonic()
+        for old in old_listeners:
+            listener = new.listeners.get(old["name"])
+            names = zip(route_names_of(old), route_names_of(listener or {}), strict=False)
+            for before, after in names:
+                if before != after:
+                    self._successors[before] = (after, now + DRAIN_SECONDS)
+        for name, (_, until) in tuple(self._successors.items()):
+            if name in new.routes or until < now:
+                del self._successors[name]
+
+    def _of_successors(self, new: Snapshot) -> dict[Subscription, list[Envoy]]:
+        """Return the route configurations that have gone, each with the content of its successor."""
+        found = {}
+        for name in self._successors:
+            last = name
+            for _ in self._successors:  # it may have gone in its turn
+                last = self._successors.get(last, (last, 0.0))[0]
+            if last in new.routes:
+                found[routes(name)] = [{**new.routes[last], "name": name}]
+        return found
+
+    def _with_sources(self, kind: str, messages: Mapping[str, Envoy]) -> list[Envoy]:
+        """Return messages that say where what they name is; the same objects where nothing changed."""
+        filled = []
+        for name, message in messages.items():
+            known = self._filled.get((kind, name))
+            if known is None or known[0] is not message:
+                known = self._filled[kind, name] = (message, with_sources(message, self._path))
+            filled.append(known[1])
+        return filled
+
+
+def _files_of(snapshot: Snapshot) -> _Content:
+    """Return what stands in files of its own."""
+    return {
+        **{secret(name): [message] for name, message in snapshot.secrets.items()},
+        **{routes(name): [config] for name, config in snapshot.routes.items()},
+    }
+
+
+def _followed(messages: Iterable[Envoy]) -> set[Subscription]:
+    """Return the files that listeners and clusters name."""
+    found: set[Subscription] = set()
+    for message in messages:
+        found.update(map(routes, route_names_of(message)))
+        found.update(map(secret, secrets_of(message)))
+    return found
+
+
+def _union(old: Iterable[Envoy], new: Iterable[Envoy]) -> list[Envoy]:
+    return list({message["name"]: message for message in (*old, *new)}.values())
+
+
+def _with_the_old(old: Iterable[Envoy], new: Sequence[Envoy]) -> list[Envoy]:
+    """Return the new listeners, and of the old ones those whose address no new one takes."""
+    taken = {str(address) for listener in new if (address := address_of(listener)) and address.port}
+    names = {listener["name"] for listener in new}
+    rest = (o for o in old if o["name"] not in names and str(address_of(o)) not in taken)
+    return _union(rest, new)
+
+
+def _only(wanted: _Content, places: Iterable[Subscription]) -> _Content:
+    return {place: wanted[place] for place in places if place in wanted}

@@ -1,0 +1,60 @@
+"""Telling Envoy where route configurations and secrets are: translation only names them.
+
+Stage: playground (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gitmesh.playground.envoy.files import Subscription, routes, secret
+from gitmesh.playground.envoy.snapshot import SECRET_FIELDS, route_names_of, secrets_of
+from gitmesh.playground.translate.naming import Envoy
+
+
+def from_file(path: str) -> Envoy:
+    """Return the source of a configuration that is in a file."""
+    return {"path_config_source": {"path": path}, "resource_api_version": "V3"}
+
+
+def with_sources(message: Envoy, path: Callable[[Subscription], str]) -> Envoy:
+    """Return a listener or cluster whose route configurations and secrets have a file."""
+    if not any(route_names_of(message)) and not any(secrets_of(message)):
+        return message
+
+    def filled(name: str, value: Any) -> Any:
+        if name == "rds":
+            return {**value, "config_source": from_file(path(routes(value["route_config_name"])))}
+        if name in SECRET_FIELDS:
+            if isinstance(value, list):
+                return [filled(name, item) for item in value]
+            return {**value, "sds_config": from_file(path(secret(value["name"])))}
+        return walk(value)
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: filled(name, child) for name, child in value.items()}
+        if isinstance(value, list):
+            return [walk(child) for child in value]
+        return value
+
+    result: Envoy = walk(message)
+    return result
+
+
+def standing_alone(listener: Envoy) -> Envoy:
+    """Return a listener that needs no file: with an empty route configuration wherever it names one."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, list):
+            return [walk(child) for child in value]
+        if not isinstance(value, dict):
+            return value
+        fresh = {name: walk(child) for name, child in value.items() if name != "rds"}
+        if "rds" in value:
+            fresh["route_config"] = {"name": value["rds"]["route_config_name"]}
+        return fresh
+
+    result: Envoy = walk({name: value for name, value in listener.items() if name != "@type"})
+    return result
