@@ -47,6 +47,8 @@ TRAFFIC_ROLLOUT = Kind(GITMESH, "v1alpha1", "TrafficRollout", "trafficrollouts")
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
 SERVICE = Kind("", "v1", "Service", "services")
 POD = Kind("", "v1", "Pod", "pods")
+SECRET = Kind("", "v1", "Secret", "secrets")
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
 EVENT = Kind("", "v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 CUSTOM_RESOURCE_DEFINITION = Kind(
@@ -60,7 +62,7 @@ TRAFFIC_VERSIONS = ("v1", "v1beta1", "v1alpha3")
 
 BY_GROUP_KIND = {
     (k.group, k.kind): k
-    for k in (*TRAFFIC_KINDS, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT, NAMESPACE, SERVICE, POD, EVENT, LEASE)
+    for k in (*TRAFFIC_KINDS, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT, NAMESPACE, SERVICE, POD, SECRET, CONFIG_MAP, EVENT, LEASE)
 }
 
 

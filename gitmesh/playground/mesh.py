@@ -168,7 +168,7 @@ class Mesh:
             served = self._refusals.effective(self._objects)
             translation = self._translate(served)
             try:
-                await self._dataplane.apply(Snapshot(translation.clusters, translation.routes))
+                await self._dataplane.apply(_snapshot(translation))
             except Rejected as error:
                 guilty = await self._refusals.blame(served, error.reason, self._refuses)
                 if not guilty:
@@ -183,13 +183,14 @@ class Mesh:
     async def _refuses(self, resources: ResourceSet) -> str:
         translation = self._translate(resources)
         try:
-            await self._dataplane.precheck.check_fully(Snapshot(translation.clusters, translation.routes))
+            await self._dataplane.precheck.check_fully(_snapshot(translation))
         except Rejected as error:
             return error.reason
         return ""
 
     def _translate(self, resources: ResourceSet) -> Translation:
-        return translate(resources, client_namespace=self._client_namespace)
+        doors = self._dataplane.addresses.doors
+        return translate(resources, doors=doors, client_namespace=self._client_namespace)
 
     def _untranslated_now(self) -> tuple[Untranslated, ...]:
         """Return what is untranslated of the objects as they are, also of those that Envoy refuses."""
@@ -232,6 +233,10 @@ class Mesh:
             return
         kept = await self._client.replace_status(kind_of(key), {**resource.body, "status": status})
         self._reported[key] = ((refusal, untranslated), kept.get("status") or {})
+
+
+def _snapshot(translation: Translation) -> Snapshot:
+    return Snapshot(translation.clusters, translation.routes, translation.listeners, translation.secrets)
 
 
 def _moves_no_traffic(before: Resource, after: Resource) -> bool:

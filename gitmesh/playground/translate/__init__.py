@@ -4,6 +4,6 @@ Stage: playground translation (pure).
 """
 
 from gitmesh.playground.translate.fields import Untranslated
-from gitmesh.playground.translate.translation import Translation, translate
+from gitmesh.playground.translate.translation import ProxyEntry, Translation, translate
 
-__all__ = ["Translation", "Untranslated", "translate"]
+__all__ = ["ProxyEntry", "Translation", "Untranslated", "translate"]

@@ -64,16 +64,36 @@ L4_MATCH: Final[Tree] = _names(
     "destinationSubnets", "port", "sourceLabels", "gateways", "sourceNamespace", "sniHosts"
 )
 
-_POLICY_BLOCKS = {
-    "loadBalancer": _names("simple"),
+_POLICY_BLOCKS: Tree = {
+    "loadBalancer": {
+        **_names("simple", "warmupDurationSecs"),
+        "consistentHash": {
+            **_names("httpHeaderName", "useSourceIp", "httpQueryParameterName", "minimumRingSize"),
+            "httpCookie": {**_names("name", "path", "ttl"), "attributes": _names("name", "value")},
+            "ringHash": _names("minimumRingSize"),
+            "maglev": _names("tableSize"),
+        },
+        "localityLbSetting": {
+            **_names("enabled", "failoverPriority"),
+            "distribute": _names("from", "to"),
+            "failover": _names("from", "to"),
+        },
+        "warmup": _names("duration", "minimumPercent", "aggression"),
+    },
     "connectionPool": {
-        "tcp": _names("maxConnections", "connectTimeout", "idleTimeout", "maxConnectionDuration"),
+        "tcp": {
+            **_names("maxConnections", "connectTimeout", "idleTimeout", "maxConnectionDuration"),
+            "tcpKeepalive": _names("probes", "time", "interval"),
+        },
         "http": _names(
             "http1MaxPendingRequests",
             "http2MaxRequests",
             "maxRequestsPerConnection",
             "maxRetries",
             "idleTimeout",
+            "h2UpgradePolicy",
+            "useClientProtocol",
+            "maxConcurrentStreams",
         ),
     },
     "outlierDetection": _names(
@@ -86,9 +106,25 @@ _POLICY_BLOCKS = {
         "maxEjectionPercent",
         "minHealthPercent",
     ),
-    "tls": _names("mode"),
+    "tls": _names(
+        "mode",
+        "clientCertificate",
+        "privateKey",
+        "caCertificates",
+        "caCrl",
+        "credentialName",
+        "subjectAltNames",
+        "sni",
+        "insecureSkipVerify",
+    ),
 }
-_TRAFFIC_POLICY = {**_POLICY_BLOCKS, "portLevelSettings": {"port": _names("number"), **_POLICY_BLOCKS}}
+_TRAFFIC_POLICY: Tree = {
+    **_POLICY_BLOCKS,
+    "portLevelSettings": {"port": _names("number"), **_POLICY_BLOCKS},
+    "proxyProtocol": _names("version"),
+    "retryBudget": _names("percent", "minRetryConcurrency"),
+}
+_WORKLOAD = _names("address", "ports", "labels", "locality", "weight")
 
 HANDLED: Final[Mapping[str, Tree]] = {
     "VirtualService": {
@@ -97,8 +133,14 @@ HANDLED: Final[Mapping[str, Tree]] = {
     },
     "DestinationRule": {
         **_names("host", "exportTo"),
+        "workloadSelector": _names("matchLabels"),
         "trafficPolicy": _TRAFFIC_POLICY,
         "subsets": {**_names("name", "labels"), "trafficPolicy": _TRAFFIC_POLICY},
+    },
+    "Sidecar": {
+        "workloadSelector": _names("labels"),
+        "egress": {"port": _names("number", "name", "protocol"), "hosts": WHOLE},
+        "outboundTrafficPolicy": {"mode": WHOLE, "egressProxy": _DESTINATION},
     },
     "Gateway": {
         "selector": WHOLE,
@@ -108,8 +150,15 @@ HANDLED: Final[Mapping[str, Tree]] = {
             "tls": _names("httpsRedirect"),
         },
     },
+    "ServiceEntry": {
+        **_names("hosts", "addresses", "location", "resolution", "exportTo", "subjectAltNames"),
+        "ports": _names("number", "name", "protocol", "targetPort"),
+        "endpoints": _WORKLOAD,
+        "workloadSelector": _names("labels"),
+    },
+    "WorkloadEntry": _WORKLOAD,
 }
-UNTRANSLATED_KINDS: Final = frozenset({"ServiceEntry", "Sidecar", "WorkloadEntry"})
+UNTRANSLATED_KINDS: Final = frozenset({"ServiceEntry", "WorkloadEntry"})
 
 
 def unhandled(field: Field, tree: Tree) -> Iterator[Field]:

@@ -1,57 +1,69 @@
-"""The three listeners: mesh, gateway and probe. They never change, so no route change drains a connection.
+"""The HTTP listeners of sidecars, the probes, and what their connection managers have in common.
 
-Stage: playground translation (pure). Everything that changes is in the routes and clusters, which they name.
+Stage: playground translation (pure). A listener names its route configuration, and the data plane says in
+which file that is: so that a change of routes drains no connection.
 Source: istio/istio pilot/pkg/networking/core, listener.go, for the defaults of the connection manager.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gitmesh.playground.translate.actions import CORS, FAULT
+from gitmesh.playground.translate.doors import Address
 from gitmesh.playground.translate.naming import Envoy, typed
+from gitmesh.playground.translate.passthrough import forward_proxy_filter
+from gitmesh.playground.translate.proxies import CLIENT, Proxy
+from gitmesh.playground.translate.telemetry import SOURCE_HEADER, request_counter
 
-SOURCE_HEADER = "x-gitmesh-source"  # who calls, for telemetry
+__all__ = ["SOURCE_HEADER", "Address"]
+
 PROBE = "gitmesh.probe"
+# The answer of a probe: the route's name, the cluster, the object that the route is from, and the rule in it.
+PROBE_HEADERS = ("x-gitmesh-route", "x-gitmesh-cluster", "x-gitmesh-origin", "x-gitmesh-rule")
 _FILTERS = "envoy.extensions.filters.http"
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where something listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        """The address as the start of a URL."""
-        return f"http://{self}"
+def outbound_name(proxy: Proxy) -> str:
+    """Return the name of a sidecar's listener."""
+    return f"outbound|{proxy.name}"
 
 
-def mesh_listener(address: Address, routes_file: str) -> Envoy:
-    """Return the listener that stands for every sidecar: it serves all hosts of the mesh, by Host header."""
-    return _listener("mesh", address, {**_manager("mesh", "mesh", routes_file), "access_log": [_telemetry()]})
+def outbound_listener(proxy: Proxy, address: Address, routes: str) -> Envoy:
+    """Return the listener of a sidecar: an HTTP proxy for all hosts that its workload sees."""
+    manager = outbound_manager(routes, workload="" if proxy.name == CLIENT else proxy.workload)
+    return http_listener(outbound_name(proxy), address, manager)
 
 
-def gateway_listener(address: Address, routes_file: str) -> Envoy:
+def outbound_manager(routes: str, *, workload: str = "") -> Envoy:
+    """Return the connection manager of a sidecar. Without a workload the request itself says who calls."""
+    manager = connection_manager("outbound", routes)
+    manager["http2_protocol_options"] = {"allow_connect": True}
+    manager["upgrade_configs"].append({"upgrade_type": "CONNECT"})
+    header = source_header(workload, overwrite=True) if workload else source_header("unknown")
+    manager["early_header_mutation_extensions"] = [header]
+    return {**manager, "access_log": [request_counter()]}
+
+
+def gateway_listener(address: Address, routes: str) -> Envoy:
     """Return the listener of the ingress gateway."""
-    manager = _manager("gateway", "gateway", routes_file)
-    return _listener(
-        "gateway", address, {**manager, "use_remote_address": True, "access_log": [_telemetry()]}
+    manager = connection_manager("gateway", routes)
+    manager["early_header_mutation_extensions"] = [source_header("unknown")]
+    return http_listener(
+        "gateway", address, {**manager, "use_remote_address": True, "access_log": [request_counter()]}
     )
 
 
-def probe_listener(address: Address, routes_file: str) -> Envoy:
-    """Return the listener that answers which route of the mesh takes a request, without sending it anywhere.
+def probe_name(routes: str) -> str:
+    """Return the name of the listener that answers for a route configuration."""
+    return f"probe|{routes}"
+
+
+def probe_listener(address: Address, routes: str) -> Envoy:
+    """Return the listener that answers which route takes a request, without sending it anywhere.
 
     Its first filter ends every request after the route is known, and the reply is written from the route.
     """
-    manager = _manager("probe", "mesh", routes_file)
+    manager = connection_manager("probe", routes)
     stop = typed(
         PROBE, f"{_FILTERS}.fault.v3.HTTPFault", abort={"http_status": 200, "percentage": {"numerator": 100}}
     )
@@ -62,35 +74,48 @@ def probe_listener(address: Address, routes_file: str) -> Envoy:
         "rule": "%METADATA(ROUTE:gitmesh:rule)%",
     }
     manager["http_filters"] = [stop, *manager["http_filters"]]
-    manager["local_reply_config"] = {"body_format": {"json_format": answer}}
-    return _listener("probe", address, manager)
-
-
-def _listener(name: str, address: Address, manager: Envoy) -> Envoy:
-    connections = {
-        "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": {"@type": f"type.googleapis.com/{_MANAGER}", **manager},
+    # In headers too, for who asks about HEAD: its answer has no body.
+    added = [
+        {"header": {"key": name, "value": text}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for name, text in zip(PROBE_HEADERS, answer.values(), strict=True)
+    ]
+    every = {"comparison": {"op": "GE", "value": {"default_value": 200, "runtime_key": PROBE}}}
+    manager["local_reply_config"] = {
+        "mappers": [{"filter": {"status_code_filter": every}, "headers_to_add": added}],
+        "body_format": {"json_format": answer},
     }
+    return http_listener(probe_name(routes), address, manager)
+
+
+def http_listener(name: str, address: Address, manager: Envoy) -> Envoy:
+    """Return a plain HTTP listener."""
     return {
         "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
         "name": name,
         "address": {"socket_address": {"address": address.host, "port_value": address.port}},
-        "filter_chains": [{"filters": [connections]}],
+        "filter_chains": [{"filters": [manager_filter(manager)]}],
         # Otherwise a second Envoy on the same port starts without a word, and takes half of the connections.
         "enable_reuse_port": False,
     }
 
 
-def _manager(name: str, routes: str, routes_file: str) -> Envoy:
+def manager_filter(manager: Envoy) -> Envoy:
+    """Return a connection manager as the network filter that it is."""
     return {
-        "stat_prefix": name,
-        "rds": {
-            "route_config_name": routes,
-            "config_source": {"path_config_source": {"path": routes_file}, "resource_api_version": "V3"},
-        },
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {"@type": f"type.googleapis.com/{_MANAGER}", **manager},
+    }
+
+
+def connection_manager(stat_prefix: str, routes: str) -> Envoy:
+    """Return what all connection managers have. `routes` names a route configuration."""
+    return {
+        "stat_prefix": stat_prefix,
+        "rds": {"route_config_name": routes},
         "http_filters": [
             typed(CORS, f"{_FILTERS}.cors.v3.Cors"),
             typed(FAULT, f"{_FILTERS}.fault.v3.HTTPFault"),
+            forward_proxy_filter(),
             typed("envoy.filters.http.router", f"{_FILTERS}.router.v3.Router"),
         ],
         "normalize_path": True,
@@ -99,44 +124,15 @@ def _manager(name: str, routes: str, routes_file: str) -> Envoy:
         "stream_idle_timeout": "0s",
         "server_header_transformation": "PASS_THROUGH",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "early_header_mutation_extensions": [_default_source()],
     }
 
 
-def _default_source() -> Envoy:
-    header = {"key": SOURCE_HEADER, "value": "unknown"}
+def source_header(value: str, *, overwrite: bool = False) -> Envoy:
+    """Return what writes the caller's name into a request before it is routed."""
+    action = "OVERWRITE_IF_EXISTS_OR_ADD" if overwrite else "ADD_IF_ABSENT"
+    append = {"header": {"key": SOURCE_HEADER, "value": value}, "append_action": action}
     return typed(
         "envoy.http.early_header_mutation.header_mutation",
         "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        mutations=[{"append": {"header": header, "append_action": "ADD_IF_ABSENT"}}],
-    )
-
-
-def _telemetry() -> Envoy:
-    """Return the access logger that counts requests under Istio's names and labels.
-
-    What tells versions apart comes from the cluster, not from the endpoint: a version that cannot be reached
-    has no endpoint, and must be counted all the same. Source: istio.io, Istio Standard Metrics.
-    """
-    labels = {
-        "reporter": "source",
-        "source_workload": f"%REQ({SOURCE_HEADER})%",
-        "destination_service": "%METADATA(CLUSTER:istio:host)%",
-        "destination_service_name": "%METADATA(CLUSTER:istio:service)%",
-        "destination_service_namespace": "%METADATA(CLUSTER:istio:namespace)%",
-        "destination_version": "%METADATA(CLUSTER:istio:version)%",
-        "destination_workload": "%METADATA(UPSTREAM_HOST:istio:workload)%",
-        "request_protocol": "http",
-        "response_code": "%RESPONSE_CODE%",
-        "response_flags": "%RESPONSE_FLAGS%",
-        "grpc_response_status": "%GRPC_STATUS_NUMBER%",
-    }
-    tags = [{"name": name, "value_format": value} for name, value in labels.items()]
-    duration = {"name": "request_duration_milliseconds", "tags": tags}
-    return typed(
-        "envoy.access_loggers.stats",
-        "envoy.extensions.access_loggers.stats.v3.Config",
-        stats_scope={"prefix": "istio"},
-        counters=[{"stat": {"name": "requests_total", "tags": tags}, "value_fixed": 1}],
-        histograms=[{"stat": duration, "unit": "Milliseconds", "value_format": "%DURATION%"}],
+        mutations=[{"append": append}],
     )

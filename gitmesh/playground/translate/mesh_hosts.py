@@ -1,126 +1,147 @@
-"""The virtual hosts inside the mesh: each Service under its names, each other host of a VirtualService.
+"""The virtual hosts of a sidecar: each port of each service under its names, and hosts of VirtualServices.
 
 Stage: playground translation (pure). Source: istio/istio pilot/pkg/networking/core, httproute.go.
 
-One listener serves all ports. The port of the Host header chooses between the HTTP ports of a Service;
-without one, or with one that the Service does not have, its main port answers.
+One listener serves all ports, so that domains carry the port, as `reviews:9080`. A host without a port means
+port 80, where the service has one, and its first HTTP port otherwise: a convenience of the playground.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gitmesh.istio.hosts import covers
-from gitmesh.playground.translate.matches import is_catch_all
 from gitmesh.playground.translate.naming import Envoy
-from gitmesh.playground.translate.routes import MESH, RouteContext, VirtualService, default_route, routes_of
+from gitmesh.playground.translate.passthrough import allow_any, block_all
+from gitmesh.playground.translate.routes import MESH, VirtualService, default_route, routes_of
+from gitmesh.playground.translate.scopes import REGISTRY_ONLY, Scope
 from gitmesh.playground.translate.services import Service, ServicePort
+from gitmesh.playground.translate.tunnels import connect_route, tunnel_name, web_tunnel_name
 
-NO_SUCH_HOST_STATUS = 502  # what a mesh with outboundTrafficPolicy REGISTRY_ONLY answers
-_NO_SUCH_HOST = "The playground has no Service and no VirtualService for this host.\n"
-_LITERAL_HOST_PORT = 80  # where pilot serves the hosts that are no Service
+_LITERAL_HOST_PORT = 80  # where pilot serves the hosts that are no service
 
 
-def mesh_virtual_hosts(
-    sources: Iterable[VirtualService], services: Mapping[str, Service], client_namespace: str
-) -> list[Envoy]:
-    """Return the virtual hosts as a client in `client_namespace` sees them."""
-    bound = [source for source in sources if MESH in source.gateways]
-    taken = set(services)
-    hosts = list(_literal_hosts(bound, services, taken))
-    for service in services.values():
+def mesh_virtual_hosts(scope: Scope) -> list[Envoy]:
+    """Return the virtual hosts as the proxies of a scope see them."""
+    ports = scope.ports()
+    taken = {f"{service.host}:{port.number}" for service, port in ports}
+    taken.update(service.host for service, _ in ports)
+    hosts = list(_literal_hosts(scope, taken))
+    sources = _Sources(scope)
+    own: set[str] = set()
+    for service, port in ports:
         domains = [
-            d for d in service_domains(service, client_namespace) if d == service.host or d not in taken
+            domain
+            for domain in _domains(scope, service, port)
+            if domain not in own and (domain not in taken or domain.partition(":")[0] == service.host)
         ]
+        own.update(domains)
         taken.update(domains)
-        hosts.append(
-            {
-                "name": f"{service.host}:{service.main_port.number}",
-                "domains": domains,
-                "routes": _service_routes(service, _source_of(service.host, bound), services),
-            }
-        )
+        if domains:
+            routes = _routes(scope, service, port, sources)
+            hosts.append({"name": f"{service.host}:{port.number}", "domains": domains, "routes": routes})
     if "*" not in taken:
-        hosts.append(_block_all())
+        hosts.append(_catch_all(scope))
     return hosts
 
 
-def service_domains(service: Service, client_namespace: str) -> list[str]:
-    """Return the names under which a client reaches a Service, the longest first, then its addresses."""
-    names = [service.host, f"{service.host}."]
-    name = f"{service.name}.{service.namespace}"
-    names += [f"{name}.svc", name]
-    if service.namespace == client_namespace:
-        names.append(service.name)
-    return [*names, *service.addresses]
+def service_names(service: Service, client_namespace: str) -> list[str]:
+    """Return the names under which a client reaches a service, the longest first, then its addresses."""
+    names = [service.host]
+    if service.is_kubernetes:
+        name = f"{service.name}.{service.namespace}"
+        names += [f"{service.host}.", f"{name}.svc", name]
+        if service.namespace == client_namespace:
+            names.append(service.name)
+        if service.headless:  # its Pods have names of their own
+            names += [f"*.{name}" for name in names]
+    elif not service.host.startswith("*"):
+        names.append(f"{service.host}.")
+    return [*names, *(f"[{a}]" if ":" in a else a for a in service.addresses if "/" not in a)]
 
 
-def _source_of(host: str, sources: Sequence[VirtualService]) -> tuple[VirtualService, ...]:
-    """Return the VirtualServices that may speak for a host, the one with the first say first.
-
-    The most precise host wins; of equal ones the oldest. The next one is asked only where the first has
-    no rule for a port.
-    """
-    ranked = []
-    for order, source in enumerate(sources):
-        patterns = [pattern for pattern in source.hosts if covers(pattern, host)]
-        if patterns:
-            best = max((not p.startswith("*"), len(p)) for p in patterns)
-            ranked.append(((not best[0], -best[1], order), source))
-    return tuple(source for _, source in sorted(ranked, key=lambda pair: pair[0]))
+def _domains(scope: Scope, service: Service, port: ServicePort) -> list[str]:
+    names = service_names(service, scope.namespace)
+    domains = [f"{name}:{port.number}" if name != "*" else name for name in names]
+    return domains + names if _is_main_port(scope, service, port) else domains
 
 
-def _service_routes(
-    service: Service, sources: Sequence[VirtualService], services: Mapping[str, Service]
-) -> list[Envoy]:
-    others = [port for port in service.ports if port is not service.main_port]
-    routes: list[Envoy] = []
-    for port in others:
-        routes += _only_at(port, _port_routes(service, port, sources, services))
-    return routes + _port_routes(service, service.main_port, sources, services)
+def _is_main_port(scope: Scope, service: Service, port: ServicePort) -> bool:
+    """Say whether a host without a port means this one: 80, else the first HTTP port that is seen."""
+    seen = [p.number for p in service.ports if service.host in scope.view(p.number).services]
+    numbers = [p.number for p in service.ports if p.number in seen and p.protocol.is_http]
+    return port.number == (80 if 80 in numbers else next(iter(numbers), 0))
 
 
-def _port_routes(
-    service: Service, port: ServicePort, sources: Sequence[VirtualService], services: Mapping[str, Service]
-) -> list[Envoy]:
+class _Sources:
+    """Finds the VirtualServices for a host, without looking at all of them for each."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._by_view: dict[int, tuple[dict[str, list[int]], list[tuple[str, int]]]] = {}
+
+    def of(self, host: str, port: int) -> list[VirtualService]:
+        """Return those that may speak for a host, the one with the first say first.
+
+        The most precise host wins; of equal ones the oldest. The next one is asked only where the first has
+        no rule for a port.
+        """
+        view = self._scope.view(port)
+        if id(view) not in self._by_view:
+            self._by_view[id(view)] = _index(view.virtual_services)
+        exact, wildcards = self._by_view[id(view)]
+        covering = [(-len(w), order) for w, order in wildcards if covers(w, host)]
+        order = [*exact.get(host, ()), *(place for _, place in sorted(covering))]
+        return [view.virtual_services[place] for place in dict.fromkeys(order)]
+
+
+def _index(sources: Sequence[VirtualService]) -> tuple[dict[str, list[int]], list[tuple[str, int]]]:
+    exact: dict[str, list[int]] = {}
+    wildcards = []
     for place, source in enumerate(sources):
-        routes = routes_of(source, RouteContext(MESH, port.number, services))
+        if MESH in source.gateways:
+            for host in source.hosts:
+                exact.setdefault(host, []).append(place)
+                if host.startswith("*"):
+                    wildcards.append((host, place))
+    return exact, wildcards
+
+
+def _routes(scope: Scope, service: Service, port: ServicePort, sources: _Sources) -> list[Envoy]:
+    if not port.protocol.is_http:
+        return [connect_route(tunnel_name(scope, service, port))]
+    connect = connect_route(web_tunnel_name(scope))
+    context = scope.context(port.number)
+    candidates = sources.of(service.host, port.number)
+    for place, source in enumerate(candidates):
+        routes = routes_of(source, context)
         if routes:
-            for hidden in sources[place + 1 :]:
+            for hidden in candidates[place + 1 :]:
                 _report_hidden(hidden, service.host, by=source)
-            return routes
-    return [default_route(service, port.number)]
+            return [*routes, connect]
+    return [default_route(service, context), connect]
 
 
-def _only_at(port: ServicePort, routes: list[Envoy]) -> Iterator[Envoy]:
-    condition = {"name": ":authority", "string_match": {"suffix": f":{port.number}"}}
-    ends_here = is_catch_all(routes[-1]["match"])
-    for route in routes:
-        match = route["match"]
-        yield {**route, "match": {**match, "headers": [*match.get("headers", ()), condition]}}
-    if not ends_here:  # a request that no rule takes must not fall through to another port's rules
-        yield {
-            "name": "no-route",
-            "match": {"prefix": "/", "headers": [condition]},
-            "direct_response": {"status": 404},
-        }
-
-
-def _literal_hosts(
-    sources: Sequence[VirtualService], services: Mapping[str, Service], taken: set[str]
-) -> Iterator[Envoy]:
+def _literal_hosts(scope: Scope, taken: set[str]) -> Iterator[Envoy]:
+    """Yield the hosts of VirtualServices that are no service, and that cover none."""
+    view, context = scope.view(_LITERAL_HOST_PORT), scope.context(_LITERAL_HOST_PORT)
     owners: dict[str, VirtualService] = {}
-    for source in sources:
-        for host in source.hosts:
-            if host in owners and host not in services:
+    for source in view.virtual_services:
+        for host in source.hosts if MESH in source.gateways else ():
+            if host in owners:
                 _report_hidden(source, host, by=owners[host])
-            if host in taken or any(covers(host, known) for known in services):
+            if host in taken or _covers_any(host, view.services):
                 continue
-            routes = routes_of(source, RouteContext(MESH, _LITERAL_HOST_PORT, services))
+            routes = routes_of(source, context)
             if routes:
-                taken.add(host)
+                domains = [host] if host == "*" else [f"{host}:{_LITERAL_HOST_PORT}", host]
+                taken.update(domains)
                 owners[host] = source
-                yield {"name": f"{host}:{_LITERAL_HOST_PORT}", "domains": [host], "routes": routes}
+                yield {"name": f"{host}:{_LITERAL_HOST_PORT}", "domains": domains, "routes": routes}
+
+
+def _covers_any(host: str, services: Iterable[str]) -> bool:
+    return host.startswith("*") and any(covers(host, known) for known in services)
 
 
 def _report_hidden(source: VirtualService, host: str, *, by: VirtualService) -> None:
@@ -132,7 +153,9 @@ def _report_hidden(source: VirtualService, host: str, *, by: VirtualService) -> 
         source.spec["hosts"].report(message)
 
 
-def _block_all() -> Envoy:
-    response = {"status": NO_SUCH_HOST_STATUS, "body": {"inline_string": _NO_SUCH_HOST}}
-    route = {"name": "block_all", "match": {"prefix": "/"}, "direct_response": response}
-    return {"name": "block_all", "domains": ["*"], "routes": [route]}
+def _catch_all(scope: Scope) -> Envoy:
+    if scope.outbound_policy == REGISTRY_ONLY:
+        return block_all()
+    if scope.egress_proxy is not None:
+        return allow_any(scope.context(_LITERAL_HOST_PORT).cluster_of(scope.egress_proxy))
+    return allow_any()

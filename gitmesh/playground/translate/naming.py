@@ -12,9 +12,18 @@ from gitmesh.model.resource import ResourceKey
 Envoy = dict[str, Any]  # one Envoy configuration message, in its JSON form
 
 
-def cluster_name(host: str, port: int, subset: str = "") -> str:
-    """Return the name of an outbound cluster. Source: istio.io, `istioctl proxy-config clusters`."""
-    return f"outbound|{port}|{subset}|{host}"
+def cluster_name(host: str, port: int, subset: str = "", variant: str = "") -> str:
+    """Return the name of an outbound cluster. Source: istio.io, `istioctl proxy-config clusters`.
+
+    One Envoy is every proxy here, so `variant` tells apart what DestinationRules say to different clients.
+    """
+    name = f"outbound|{port}|{subset}|{host}"
+    return f"{name}@{variant}" if variant else name
+
+
+def without_variant(name: str) -> str:
+    """Return a cluster's name as people know it from Istio."""
+    return name.partition("@")[0]
 
 
 def route_metadata(key: ResourceKey, rule: str) -> Envoy:

@@ -15,6 +15,7 @@ from gitmesh.playground.translate.actions import action_of, forward_to
 from gitmesh.playground.translate.delegates import merged_rules, report_unused
 from gitmesh.playground.translate.destinations import age
 from gitmesh.playground.translate.fields import Field, Reports, render_path, spec_of
+from gitmesh.playground.translate.hash_policies import hash_for_destination, hash_policy
 from gitmesh.playground.translate.matches import gateway_name, holds_here, is_catch_all, route_match
 from gitmesh.playground.translate.naming import Envoy, cluster_name, route_metadata
 from gitmesh.playground.translate.route_context import MESH, RouteContext
@@ -57,8 +58,6 @@ def read_virtual_services(resources: ResourceSet, reports: Reports) -> tuple[Vir
 
 
 def _read(spec: Field, rules: tuple[Field, ...]) -> VirtualService:
-    if spec["exportTo"].present and "*" not in spec["exportTo"].texts():
-        spec["exportTo"].report("is not translated: the object is visible to all of the playground")
     namespace = spec.key.namespace
     hosts = tuple(fully_qualified(host, namespace).lower() for host in spec["hosts"].texts() if host)
     gateways = frozenset(gateway_name(name, namespace) for name in spec["gateways"].texts())
@@ -85,13 +84,13 @@ def routes_of(source: VirtualService, context: RouteContext) -> list[Envoy]:
     return routes
 
 
-def default_route(service: Service, port: int) -> Envoy:
-    """Return the route of a Service that no VirtualService is about."""
-    return {
-        "name": "default",
-        "match": {"prefix": "/"},
-        "route": forward_to(cluster_name(service.host, port)),
-    }
+def default_route(service: Service, context: RouteContext) -> Envoy:
+    """Return the route of a service that no VirtualService is about."""
+    rule = context.rule_for(service)
+    cluster = cluster_name(service.host, context.port, variant=rule.variant if rule else "")
+    chosen = hash_for_destination(rule, "", context.port) if rule else None
+    action = forward_to(cluster, context.default_retries, hash_policy(chosen))
+    return {"name": "default", "match": {"prefix": "/"}, "route": action}
 
 
 def _identity(source: VirtualService, rule: Field, match: Field | None) -> Envoy:

@@ -1,114 +1,226 @@
-"""Kubernetes Services and Pods as a mesh sees them: hosts, ports, endpoints.
+"""Services as a mesh sees them: hosts, ports, endpoints. Here are those of Kubernetes, with their Pods.
 
 Stage: playground translation (pure).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 
 from gitmesh.istio.hosts import is_ip, service_host
 from gitmesh.model.kinds import POD, SERVICE
 from gitmesh.model.resource import Resource, ResourceSet
 from gitmesh.playground.translate.fields import Field, Reports, spec_of
+from gitmesh.playground.translate.places import locality_of
 
-_HTTP2 = frozenset({"grpc", "grpc-web", "http2", "h2c", "kubernetes.io/h2c"})
-_OTHER = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis", "udp", "kubernetes.io/wss"})
+EXPORT_TO = "networking.istio.io/exportTo"  # the annotation of a Service
+EVERYWHERE = frozenset({"*"})
+
+
+class Protocol(Enum):
+    """What a port speaks. Source: istio.io, Protocol Selection."""
+
+    HTTP = "HTTP"
+    HTTP2 = "HTTP2"
+    GRPC = "GRPC"
+    TCP = "TCP"
+    TLS = "TLS"  # HTTPS too: what is inside cannot be seen
+    AUTO = "AUTO"  # nobody said; taken for HTTP, where Istio would look at the first bytes
+
+    @property
+    def is_http(self) -> bool:
+        """Say whether requests on this port can be routed one by one."""
+        return self not in (Protocol.TCP, Protocol.TLS)
+
+    @property
+    def is_http2(self) -> bool:
+        """Say whether the upstream is spoken to in HTTP/2 without being asked."""
+        return self in (Protocol.HTTP2, Protocol.GRPC)
+
+
+_PROTOCOLS = {
+    "http": Protocol.HTTP,
+    "http2": Protocol.HTTP2,
+    "h2c": Protocol.HTTP2,
+    "kubernetes.io/h2c": Protocol.HTTP2,
+    "kubernetes.io/ws": Protocol.HTTP,
+    "grpc": Protocol.GRPC,
+    "grpc-web": Protocol.GRPC,
+    "tcp": Protocol.TCP,
+    "mongo": Protocol.TCP,
+    "mysql": Protocol.TCP,
+    "redis": Protocol.TCP,
+    "tls": Protocol.TLS,
+    "https": Protocol.TLS,
+    "kubernetes.io/wss": Protocol.TLS,
+}
+_TCP_PORTS = frozenset({25, 53, 3306, 27017})  # where the server speaks first, so nothing can be detected
+
+
+def protocol_named(text: str) -> Protocol | None:
+    """Return the protocol of a name such as `http` or `GRPC-Web`; None for one that is not known."""
+    return _PROTOCOLS.get(text.lower())
+
+
+class Resolution(Enum):
+    """How the endpoints of a service are found."""
+
+    ENDPOINTS = "ENDPOINTS"  # they are listed: Kubernetes, or STATIC
+    DNS = "DNS"
+    DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
+    NONE = "NONE"  # whatever address the client asked for
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """One HTTP port of a Service. `target` is a number, or the name of a container's port."""
+    """One port of a service. `target` is a number, or the name of a container's port."""
 
     number: int
+    name: str
     target: int | str
-    http2: bool
+    protocol: Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One ready Pod behind a Service."""
+    """One ready workload behind a service.
 
-    pod: str
+    `ports` overrides the number of a port, by the port's name. `locality` is `region/zone/subzone`.
+    """
+
+    workload: str
     address: str
-    labels: Mapping[str, str]
-    named_ports: Mapping[str, int]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    named_ports: Mapping[str, int] = field(default_factory=dict)
+    weight: int = 1
+    locality: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     def port(self, port: ServicePort) -> int | None:
-        """Return the number on which this Pod serves a Service's port; None when it has no such port."""
+        """Return the number on which this workload serves a port; None when it has no such port."""
+        if port.name in self.ports:
+            return self.ports[port.name]
         return port.target if isinstance(port.target, int) else self.named_ports.get(port.target)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One Service with its HTTP ports and the ready Pods that its selector finds."""
+    """One host with its ports and the workloads behind it."""
 
     host: str
     name: str
     namespace: str
     ports: tuple[ServicePort, ...]
-    addresses: tuple[str, ...]
-    endpoints: tuple[Endpoint, ...]
+    addresses: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    resolution: Resolution = Resolution.ENDPOINTS
+    external: bool = False
+    export_to: frozenset[str] = EVERYWHERE
+    created: str = ""
+    is_kubernetes: bool = True
+    headless: bool = False
+    subject_alt_names: tuple[
+        str, ...
+    ] = ()  # what a certificate of the workloads may be for; a ServiceEntry's
 
     @property
-    def main_port(self) -> ServicePort:
-        """The port that a host name without a port means: 80 where there is one, else the first."""
-        return next((port for port in self.ports if port.number == 80), self.ports[0])
+    def main_port(self) -> ServicePort | None:
+        """The HTTP port that a host without a port means: 80 where there is one, else the first."""
+        ports = [port for port in self.ports if port.protocol.is_http]
+        return next((port for port in ports if port.number == 80), ports[0] if ports else None)
+
+    def port(self, number: int) -> ServicePort | None:
+        """Return the port of that number."""
+        return next((port for port in self.ports if port.number == number), None)
 
 
-def read_services(resources: ResourceSet, reports: Reports) -> dict[str, Service]:
-    """Return every Service that has an HTTP port, by its fully qualified host."""
+def read_services(
+    resources: ResourceSet, reports: Reports, workloads: Mapping[str, Sequence[Endpoint]] | None = None
+) -> dict[str, Service]:
+    """Return every Kubernetes Service that has a port, by its fully qualified host.
+
+    `workloads` are those that a selector may find, by namespace: the ready Pods, if nothing else is said.
+    """
+    candidates = ready_pods(resources) if workloads is None else workloads
+    found = {}
+    for key in sorted(resources):
+        if (key.group, key.kind) == (SERVICE.group, SERVICE.kind):
+            service = _service(resources[key], candidates.get(key.namespace, ()), reports)
+            if service.ports:
+                found[service.host] = service
+    return found
+
+
+def ready_pods(resources: ResourceSet) -> dict[str, list[Endpoint]]:
+    """Return every Pod that takes requests, by namespace."""
     pods: dict[str, list[Endpoint]] = {}
     for key in sorted(resources):
         if (key.group, key.kind) == (POD.group, POD.kind):
             endpoint = _ready_endpoint(resources[key])
             if endpoint:
                 pods.setdefault(key.namespace, []).append(endpoint)
-    found = {}
-    for key in sorted(resources):
-        if (key.group, key.kind) == (SERVICE.group, SERVICE.kind):
-            service = _service(resources[key], pods.get(key.namespace, ()), reports)
-            if service.ports:
-                found[service.host] = service
-    return found
+    return pods
 
 
 def _service(resource: Resource, pods: Iterable[Endpoint], reports: Reports) -> Service:
     spec, key = spec_of(resource, reports), resource.key
-    ports = [_port(field) for field in spec["ports"].items()]
-    if spec["type"].text() == "ExternalName":
-        spec["type"].report("the playground does not translate a Service of type ExternalName")
-        ports = []
-    selector = {name: field.text() for name, field in spec["selector"].entries()}
+    elsewhere = spec["type"].text() == "ExternalName" and spec["externalName"].text()
+    selector = {name: value.text() for name, value in spec["selector"].entries()}
     addresses = {spec["clusterIP"].text(), *spec["clusterIPs"].texts()}
+    endpoints = tuple(pod for pod in pods if selector and includes(pod.labels, selector))
     return Service(
-        host=service_host(key.name, key.namespace),
+        host=service_host(key.name, key.namespace).lower(),
         name=key.name,
         namespace=key.namespace,
-        ports=tuple(port for port in ports if port),
+        ports=tuple(_ports(spec)),
         addresses=tuple(sorted(address for address in addresses if is_ip(address))),
-        endpoints=tuple(pod for pod in pods if selector and includes(pod.labels, selector)),
+        endpoints=(Endpoint(elsewhere, elsewhere),) if elsewhere else endpoints,
+        resolution=Resolution.DNS if elsewhere else Resolution.ENDPOINTS,
+        external=bool(elsewhere),
+        export_to=_export_to(resource),
+        created=str(resource.metadata.get("creationTimestamp") or ""),
+        headless="None" in addresses,
     )
 
 
-def _port(field: Field) -> ServicePort | None:
-    """Read one port; None for one that does not speak HTTP.
+def _export_to(resource: Resource) -> frozenset[str]:
+    words = str(resource.annotations.get(EXPORT_TO) or "").split(",")
+    return frozenset(word.strip() for word in words if word.strip()) or EVERYWHERE
 
-    Source: istio.io, Protocol Selection: appProtocol, else the name's prefix; anything else is detected.
-    """
-    number = field["port"].integer()
-    protocol = field["appProtocol"].text() or field["name"].text().partition("-")[0]
-    if protocol.lower() in _OTHER or field["protocol"].text("TCP") != "TCP":
-        field.report(f"port {number} does not speak HTTP; the playground routes HTTP only")
-        return None
+
+def _ports(spec: Field) -> Iterator[ServicePort]:
+    seen: set[int] = set()
+    for item in spec["ports"].items():
+        port = _port(item)
+        if port is not None and port.number not in seen:
+            seen.add(port.number)
+            yield port
+
+
+def _port(item: Field) -> ServicePort | None:
+    number = item["port"].integer()
     if not 0 < number < 65536:
-        field["port"].report("is not a port number")
+        item["port"].report("is not a port number")
         return None
-    target = field["targetPort"].value
+    if item["protocol"].text("TCP") != "TCP":
+        item.report(f"port {number} speaks {item['protocol'].text()}, which no mesh routes")
+        return None
+    target = item["targetPort"].value
     if not isinstance(target, int | str) or not target:
         target = number
-    return ServicePort(number, target, http2=protocol.lower() in _HTTP2)
+    return ServicePort(number, item["name"].text(), target, _protocol(item, number))
+
+
+def _protocol(item: Field, number: int) -> Protocol:
+    """Return what a port speaks: appProtocol, else the first word of its name, else what its number tells."""
+    name = item["name"].text()
+    words = (item["appProtocol"].text(), name, name.partition("-")[0])
+    if name.startswith("grpc-web"):
+        words = (words[0], "grpc-web", "")
+    known = next((found for word in words if (found := protocol_named(word))), None)
+    return known or (Protocol.TCP if number in _TCP_PORTS else Protocol.AUTO)
 
 
 def _ready_endpoint(resource: Resource) -> Endpoint | None:
@@ -119,7 +231,9 @@ def _ready_endpoint(resource: Resource) -> Endpoint | None:
         return None
     if resource.metadata.get("deletionTimestamp") or not _is_ready(status):
         return None
-    return Endpoint(resource.key.name, address, resource.labels, _named_ports(resource.spec))
+    labels = resource.labels
+    named = _named_ports(resource.spec)
+    return Endpoint(resource.key.name, address, labels, named, locality=locality_of(labels))
 
 
 def _is_ready(status: Mapping[str, object]) -> bool:

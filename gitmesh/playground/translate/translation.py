@@ -5,53 +5,175 @@ Stage: playground translation (pure).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.resource import ResourceSet
 from gitmesh.playground.translate.clusters import clusters_of
-from gitmesh.playground.translate.destinations import Destinations
+from gitmesh.playground.translate.credentials import Credentials
+from gitmesh.playground.translate.destinations import Client, Destinations
+from gitmesh.playground.translate.doors import Address, Doors
 from gitmesh.playground.translate.fields import Reports, Untranslated, spec_of
 from gitmesh.playground.translate.gateways import gateway_virtual_hosts
 from gitmesh.playground.translate.handled import HANDLED, UNTRANSLATED_KINDS, report_unhandled
+from gitmesh.playground.translate.listeners import (
+    gateway_listener,
+    manager_filter,
+    outbound_listener,
+    outbound_manager,
+    probe_listener,
+)
+from gitmesh.playground.translate.mesh_config import read_mesh_config
 from gitmesh.playground.translate.mesh_hosts import mesh_virtual_hosts
 from gitmesh.playground.translate.naming import Envoy
+from gitmesh.playground.translate.passthrough import passthrough_cluster
+from gitmesh.playground.translate.proxies import CLIENT, Proxy, read_proxies
+from gitmesh.playground.translate.registry import read_registry
 from gitmesh.playground.translate.routes import read_virtual_services
-from gitmesh.playground.translate.services import read_services
+from gitmesh.playground.translate.scopes import Scope, Scopes
+from gitmesh.playground.translate.services import Service
+from gitmesh.playground.translate.tls_upstream import UpstreamTls
+from gitmesh.playground.translate.tunnels import (
+    internal_listener,
+    tunnel_cluster,
+    tunnel_listener,
+    tunnel_name,
+    web_tunnel_name,
+)
 
-MESH_ROUTES = "mesh"
-GATEWAY_ROUTES = "gateway"
+GATEWAY_ROUTES = "http.80"
+_DOORS = Doors()
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyEntry:
+    """One proxy as people meet it.
+
+    `routes` is the route configuration of a sidecar. A router has `servers` instead: by the port of its
+    Service, where it listens and, for HTTP, which route configuration answers there.
+    """
+
+    name: str
+    namespace: str
+    outbound: Address | None = None
+    routes: str = ""
+    servers: Mapping[int, tuple[Address, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
     """What Envoy is to serve, and what of the objects has no part in it.
 
-    `clusters` and `routes` map a name to its Envoy message; `routes` always has `mesh` and `gateway`.
+    Messages by name. A listener names its route configurations, and clusters and listeners their secrets,
+    without saying where these are: that is the data plane's.
     """
 
+    listeners: Mapping[str, Envoy]
     clusters: Mapping[str, Envoy]
     routes: Mapping[str, Envoy]
+    secrets: Mapping[str, Envoy] = field(repr=False)
+    proxies: tuple[ProxyEntry, ...]
     untranslated: tuple[Untranslated, ...]
 
 
-def translate(resources: ResourceSet, *, client_namespace: str = "default") -> Translation:
-    """Return the configuration as a client in `client_namespace` meets the mesh. Never raises."""
+@dataclass(slots=True)
+class _Parts:
+    """What has been made so far, by name."""
+
+    listeners: dict[str, Envoy] = field(default_factory=dict)
+    clusters: dict[str, Envoy] = field(default_factory=dict)
+    routes: dict[str, Envoy] = field(default_factory=dict)
+    secrets: dict[str, Envoy] = field(default_factory=dict)
+
+    def listen(self, listener: Envoy) -> None:
+        self.listeners[listener["name"]] = listener
+
+    def reach(self, clusters: Iterable[Envoy]) -> None:
+        self.clusters.update((cluster["name"], cluster) for cluster in clusters)
+
+    def route(self, name: str, hosts: list[Envoy], *, ignore_port: bool = False) -> None:
+        self.routes[name] = route_configuration(name, hosts, ignore_port=ignore_port)
+
+
+def translate(
+    resources: ResourceSet, *, doors: Doors = _DOORS, client_namespace: str = "default"
+) -> Translation:
+    """Return the configuration of every proxy; the built-in client is in `client_namespace`. Never raises."""
     reports = Reports()
-    services = read_services(resources, reports)
-    destinations = Destinations(resources, client_namespace, reports)
-    clusters = {}
-    for service in services.values():
-        for cluster in clusters_of(service, destinations.of(service.host, service.namespace)):
-            clusters[cluster["name"]] = cluster
-    destinations.report_unused()
+    services = read_registry(resources, reports)
+    destinations = Destinations(resources, reports)
     sources = read_virtual_services(resources, reports)
-    mesh = mesh_virtual_hosts(sources, services, client_namespace)
-    gateway = gateway_virtual_hosts(resources, sources, services, reports)
+    proxies = read_proxies(resources, doors, client_namespace=client_namespace)
+    mesh = read_mesh_config(resources, reports)
+    scopes = Scopes(resources, services, sources, destinations, mesh, reports)
+    parts = _Parts()
+    parts.reach([passthrough_cluster()])
+    entries = _sidecars(parts, proxies, scopes, doors)
+    tls = UpstreamTls(Credentials(resources))
+    clients = [scopes.of(p).client for p in proxies if not p.router]
+    _clusters(parts, services.values(), destinations, clients, tls)
+    parts.secrets.update(tls.secrets)
+    hosts = gateway_virtual_hosts(resources, sources, services, reports)
+    parts.route(GATEWAY_ROUTES, hosts, ignore_port=True)
+    parts.listen(gateway_listener(doors.gateway, GATEWAY_ROUTES))
+    destinations.report_unused()
+    _probes(parts, entries, doors)
     _report_rest(resources, reports)
-    routes = {MESH_ROUTES: _routes(MESH_ROUTES, mesh), GATEWAY_ROUTES: _routes(GATEWAY_ROUTES, gateway)}
-    return Translation(clusters, routes, reports.all())
+    return Translation(parts.listeners, parts.clusters, parts.routes, parts.secrets, entries, reports.all())
+
+
+def _sidecars(
+    parts: _Parts, proxies: Iterable[Proxy], scopes: Scopes, doors: Doors
+) -> tuple[ProxyEntry, ...]:
+    entries = []
+    for proxy in proxies:
+        if proxy.outbound is None:
+            continue
+        scope = scopes.of(proxy)
+        routes = f"outbound|{scope.name}"
+        if routes not in parts.routes:
+            _scope(parts, scope, routes)
+        parts.listen(outbound_listener(proxy, proxy.outbound, routes))
+        entries.append(ProxyEntry(proxy.name, proxy.namespace, proxy.outbound, routes))
+    return tuple(entries)
+
+
+def _scope(parts: _Parts, scope: Scope, routes: str) -> None:
+    """Make what the proxies of one scope share: routes, and the internal listeners for what is not HTTP."""
+    parts.route(routes, mesh_virtual_hosts(scope))
+    manager = outbound_manager(routes)
+    parts.listen(internal_listener(web_tunnel_name(scope), [{"filters": [manager_filter(manager)]}]))
+    parts.reach([tunnel_cluster(web_tunnel_name(scope))])
+    for service, port in scope.ports():
+        if not port.protocol.is_http:
+            parts.listen(tunnel_listener(scope, service, port))
+            parts.reach([tunnel_cluster(tunnel_name(scope, service, port))])
+
+
+def _clusters(
+    parts: _Parts,
+    services: Iterable[Service],
+    destinations: Destinations,
+    clients: Iterable[Client],
+    tls: UpstreamTls,
+) -> None:
+    distinct = {(c.namespace, tuple(c.labels.items()), c.router): c for c in clients}
+    for service in services:
+        seen = set()
+        for client in (Client(service.namespace), *distinct.values()):
+            destination = destinations.of(service, client)
+            if destination.variant not in seen:
+                seen.add(destination.variant)
+                parts.reach(clusters_of(service, destination, tls))
+
+
+def _probes(parts: _Parts, entries: Iterable[ProxyEntry], doors: Doors) -> None:
+    """Make a probe for each route configuration; that of the built-in client has a fixed address."""
+    fixed = next((entry.routes for entry in entries if entry.name == CLIENT), "")
+    for routes in parts.routes:
+        address = doors.probe if routes == fixed else Address(doors.probe.host, 0)
+        parts.listen(probe_listener(address, routes))
 
 
 def _report_rest(resources: ResourceSet, reports: Reports) -> None:
@@ -60,13 +182,14 @@ def _report_rest(resources: ResourceSet, reports: Reports) -> None:
             report_unhandled(spec_of(resource, reports))
 
 
-def _routes(name: str, hosts: list[Envoy]) -> Envoy:
+def route_configuration(name: str, hosts: list[Envoy], *, ignore_port: bool) -> Envoy:
+    """Return a route configuration of these virtual hosts."""
     return {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": name,
         "virtual_hosts": hosts,
         # A route to a cluster that does not exist answers 503, as in Istio, and does not spoil the others.
         "validate_clusters": False,
-        "ignore_port_in_host_matching": True,
+        "ignore_port_in_host_matching": ignore_port,
         "max_direct_response_body_size_bytes": 1_048_576,
     }

@@ -18,13 +18,19 @@ from gitmesh.playground.envoy.precheck import Precheck
 from gitmesh.playground.envoy.snapshot import Snapshot
 from gitmesh.playground.translate import Translation, translate
 from gitmesh.playground.translate.actions import default_retry_policy
+from gitmesh.playground.translate.passthrough import PASSTHROUGH
 
 CASES = sorted(Path(__file__).parent.glob("*.in.yaml"))
 UNLIMITED = 4_294_967_295
+ALWAYS = (PASSTHROUGH,)
 
 
 def translated(case: Path) -> Translation:
     return translate(objects(case.read_text()))
+
+
+def snapshot(translation: Translation) -> Snapshot:
+    return Snapshot(translation.clusters, translation.routes, translation.listeners, translation.secrets)
 
 
 def folded(value: Any) -> Any:
@@ -35,7 +41,19 @@ def folded(value: Any) -> Any:
         return value
     if value == default_retry_policy():
         return "default"
+    if value.get("name") in ("allow_any", "block_all") and "domains" in value:
+        return value["name"]
+    if value.get("match") == {"connect_matcher": {}}:
+        return f"CONNECT to {value['route']['cluster']}"
+    if "http_filters" in value:
+        return f"requests by {value['rds']['route_config_name']}"
     fresh = {name: folded(child) for name, child in value.items() if name != "@type"}
+    if "socket_address" in fresh:
+        return f"{fresh['socket_address']['address']}:{fresh['socket_address']['port_value']}"
+    if "filter_chains" in fresh and fresh.pop("enable_reuse_port", None) is None:
+        assert fresh.pop("internal_listener") == {}
+    if "filters" in fresh:
+        fresh["filters"] = [item["typed_config"] for item in fresh["filters"]]
     if fresh.get("timeout") == "0s":
         del fresh["timeout"]
         fresh["no_timeout"] = True
@@ -59,11 +77,8 @@ def folded(value: Any) -> Any:
 
 
 def endpoint(item: dict[str, Any]) -> str:
-    address, about = (
-        item["endpoint"]["address"]["socket_address"],
-        item["metadata"]["filter_metadata"]["istio"],
-    )
-    return f"{address['address']}:{address['port_value']} {about['workload']} {about['version']}"
+    address, about = item["endpoint"]["address"], item["metadata"]["filter_metadata"]["istio"]
+    return f"{address} {about['workload']} {about['version']}"
 
 
 def rendered(translation: Translation) -> str:
@@ -72,10 +87,25 @@ def rendered(translation: Translation) -> str:
             return True
 
     routes = {name: folded(config["virtual_hosts"]) for name, config in translation.routes.items()}
-    content = {"routes": routes, "clusters": [folded(cluster) for cluster in translation.clusters.values()]}
+    clusters = {name: c for name, c in translation.clusters.items() if name not in ALWAYS}
+    leading_inside = [name for name in clusters if name.startswith("tunnel|")]
+    listeners = [folded(item) for item in translation.listeners.values() if not is_constant(item)]
+    content = {
+        "listeners": listeners,
+        "routes": routes,
+        "clusters": [folded(cluster) for name, cluster in clusters.items() if name not in leading_inside],
+    }
+    if translation.secrets:
+        content["secrets"] = sorted(translation.secrets)
     served = yaml.dump(content, Dumper=Plain, sort_keys=False, width=110, default_flow_style=None)
     reports = yaml.dump([str(item) for item in translation.untranslated], width=1000)
     return f"# Untranslated:\n{reports}---\n{served}"
+
+
+def is_constant(listener: dict[str, Any]) -> bool:
+    """Say whether a listener only follows from a route configuration."""
+    name = listener["name"]
+    return name.startswith("probe|") or (name.startswith("tunnel|") and name.count("|") == 1)
 
 
 def test_there_are_cases():
@@ -96,5 +126,4 @@ def test_translation(case: Path, request: pytest.FixtureRequest):
 async def test_envoy_reads_every_translation(tmp_path: Path):
     precheck = Precheck(find_envoy(), Files(tmp_path))
     for case in CASES:
-        translation = translated(case)
-        await precheck.check_fully(Snapshot(translation.clusters, translation.routes))
+        await precheck.check_fully(snapshot(translated(case)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fakes import destination_examples
 from fakes.mesh_objects import istio, pod, resource_set, service, subsets, to, virtual_service
 
 from gitmesh.istio.kinds import MODELS
@@ -19,7 +20,11 @@ KINDS = tuple(kind.kind for kind in TRAFFIC_KINDS)
 EACH = "[]"  # in a path: any element of a list
 
 # They name a thing for people; pilot does not send them to Envoy either.
-ONLY_FOR_PEOPLE = {("Gateway", ("servers", EACH, "name")), ("Gateway", ("servers", EACH, "port", "name"))}
+ONLY_FOR_PEOPLE = {
+    ("Sidecar", ("egress", EACH, "port", "name")),
+    ("Gateway", ("servers", EACH, "name")),
+    ("Gateway", ("servers", EACH, "port", "name")),
+}
 
 
 def model_fields(kind: str) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -215,47 +220,6 @@ spec:
     corsPolicy: {allowOrigin: ["https://a"]}
   - delegate: {name: inner, namespace: team}
 ---
-kind: DestinationRule
-spec:
-  host: reviews
-  exportTo: ["."]
-  trafficPolicy: &policy
-    loadBalancer: {simple: RANDOM}
-    tls: {mode: SIMPLE}
-    connectionPool: &pool
-      tcp: {maxConnections: 1, connectTimeout: 2s, maxConnectionDuration: 4s, idleTimeout: 7s}
-      http:
-        http1MaxPendingRequests: 5
-        http2MaxRequests: 6
-        maxRequestsPerConnection: 7
-        maxRetries: 8
-        idleTimeout: 9s
-    outlierDetection: &outliers
-      consecutive5xxErrors: 3
-      consecutiveGatewayErrors: 4
-      consecutiveLocalOriginFailures: 5
-      splitExternalLocalOriginErrors: true
-      interval: 6s
-      baseEjectionTime: 7s
-      maxEjectionPercent: 80
-      minHealthPercent: 20
-    portLevelSettings:
-    - port: {number: 9081}
-      loadBalancer: {simple: ROUND_ROBIN}
-      tls: {mode: MUTUAL}
-      connectionPool: *pool
-      outlierDetection: *outliers
-  subsets:
-  - {name: v1, labels: {version: v1}, trafficPolicy: *policy}
----
-kind: DestinationRule
-spec:
-  host: reviews
-  trafficPolicy: &idle
-    connectionPool: {tcp: {idleTimeout: 3s}}
-    portLevelSettings: [{port: {number: 9081}, connectionPool: {tcp: {idleTimeout: 4s}}}]
-  subsets: [{name: v1, labels: {version: v1}, trafficPolicy: *idle}]
----
 kind: Gateway
 spec:
   selector: {app: mine}
@@ -268,7 +232,8 @@ spec:
 
 
 def example_specs(kind: str) -> list[dict[str, Any]]:
-    return [doc["spec"] for doc in yaml.safe_load_all(EXAMPLES) if doc["kind"] == kind]
+    here = [doc["spec"] for doc in yaml.safe_load_all(EXAMPLES) if doc["kind"] == kind]
+    return [*here, *destination_examples.specs(kind)]
 
 
 def in_a_mesh(kind: str, spec: dict[str, Any]) -> Translation:
@@ -286,8 +251,11 @@ def in_a_mesh(kind: str, spec: dict[str, Any]) -> Translation:
     around[kind] = istio(kind, {"Gateway": "front"}.get(kind, "reviews"), spec)
     inner = virtual_service("inner", {"route": [to("reviews")]}, hosts=[])
     inner["metadata"]["namespace"] = "team"
-    pods = [pod("reviews", "v1", "127.0.0.11"), pod("reviews", "v2", "127.0.0.12")]
-    return translate(resource_set([two_ports, inner, *pods, *around.values()]))
+    elsewhere = pod("buyer", "v1", "127.0.0.13")
+    elsewhere["metadata"]["namespace"] = "shop"
+    pods = [pod("reviews", "v1", "127.0.0.11"), pod("reviews", "v2", "127.0.0.12"), elsewhere]
+    others = destination_examples.around(kind)
+    return translate(resource_set([two_ports, inner, *pods, *others, *around.values()]))
 
 
 def values(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

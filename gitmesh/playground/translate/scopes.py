@@ -1,0 +1,217 @@
+"""What each proxy sees: its Sidecar, the services and VirtualServices exported to it, its outbound policy.
+
+Stage: playground translation (pure). Proxies that see the same share one scope, and with it one route
+configuration. Source: istio/istio pilot/pkg/model, sidecar.go and push_context.go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitmesh.model.resource import ResourceSet
+from gitmesh.playground.translate.destinations import Client, Destination, Destinations
+from gitmesh.playground.translate.fields import Field, Reports
+from gitmesh.playground.translate.mesh_config import MeshConfig
+from gitmesh.playground.translate.proxies import Proxy
+from gitmesh.playground.translate.route_context import MESH, RouteContext
+from gitmesh.playground.translate.routes import VirtualService
+from gitmesh.playground.translate.services import Service, ServicePort
+from gitmesh.playground.translate.sidecars import Egress, Sidecar, read_sidecars, sidecar_for
+
+ALLOW_ANY = "ALLOW_ANY"
+REGISTRY_ONLY = "REGISTRY_ONLY"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one port of an outbound listener serves."""
+
+    services: Mapping[str, Service]
+    virtual_services: tuple[VirtualService, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What proxies of one kind see.
+
+    `services` are all that a route may lead to; `labels` are those of the client's labels that any rule asks
+    for. `outbound_policy` says what happens to a request for a host that is in no view.
+    """
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    services: Mapping[str, Service]
+    virtual_services: tuple[VirtualService, ...]
+    destinations: Destinations
+    outbound_policy: str = ALLOW_ANY
+    sidecar: Sidecar | None = None
+    egress_proxy: Field | None = None
+    default_retries: Field | None = None
+    _views: Mapping[int, View] = field(default_factory=dict, compare=False)  # by port; 0: every other port
+
+    @property
+    def client(self) -> Client:
+        """Who asks."""
+        return Client(self.namespace, self.labels)
+
+    def destination_of(self, service: Service) -> Destination:
+        """Return the DestinationRules that hold for a service, seen from here."""
+        return self.destinations.of(service, self.client)
+
+    def view(self, port: int) -> View:
+        """Return what is seen at one port: that of an egress listener for it, else that of the rest."""
+        return self._views.get(port) or self._views[0]
+
+    def ports(self) -> list[tuple[Service, ServicePort]]:
+        """Return every port that is seen, with its service as it is seen there."""
+        found = []
+        for service in self.services.values():
+            for number in (port.number for port in service.ports):
+                shown = self.view(number).services.get(service.host)
+                port = shown.port(number) if shown else None
+                if shown and port:
+                    found.append((shown, port))
+        return found
+
+    def context(self, port: int) -> RouteContext:
+        """Return in which surroundings the rules of a VirtualService are read."""
+        return RouteContext(
+            MESH,
+            port,
+            self.services,
+            self.namespace,
+            self.labels,
+            self.destination_of,
+            default_retries=self.default_retries,
+        )
+
+
+class Scopes:
+    """Makes the scope of each proxy, and makes equal ones once."""
+
+    def __init__(
+        self,
+        resources: ResourceSet,
+        services: Mapping[str, Service],
+        virtual_services: Sequence[VirtualService],
+        destinations: Destinations,
+        mesh: MeshConfig,
+        reports: Reports,
+    ) -> None:
+        self._services = services
+        self._virtual_services = virtual_services
+        self._destinations = destinations
+        self._mesh = mesh
+        self._sidecars = read_sidecars(resources, reports)
+        self._asked = _labels_in_matches(virtual_services) | destinations.asked_labels
+        self._scopes: dict[str, Scope] = {}
+
+    def of(self, proxy: Proxy) -> Scope:
+        """Return what a proxy sees."""
+        sidecar = sidecar_for(proxy, self._sidecars)
+        labels = {name: proxy.labels[name] for name in sorted(self._asked & proxy.labels.keys())}
+        name = _name(proxy.namespace, sidecar, labels)
+        if name not in self._scopes:
+            self._scopes[name] = self._make(name, proxy.namespace, labels, sidecar)
+        return self._scopes[name]
+
+    def _make(self, name: str, namespace: str, labels: Mapping[str, str], sidecar: Sidecar | None) -> Scope:
+        services = {
+            h: s for h, s in self._services.items() if is_exported(s.export_to, s.namespace, namespace)
+        }
+        sources = exported_virtual_services(self._virtual_services, namespace)
+        policy, egress_proxy = self._mesh.outbound_policy, None
+        views = {0: View(services, sources)}
+        if sidecar is not None:
+            policy = sidecar.outbound_policy or policy
+            egress_proxy = sidecar.egress_proxy
+            views = _views(sidecar, services, sources, namespace)
+        return Scope(
+            name,
+            namespace,
+            labels,
+            services,
+            sources,
+            self._destinations,
+            policy or ALLOW_ANY,
+            sidecar,
+            egress_proxy,
+            self._mesh.default_retries,
+            views,
+        )
+
+
+def is_exported(export_to: Iterable[str], owner: str, namespace: str) -> bool:
+    """Say whether something in the namespace `owner` is visible in another. Nothing said: everywhere."""
+    places = {owner if place == "." else place for place in export_to}
+    return not places or "*" in places or namespace in places
+
+
+def exported_virtual_services(
+    sources: Iterable[VirtualService], namespace: str
+) -> tuple[VirtualService, ...]:
+    """Return what a namespace sees, in the order of precedence: private, exported to it by name, public."""
+    ranked: tuple[list[VirtualService], ...] = ([], [], [])
+    for source in sources:
+        places = source.spec["exportTo"].texts()
+        if not is_exported(places, source.namespace, namespace):
+            continue
+        if not places or "*" in places:
+            ranked[2].append(source)
+        elif source.namespace == namespace:
+            ranked[0].append(source)
+        else:
+            ranked[1].append(source)
+    return tuple(source for group in ranked for source in group)
+
+
+def _views(
+    sidecar: Sidecar,
+    services: Mapping[str, Service],
+    sources: tuple[VirtualService, ...],
+    namespace: str,
+) -> dict[int, View]:
+    views = {0: View({}, ())}
+    for egress in sidecar.egress:
+        # The first listener for a port counts, as each port can be opened once.
+        if egress.port and egress.port in views:
+            continue
+        views[egress.port] = _view(egress, services, sources, namespace)
+    return views
+
+
+def _view(
+    egress: Egress, services: Mapping[str, Service], sources: tuple[VirtualService, ...], namespace: str
+) -> View:
+    chosen = {
+        host: egress.shown(service)
+        for host, service in services.items()
+        if egress.imports(service.namespace, host, namespace)
+    }
+    bound = tuple(s for s in sources if any(egress.imports(s.namespace, h, namespace) for h in s.hosts))
+    return View(chosen, bound)
+
+
+def _name(namespace: str, sidecar: Sidecar | None, labels: Mapping[str, str]) -> str:
+    name = namespace
+    if sidecar is not None:
+        name += (
+            f"/{sidecar.name}" if sidecar.namespace == namespace else f"/{sidecar.namespace}/{sidecar.name}"
+        )
+    if labels:
+        text = "\0".join(f"{key}={value}" for key, value in labels.items())
+        name += f"~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return name
+
+
+def _labels_in_matches(sources: Iterable[VirtualService]) -> frozenset[str]:
+    found: set[str] = set()
+    for source in sources:
+        rules = [*source.rules, *source.spec["tcp"].items(), *source.spec["tls"].items()]
+        for rule in rules:
+            for match in rule["match"].items():
+                found.update(name for name, _ in match["sourceLabels"].entries())
+    return frozenset(found)
