@@ -1,4 +1,4 @@
-"""The kubelet of the playground: a sample process for each Pod object that has a label `app`.
+"""The kubelet of the playground: a sample process for each Pod with a label `app`, an address for a gateway.
 
 Stage: playground (effect).
 """
@@ -6,6 +6,7 @@ Stage: playground (effect).
 from __future__ import annotations
 
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import aiohttp
@@ -19,8 +20,9 @@ from gitmesh.model.kinds import POD
 from gitmesh.model.resource import ResourceKey
 from gitmesh.playground.addresses import pod_address
 from gitmesh.playground.errors import PlaygroundError
+from gitmesh.playground.gateway_pod import GatewayPod
 from gitmesh.playground.pod_process import PodProcess
-from gitmesh.playground.pods import identity_of
+from gitmesh.playground.pods import identity_of, is_gateway
 
 _POLL_SECONDS = 0.02
 
@@ -33,7 +35,7 @@ class Kubelet:
         self._logs = logs
         self._seed = seed
         self._clock = clock
-        self._pods: dict[ResourceKey, PodProcess] = {}
+        self._pods: dict[ResourceKey, PodProcess | GatewayPod] = {}
         self._addresses: dict[ResourceKey, str] = {}
         self._refused: set[str] = set()  # addresses that something else uses
         self._group: TaskGroup | None = None
@@ -85,10 +87,13 @@ class Kubelet:
 
     def _on_event(self, type_: EventType, key: ResourceKey, body: Body | None) -> None:
         known = self._pods.get(key)
-        if type_ == "DELETED" or body is None or identity_of(body) is None:
-            if known is not None:
-                self._end(known)
-        elif known is not None:
+        kind = None if type_ == "DELETED" or body is None else _runs_as(body)
+        if known is not None and not isinstance(known, kind or NoneType):
+            self._end(known)
+            known = None
+        if kind is None or body is None:
+            return
+        if known is not None:
             known.take(body)
         else:
             self._begin(key, body)
@@ -96,19 +101,27 @@ class Kubelet:
     def _begin(self, key: ResourceKey, body: Body) -> None:
         assert self._group is not None
         assert self._session is not None
-        pod = PodProcess(
-            self._client,
-            self._session,
-            key,
-            body,
-            address=lambda refused: self._address(key, refused=refused),
-            logs=self._logs,
-            clock=self._clock,
-        )
+
+        def address(refused: bool) -> str:
+            return self._address(key, refused=refused)
+
+        pod: PodProcess | GatewayPod
+        if is_gateway(body):
+            pod = GatewayPod(self._client, key, body, address=address, clock=self._clock)
+        else:
+            pod = PodProcess(
+                self._client,
+                self._session,
+                key,
+                body,
+                address=address,
+                logs=self._logs,
+                clock=self._clock,
+            )
         self._pods[key] = pod
         self._group.start_soon(self._run_pod, pod)
 
-    def _end(self, pod: PodProcess) -> None:
+    def _end(self, pod: PodProcess | GatewayPod) -> None:
         """Forget a Pod. A new one of its name may come at once, while this one's process still drains."""
         del self._pods[pod.key]
         address = self._addresses.pop(pod.key, None)
@@ -116,7 +129,7 @@ class Kubelet:
             self._refused.add(address)
         pod.leave()
 
-    async def _run_pod(self, pod: PodProcess) -> None:
+    async def _run_pod(self, pod: PodProcess | GatewayPod) -> None:
         await pod.run()
         self._refused.discard(pod.state.address)
 
@@ -127,3 +140,10 @@ class Kubelet:
             taken = self._refused | set(self._addresses.values())
             self._addresses[key] = pod_address(self._seed, key, taken)
         return self._addresses[key]
+
+
+def _runs_as(body: Body) -> type[PodProcess | GatewayPod] | None:
+    """Say in what form a Pod runs; None for one that is not the playground's."""
+    if is_gateway(body):
+        return None if (body.get("metadata") or {}).get("deletionTimestamp") else GatewayPod
+    return None if identity_of(body) is None else PodProcess

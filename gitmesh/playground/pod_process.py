@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,17 @@ import anyio
 import structlog
 
 from gitmesh.engine.clock import Clock
-from gitmesh.kube.errors import ClusterError, NotFoundError, StaleWriteError
 from gitmesh.kube.protocol import Body, ClusterClient
-from gitmesh.model.kinds import POD
 from gitmesh.model.resource import ResourceKey
 from gitmesh.playground.child import Child
 from gitmesh.playground.errors import PlaygroundError
-from gitmesh.playground.pods import Identity, Knobs, PodState, identity_of, knobs_of, status_of
+from gitmesh.playground.pod_reports import PodReports, timestamp
+from gitmesh.playground.pods import Identity, Knobs, PodState, identity_of, knobs_of
 
 READY_SECONDS_MAX = 15.0
 CONTROL_TIMEOUT = aiohttp.ClientTimeout(total=5)
 BACKOFF_SECONDS = (0.1, 10.0)
 HEALTHY_SECONDS = 10.0
-RETRY_SECONDS = 0.3
 DRAIN_SECONDS = 0.3  # the mesh learns of the deletion while the process still answers
 
 _log = structlog.get_logger("gitmesh.playground")
@@ -52,18 +49,16 @@ class PodProcess:
         clock: Clock,
     ) -> None:
         self.key = key
-        self.state = PodState()
-        self._client, self._session, self._clock = client, session, clock
+        self._session, self._clock = session, clock
+        self._reports = PodReports(client, key, clock)
         self._body = body
         self._address = address
         self._log_file = logs / f"pod-{key.namespace}-{key.name}.log"
         self._child: Child | None = None
         self._control = ""
         self._wake = anyio.Event()
-        self._dirty = anyio.Event()
         self._scope = anyio.CancelScope()
         self._set_knobs = Knobs()
-        self._reported: PodState | None = None
 
     @property
     def pid(self) -> int | None:
@@ -71,16 +66,20 @@ class PodProcess:
         return self._child.pid if self._child is not None and self._child.is_running else None
 
     @property
+    def state(self) -> PodState:
+        """Where the process is."""
+        return self._reports.state
+
+    @property
     def is_reported_ready(self) -> bool:
         """True when the process answers and the API server has been told so."""
-        return self.state.ready and self._reported == self.state
+        return self.state.ready and self._reports.is_told
 
     def take(self, body: Body) -> None:
         """Look at the Pod as it is now."""
         self._body = body
         self._wake.set()
-        if ((body.get("status") or {}).get("podIP") or "") != self.state.address:
-            self._dirty.set()  # somebody made the Pod anew, or wrote over its status
+        self._reports.look_at(body)
 
     def leave(self) -> None:
         """End the process: the Pod is gone."""
@@ -102,7 +101,7 @@ class PodProcess:
         try:
             with self._scope:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._write_status)
+                    group.start_soon(self._reports.run)
                     await self._keep_running()
                     group.cancel_scope.cancel()
         finally:
@@ -124,8 +123,9 @@ class PodProcess:
             except PlaygroundError as error:
                 ended = str(error)
             await self._end_child()
-            self._become(replace(self.state, ready=False, restarts=self.state.restarts + 1, reason="Error",
-                                 message=ended))  # fmt: skip
+            restarts = self.state.restarts + 1
+            failed = replace(self.state, ready=False, restarts=restarts, reason="Error", message=ended)
+            self._reports.become(failed)
             _log.warning("pod ended", pod=str(self.key), why=ended)
             if self._clock.monotonic() - began > HEALTHY_SECONDS:
                 backoff = BACKOFF_SECONDS[0]
@@ -142,8 +142,8 @@ class PodProcess:
             raise PlaygroundError(str(answer.get("error") or f"it did not start; see {self._log_file}"))
         self._control = f"http://{address}:{answer['control']}/__control"
         await self._turn_knobs(knobs_of(self._body))
-        started_at = _timestamp(self._clock)
-        self._become(
+        started_at = timestamp(self._clock)
+        self._reports.become(
             replace(self.state, phase="Running", ready=True, address=address, started_at=started_at,
                     reason="", message=self._set_knobs.problem)
         )  # fmt: skip
@@ -177,7 +177,7 @@ class PodProcess:
                 knobs = knobs_of(self._body)
                 if knobs != self._set_knobs:
                     await self._turn_knobs(knobs)
-                    self._become(replace(self.state, message=knobs.problem))
+                    self._reports.become(replace(self.state, message=knobs.problem))
                 await self._wake.wait()
                 self._wake = anyio.Event()
             group.cancel_scope.cancel()
@@ -197,36 +197,3 @@ class PodProcess:
         if child is not None:
             await child.stop()
         self._set_knobs = Knobs()
-
-    def _become(self, state: PodState) -> None:
-        self.state = state
-        self._dirty.set()
-
-    async def _write_status(self) -> None:
-        while True:
-            await self._dirty.wait()
-            self._dirty = anyio.Event()
-            try:
-                await self._write_status_once()
-            except NotFoundError:
-                continue  # deleted; `leave` is about to be called
-            except StaleWriteError:
-                self._dirty.set()
-            except ClusterError as error:
-                if not error.retryable:
-                    _log.error("pod status refused", pod=str(self.key), error=str(error))
-                    continue
-                await self._clock.sleep(RETRY_SECONDS)
-                self._dirty.set()
-
-    async def _write_status_once(self) -> None:
-        body = await self._client.get(POD, self.key.namespace, self.key.name)
-        state = self.state
-        status = status_of(body, state, _timestamp(self._clock))
-        if status != body.get("status"):
-            await self._client.replace_status(POD, {**body, "status": status})
-        self._reported = state
-
-
-def _timestamp(clock: Clock) -> str:
-    return clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,6 +14,7 @@ from gitmesh.kube.protocol import Body
 ERROR_PERCENT = "playground.gitmesh.dev/error-percent"
 LATENCY_MS = "playground.gitmesh.dev/latency-ms"
 DEFAULT_PORT = 8080
+_PROXY = "istio-proxy"  # what Istio calls the container of its proxy
 _LATENCY_MS_MAX = 60_000.0
 
 
@@ -50,13 +51,21 @@ class PodState:
 
 
 def identity_of(pod: Body) -> Identity | None:
-    """Return who the Pod wants to be; None for one that is not the playground's (it has no label `app`)."""
+    """Return who the Pod wants to be; None for one that is not the playground's (it has no label `app`).
+
+    A gateway is nobody: Envoy is in its place.
+    """
     metadata = pod.get("metadata") or {}
     labels = metadata.get("labels") or {}
     name = labels.get("app")
-    if not name or metadata.get("deletionTimestamp"):
+    if not name or metadata.get("deletionTimestamp") or is_gateway(pod):
         return None
     return Identity(str(name), str(labels.get("version", "")), str(metadata.get("name", "")), _port(pod))
+
+
+def is_gateway(pod: Body) -> bool:
+    """Say whether the proxy is all that runs in a Pod."""
+    return [container.get("name") for container in _containers(pod)] == [_PROXY]
 
 
 def knobs_of(pod: Body) -> Knobs:
@@ -117,13 +126,17 @@ def _containers(pod: Body) -> list[Mapping[str, Any]]:
     return [container for container in containers if isinstance(container, Mapping)]
 
 
+def container_ports(pod: Body) -> list[int]:
+    """Return the ports that the containers of a Pod name."""
+    ports = [
+        p for container in _containers(pod) for p in container.get("ports") or () if isinstance(p, Mapping)
+    ]
+    numbers = [port.get("containerPort") for port in ports]
+    return [number for number in numbers if isinstance(number, int) and 0 < number < 65536]
+
+
 def _port(pod: Body) -> int:
-    for container in _containers(pod):
-        for port in container.get("ports") or ():
-            number = port.get("containerPort") if isinstance(port, Mapping) else None
-            if isinstance(number, int) and 0 < number < 65536:
-                return number
-    return DEFAULT_PORT
+    return next(iter(container_ports(pod)), DEFAULT_PORT)
 
 
 def _number(annotations: Mapping[str, Any], name: str, highest: float) -> tuple[float, str]:

@@ -142,8 +142,10 @@ async def test_what_is_killed_comes_back_where_it_was_with_what_it_had(tmp_path)
         await play.client.merge_patch(POD, "default", "reviews-v1", {"metadata": {"labels": {"kept": "yes"}}})
         before, state = play.processes(), play.as_json()
         assert set(before) == {
-            "apiserver", "envoy", "pod/default/ratings-v1", "pod/default/reviews-v1", "pod/default/reviews-v2"
-        }  # fmt: skip
+            "apiserver",
+            "envoy",
+            *(f"pod/default/{name}" for name in ("productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2")),
+        }
         for pid in before.values():
             os.kill(pid, signal.SIGKILL)
 

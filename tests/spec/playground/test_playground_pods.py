@@ -4,7 +4,15 @@ import pytest
 
 from gitmesh.model.kinds import POD
 from gitmesh.playground.addresses import pod_address
-from gitmesh.playground.pods import Identity, PodState, identity_of, knobs_of, status_of
+from gitmesh.playground.pods import (
+    Identity,
+    PodState,
+    container_ports,
+    identity_of,
+    is_gateway,
+    knobs_of,
+    status_of,
+)
 from gitmesh.playground.workloads import workloads
 
 NOW = "2026-01-01T00:00:00Z"
@@ -98,13 +106,27 @@ def test_many_pods_have_many_addresses():
     assert not any(address.endswith((".0", ".255")) for address in taken)
 
 
-def test_the_workloads_are_two_services_and_three_pods_that_they_select():
+def test_the_workloads_are_services_with_pods_that_they_select_and_two_gateways():
     objects = workloads()
-    pods = [o for o in objects if o["kind"] == "Pod"]
+    pods = {o["metadata"]["name"]: o for o in objects if o["kind"] == "Pod"}
     services = [o for o in objects if o["kind"] == "Service"]
-    assert {p["metadata"]["name"] for p in pods} == {"reviews-v1", "reviews-v2", "ratings-v1"}
+    gateways = {name for name, pod in pods.items() if is_gateway(pod)}
+    assert gateways == {"istio-ingressgateway", "istio-egressgateway"}
+    assert pods.keys() - gateways == {"reviews-v1", "reviews-v2", "ratings-v1", "productpage-v1"}
     for service in services:
         selector = service["spec"]["selector"].items()
-        assert any(selector <= pod["metadata"]["labels"].items() for pod in pods)
-        assert service["spec"]["ports"] == [{"name": "http", "port": 9080, "targetPort": 9080}]
-    assert all(identity_of(pod).port == 9080 for pod in pods)
+        chosen = [pod for pod in pods.values() if selector <= pod["metadata"]["labels"].items()]
+        assert chosen
+        for port in service["spec"]["ports"]:
+            for pod in chosen:
+                assert port["targetPort"] in container_ports(pod)
+    assert all(identity_of(pods[name]).port == 9080 for name in pods.keys() - gateways)
+
+
+def test_a_pod_with_only_the_proxy_is_a_gateway_and_needs_no_process():
+    gateway = a_pod(labels={"app": "istio-ingressgateway"}, spec={"containers": [{"name": "istio-proxy"}]})
+    assert is_gateway(gateway)
+    assert identity_of(gateway) is None
+    beside = [{"name": "sample"}, {"name": "istio-proxy"}]
+    assert not is_gateway(a_pod(spec={"containers": beside}))
+    assert identity_of(a_pod(spec={"containers": beside})) is not None
