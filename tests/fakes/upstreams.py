@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 @contextlib.contextmanager
@@ -44,7 +44,7 @@ class Upstream:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+                headers = _joined(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
                 await reader.readexactly(int(headers.get("content-length", "0")))
                 method, path, _ = head[0].split(" ")
                 if self.is_tls:
@@ -73,6 +73,14 @@ class Upstream:
             status = 503
         about = {"by": self.address, "method": method, "path": path, "headers": headers}
         return status, json.dumps(about).encode()
+
+
+def _joined(lines: Iterable[list[str]]) -> dict[str, str]:
+    """Return headers by name; the values of repeated lines with a comma between them."""
+    headers: dict[str, str] = {}
+    for name, value in lines:
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
 
 
 def _subject(writer: asyncio.StreamWriter) -> str:
