@@ -1,61 +1,26 @@
-"""DestinationRules: which one holds for a host, its subsets, and the policy of each port.
+"""DestinationRules: which ones hold for a service as one client sees it.
 
 Stage: playground translation (pure).
-Source: istio/istio pilot/pkg/model, destination_rule.go and push_context.go.
+Source: istio/istio pilot/pkg/model, destination_rule.go, push_context.go and sidecar.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from gitmesh.istio.hosts import covers, fully_qualified
 from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.model.resource import Resource, ResourceSet
 from gitmesh.playground.translate.fields import Field, Reports, spec_of
+from gitmesh.playground.translate.localities import locality_labels
+from gitmesh.playground.translate.places import PLACE_LABELS, locality_of
+from gitmesh.playground.translate.policies import ROOT_NAMESPACE, Client, Destination, Policy, Subset
+from gitmesh.playground.translate.services import Service, includes
 
-ROOT_NAMESPACE = "istio-system"
-_PORT_BLOCKS = ("connectionPool", "loadBalancer", "outlierDetection", "tls")
-_BLOCKS = (*_PORT_BLOCKS, "tunnel", "proxyProtocol", "retryBudget")
+__all__ = ["ROOT_NAMESPACE", "Client", "Destination", "Destinations", "Policy", "Subset", "age"]
 
-Policy = Mapping[str, Field]  # block name -> the field that holds it
-
-
-@dataclass(frozen=True, slots=True)
-class Subset:
-    """A named part of a service's endpoints. No labels: all of them."""
-
-    name: str
-    labels: Mapping[str, str]
-    policy: Field
-
-    @property
-    def version(self) -> str:
-        """What telemetry calls destination_version."""
-        return self.labels.get("version") or self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """What all DestinationRules together say about one host."""
-
-    subsets: tuple[Subset, ...] = ()
-    policy: Field | None = None
-
-    def policy_of(self, port: int, subset: Subset | None) -> Policy:
-        """Return the blocks that hold for one port of one subset (None: the whole service).
-
-        A port's own settings replace the whole policy; a subset overrides block by block.
-        """
-        blocks = _blocks(self.policy, port) if self.policy else {}
-        return {**blocks, **_blocks(subset.policy, port)} if subset else blocks
-
-
-def _blocks(policy: Field, port: int) -> Policy:
-    for settings in policy["portLevelSettings"].items():
-        if settings["port"]["number"].integer() == port:
-            return {name: settings[name] for name in _PORT_BLOCKS}
-    return {name: policy[name] for name in _BLOCKS if policy[name].present}
+_PUBLIC = frozenset({"*"})
 
 
 def age(resource: Resource) -> tuple[str, str, str]:
@@ -64,52 +29,132 @@ def age(resource: Resource) -> tuple[str, str, str]:
     return (str(created or ""), resource.key.name, resource.key.namespace)
 
 
-class Destinations:
-    """Finds what holds for a host, seen by a client in one namespace."""
+@dataclass(slots=True)
+class _Group:
+    """Rules of one namespace for one host that are merged, because the same clients see them."""
 
-    def __init__(self, resources: ResourceSet, client_namespace: str, reports: Reports) -> None:
-        self._client_namespace = client_namespace
-        self._rules: dict[str, list[tuple[str, Field]]] = {}
-        self._used: set[tuple[str, str]] = set()
+    namespace: str
+    selector: Mapping[str, str] | None
+    export_to: frozenset[str]  # namespaces, or *
+    specs: list[Field] = field(default_factory=list)
+    used: bool = False
+
+    def selects(self, client: Client) -> bool:
+        if self.selector is None:
+            return True
+        # Source: istio.io, Destination Rule, workloadSelector: only workloads of the rule's own namespace.
+        return client.namespace == self.namespace and includes(client.labels, self.selector)
+
+    def is_seen_from(self, namespace: str) -> bool:
+        return namespace == self.namespace or not self.export_to.isdisjoint({"*", namespace})
+
+    @property
+    def name(self) -> str:
+        return f"{self.namespace}/{self.specs[0].key.name}"
+
+
+class Destinations:
+    """Finds what holds for a service, seen by a client."""
+
+    def __init__(self, resources: ResourceSet, reports: Reports) -> None:
+        # namespace -> host of the rules -> groups, the oldest first
+        self._groups: dict[str, dict[str, list[_Group]]] = {}
+        self._wildcards: dict[str, list[str]] = {}
         group_kind = (DESTINATION_RULE.group, DESTINATION_RULE.kind)
         rules = (r for k, r in resources.items() if (k.group, k.kind) == group_kind)
         for resource in sorted(rules, key=age):
-            spec = spec_of(resource, reports)
-            if _is_visible(spec):
-                host = fully_qualified(spec["host"].text(), resource.key.namespace)
-                self._rules.setdefault(resource.key.namespace, []).append((host, spec))
+            self._add(spec_of(resource, reports))
+        for namespace, hosts in self._groups.items():
+            wildcards = sorted((host for host in hosts if host.startswith("*")), key=len, reverse=True)
+            self._wildcards[namespace] = wildcards
+        self.asked_labels = frozenset(self._asked())
+        self._sorted_labels = sorted(self.asked_labels)
+        self._found: dict[tuple[object, ...], Destination] = {}
 
-    def of(self, host: str, namespace: str) -> Destination:
+    def of(self, service: Service, client: Client) -> Destination:
         """Return what holds for a service: the first namespace with a matching rule decides alone."""
-        for place in (self._client_namespace, namespace, ROOT_NAMESPACE):
-            rules = self._rules.get(place, ())
-            best = max((h for h, _ in rules if covers(h, host)), key=_precision, default=None)
-            if best is not None:
-                self._used.add((place, best))
-                return _merge(spec for h, spec in rules if h == best)
-        return Destination()
+        asked = tuple((name, client.labels.get(name)) for name in self._sorted_labels)
+        question = (service.host, service.namespace, client.namespace, client.router, asked)
+        if question not in self._found:
+            self._found[question] = self._find(service, client)
+        return self._found[question]
+
+    def _find(self, service: Service, client: Client) -> Destination:
+        group = self._group(service, client)
+        own = self._group(service, Client(service.namespace))
+        destination = _merge(group.specs if group else ())
+        parts = [] if group is own else [group.name if group else "none"]
+        parts += _differences(destination, service, client)
+        return Destination(
+            destination.subsets,
+            destination.policy,
+            ",".join(parts),
+            client,
+            group is not None and group.selector is not None,
+        )
 
     def report_unused(self) -> None:
-        """Report the rules that hold for no Service. To be called after the last `of`."""
-        for namespace, rules in self._rules.items():
-            for host, spec in rules:
-                if (namespace, host) not in self._used:
-                    spec["host"].report(
-                        "the rule has no effect: it holds for no HTTP Service of the playground"
-                    )
+        """Report the rules that hold for no client of the playground. To be called after the last `of`."""
+        for hosts in self._groups.values():
+            for groups in hosts.values():
+                for group in groups:
+                    if not group.used:
+                        _report_unused(group)
+
+    def _add(self, spec: Field) -> None:
+        namespace = spec.key.namespace
+        host = fully_qualified(spec["host"].text(), namespace).lower()
+        selector = _selector(spec["workloadSelector"])
+        export_to = frozenset(namespace if n == "." else n for n in spec["exportTo"].texts()) or _PUBLIC
+        groups = self._groups.setdefault(namespace, {}).setdefault(host, [])
+        for group in groups:
+            if (group.selector, group.export_to) == (selector, export_to):
+                group.specs.append(spec)
+                return
+        groups.append(_Group(namespace, selector, export_to, [spec]))
+
+    def _group(self, service: Service, client: Client) -> _Group | None:
+        for namespace in dict.fromkeys((client.namespace, service.namespace, ROOT_NAMESPACE)):
+            groups = self._most_precise(namespace, service.host, client)
+            selected = [group for group in groups if group.selects(client)]
+            # A rule for selected clients comes before one for all.
+            for group in sorted(selected, key=lambda group: group.selector is None):
+                group.used = True
+                return group
+        return None
+
+    def _most_precise(self, namespace: str, host: str, client: Client) -> list[_Group]:
+        hosts = self._groups.get(namespace, {})
+        candidates = [host, *(w for w in self._wildcards.get(namespace, ()) if w != host and covers(w, host))]
+        for candidate in candidates:
+            seen = [group for group in hosts.get(candidate, ()) if group.is_seen_from(client.namespace)]
+            if seen:
+                return seen
+        return []
+
+    def _asked(self) -> Iterator[str]:
+        """Yield the labels of a client by which some rule tells clients apart."""
+        for hosts in self._groups.values():
+            for groups in hosts.values():
+                for group in groups:
+                    yield from group.selector or ()
+                    for policy in _merge(group.specs).policies():
+                        yield from locality_labels(policy)
 
 
-def _is_visible(spec: Field) -> bool:
-    if spec["workloadSelector"].present:
-        spec["workloadSelector"].report("the whole rule is left out: it is for selected clients only")
-        return False
-    if spec["exportTo"].present and "*" not in spec["exportTo"].texts():
-        spec["exportTo"].report("is not translated: the rule is visible to all of the playground")
-    return True
+def _selector(field_: Field) -> Mapping[str, str] | None:
+    if not field_.present:
+        return None
+    return {name: value.text() for name, value in field_["matchLabels"].entries()}
 
 
-def _precision(host: str) -> tuple[bool, int]:
-    return (not host.startswith("*"), len(host))
+def _report_unused(group: _Group) -> None:
+    for spec in group.specs:
+        why = "it holds for no Service that a client of the playground sees"
+        if group.selector is not None:
+            spec["workloadSelector"].report(f"the rule has no effect yet: {why}")
+        else:
+            spec["host"].report(f"the rule has no effect: {why}")
 
 
 def _merge(specs: Iterable[Field]) -> Destination:
@@ -122,11 +167,29 @@ def _merge(specs: Iterable[Field]) -> Destination:
                     f"has no effect: {policy.key} is older and has one for this host"
                 )
             policy = policy or spec["trafficPolicy"]
-        for field in spec["subsets"].items():
-            labels = {name: value.text() for name, value in field["labels"].entries()}
-            name = field["name"].text()
+        for entry in spec["subsets"].items():
+            labels = {name: value.text() for name, value in entry["labels"].entries()}
+            name = entry["name"].text()
             if name in subsets:
-                field.report(f"has no effect: an older subset of this host is called {name} too")
-            subsets.setdefault(name, Subset(name, labels, field["trafficPolicy"]))
+                entry.report(f"has no effect: an older subset of this host is called {name} too")
+            subsets.setdefault(name, Subset(name, labels, entry["trafficPolicy"]))
     subsets.pop("", None)
     return Destination(tuple(subsets.values()), policy)
+
+
+def _differences(destination: Destination, service: Service, client: Client) -> Iterator[str]:
+    """Yield what makes the clusters of this client differ from those of others that see the same rules."""
+    placed = any(endpoint.locality for endpoint in service.endpoints)
+    names: set[str] = set()
+    by_credential = False
+    for policy in destination.policies():
+        names |= locality_labels(policy)
+        by_credential |= "tls" in policy and bool(policy["tls"]["credentialName"].text())
+    locality = locality_of(client.labels)
+    if names and placed and locality:
+        yield f"from={locality.replace('/', '.')}"
+    for name in sorted(names):
+        if name in client.labels and name not in PLACE_LABELS:
+            yield f"{name}={client.labels[name]}"
+    if by_credential and client.router:
+        yield f"gateway={client.namespace}"  # the Secret is that of the gateway's namespace

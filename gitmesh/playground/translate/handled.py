@@ -158,7 +158,7 @@ HANDLED: Final[Mapping[str, Tree]] = {
     },
     "WorkloadEntry": _WORKLOAD,
 }
-UNTRANSLATED_KINDS: Final = frozenset({"ServiceEntry", "WorkloadEntry"})
+UNTRANSLATED_KINDS: Final[frozenset[str]] = frozenset()
 
 
 def unhandled(field: Field, tree: Tree) -> Iterator[Field]:

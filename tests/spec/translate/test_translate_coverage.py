@@ -21,6 +21,8 @@ EACH = "[]"  # in a path: any element of a list
 
 # They name a thing for people; pilot does not send them to Envoy either.
 ONLY_FOR_PEOPLE = {
+    # Where the mesh itself encrypts nothing, inside and outside are spoken to alike.
+    ("ServiceEntry", ("location",)),
     ("Sidecar", ("egress", EACH, "port", "name")),
     ("Gateway", ("servers", EACH, "name")),
     ("Gateway", ("servers", EACH, "port", "name")),
@@ -126,7 +128,7 @@ kind: VirtualService
 spec:
   hosts: [reviews]
   gateways: [mesh, front]
-  exportTo: ["."]
+  exportTo: [".", istio-system]
   http:
   - name: everything
     match:
@@ -220,13 +222,33 @@ spec:
     corsPolicy: {allowOrigin: ["https://a"]}
   - delegate: {name: inner, namespace: team}
 ---
+kind: Sidecar
+spec:
+  workloadSelector: {labels: {app: reviews}}
+  egress:
+  - {port: {number: 9080, protocol: TCP, name: raw}, hosts: ["./*"]}
+  - hosts: ["shop/*"]
+  outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+---
+kind: Sidecar
+spec:
+  egress: [{hosts: ["./*"]}]
+  outboundTrafficPolicy:
+    mode: ALLOW_ANY
+    egressProxy: {host: reviews, subset: v1, port: {number: 9081}}
+---
 kind: Gateway
 spec:
   selector: {app: mine}
+  servers: [{hosts: ["*"], port: {number: 80, name: http, protocol: HTTP}}]
+---
+kind: Gateway
+spec:
+  selector: {istio: ingressgateway}
   servers:
   - name: front
     hosts: [reviews.default.svc.cluster.local]
-    port: {number: 8080, name: http, protocol: HTTP}
+    port: {number: 80, name: http, protocol: HTTP}
     tls: {httpsRedirect: true}
 """
 
