@@ -16,16 +16,18 @@ from gitmesh.model.resource import ResourceKey
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """One alternative of one rule. `rule` and `match` count from 0; `match` is None for a rule without any.
+    """One alternative of one rule: the rule `path` of the object `key`, and its `match` (None: it has none).
 
+    `match_key` and `match_path` say where the conditions are written, which is the rule where it has none.
     For a rule of a delegate, `root` is the VirtualService that serves the host; else it is `key` itself.
     """
 
     key: ResourceKey
     path: Path
     name: str
-    rule: int
     match: int | None
+    match_key: ResourceKey
+    match_path: Path
     root: ResourceKey
     root_path: Path
 

@@ -6,9 +6,10 @@ Stage: plan (pure). Source: istio/istio pilot/pkg/model, virtualservice.go (merg
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from gitmesh.istio.matching.reading import Spec, integer, items, labels, mapping, text, texts
+from gitmesh.istio.matching.reading import NOTHING, Spec, integer, items, labels, mapping, text, texts
 
 _INHERITED = (
     "rewrite",
@@ -27,16 +28,28 @@ _TEXTS = ("uri", "scheme", "method", "authority")
 _MAPS = ("headers", "withoutHeaders", "queryParams")
 
 
-def merged_rule(root: Spec, rule: Spec) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A rule of a delegate below a rule of its root. `origins` says where each match is written.
+
+    An origin is whether the match is the delegate's (which may inherit from the root's), and its place there.
+    """
+
+    spec: Spec
+    origins: tuple[tuple[bool, int], ...]
+
+
+def merged_rule(root: Spec, rule: Spec) -> Merged | None:
     """Return a rule of the delegate as it holds below the root's rule; None where the two exclude another."""
-    matches = _merged_matches(items(root.get("match")), items(rule.get("match")))
-    if matches is None:
+    found = _merged_matches(items(root.get("match")), items(rule.get("match")))
+    if found is None:
         return None
+    matches = [match for match, _ in found]
     merged = {**rule, "match": matches, "name": joined_name(root, rule)}
     for name in _INHERITED:
         if merged.get(name) is None and root.get(name) is not None:
             merged[name] = root[name]
-    return merged
+    return Merged(merged, tuple(origin for _, origin in found))
 
 
 def joined_name(root: Spec, leaf: Spec) -> str:
@@ -44,16 +57,19 @@ def joined_name(root: Spec, leaf: Spec) -> str:
     return "-".join(name for name in (text(root.get("name")), text(leaf.get("name"))) if name)
 
 
-def _merged_matches(roots: tuple[Spec, ...], leaves: tuple[Spec, ...]) -> list[Any] | None:
+_Found = list[tuple[Spec, tuple[bool, int]]]
+
+
+def _merged_matches(roots: tuple[Spec, ...], leaves: tuple[Spec, ...]) -> _Found | None:
     """Return every pair that can hold together; None where one of the leaves goes with no root."""
-    if not roots or not leaves:
-        return [*roots, *leaves]
-    merged: list[Any] = []
-    for leaf in leaves:
-        fitting = [_merged_match(root, leaf) for root in roots if not excludes(root, leaf)]
+    if not leaves:
+        return [(root, (False, place)) for place, root in enumerate(roots)]
+    merged: _Found = []
+    for place, leaf in enumerate(leaves):
+        fitting = [_merged_match(root, leaf) for root in roots or (NOTHING,) if not excludes(root, leaf)]
         if not fitting:
             return None
-        merged += fitting
+        merged += [(match, (True, place)) for match in fitting]
     return merged
 
 

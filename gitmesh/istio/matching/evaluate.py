@@ -44,14 +44,14 @@ def evaluate(candidates: Iterable[Candidate], request: Request) -> Found:
 def where_of(candidate: Candidate) -> Where:
     """Return the place of an alternative."""
     rule = candidate.rule
-    number = rule.path[-1]
-    assert isinstance(number, int)
+    match_key, match_path = candidate.place
     return Where(
         key=rule.key,
-        path=candidate.path,
+        path=rule.path,
         name=candidate.name,
-        rule=number,
         match=candidate.match,
+        match_key=match_key,
+        match_path=match_path,
         root=rule.root,
         root_path=rule.root_path,
     )

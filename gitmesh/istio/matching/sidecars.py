@@ -29,7 +29,10 @@ class Egress:
 
     def lets_in(self, service: Service) -> bool:
         """Say whether a service is reached through it."""
-        return any(place in ("*", service.namespace) and covers(h, service.host) for place, h in self.hosts)
+        places = [(place, host) for place, host in self.hosts if covers(host, service.host)]
+        if any(place == f"~{service.namespace}" for place, _ in places):
+            return False
+        return any(place in ("*", service.namespace) for place, _ in places)
 
     def lets_in_rules(self, source: VirtualService) -> bool:
         """Say whether a VirtualService holds in it. One of its hosts is enough for all of them."""

@@ -53,6 +53,7 @@ class Rule:
     root: ResourceKey
     root_path: Path
     inert: str = ""  # why no proxy gets it
+    origins: tuple[tuple[bool, int], ...] | None = None  # of the matches of a merged rule
 
     @property
     def name(self) -> str:
@@ -80,11 +81,17 @@ class Candidate:
     absent: tuple[Check, ...]  # why this proxy does not have it; each of these fails
 
     @property
-    def path(self) -> Path:
-        """Where the alternative is written (of a merged rule: where the rule is)."""
-        if self.match is None or self.rule.is_delegated:
-            return self.rule.path
-        return (*self.rule.path, "match", self.match)
+    def place(self) -> tuple[ResourceKey, Path]:
+        """Where the alternative is written: object and field. Below a root it may be the root's."""
+        rule = self.rule
+        if self.match is None:
+            return rule.key, rule.path
+        if rule.origins is None:
+            return rule.key, (*rule.path, "match", self.match)
+        is_delegates, number = rule.origins[self.match]
+        if is_delegates:
+            return rule.key, (*rule.path, "match", number)
+        return rule.root, (*rule.root_path, "match", number)
 
     @property
     def name(self) -> str:
@@ -152,7 +159,7 @@ class VirtualService:
                 why = f"its conditions contradict those of {self.key}"
                 yield Rule(key, inner, spec, self.key, path, why)
             else:
-                yield Rule(key, inner, merged, self.key, path, _inert(merged))
+                yield Rule(key, inner, merged.spec, self.key, path, _inert(merged.spec), merged.origins)
 
     def candidates(self, place: Place) -> tuple[Candidate, ...]:
         """Return every alternative in order, up to the first that takes all requests at this place."""

@@ -22,7 +22,7 @@ def test_the_first_rule_that_holds_takes_the_request():
     answer = asked(text, "http://reviews:9080/abc")
     assert subsets_of(answer) == ["v1"]
     assert answer.taken is not None
-    assert answer.taken.path == ("spec", "http", 0, "match", 0)
+    assert answer.taken.match_path == ("spec", "http", 0, "match", 0)
     assert answer.passed == ()
 
 
