@@ -178,7 +178,9 @@ class Bench:
         """Return where the port of a gateway's Service is; the first gateway that has it when not named."""
         for proxy in self.translation.proxies:
             if port in proxy.servers and name in ("", proxy.name):
-                return proxy.servers[port][0]
+                address = proxy.servers[port].address
+                assert address is not None, f"port {port} is not open: {self.reports()}"
+                return address
         doors = self.plane.addresses.doors
         return {80: doors.gateway, 443: doors.gateway_tls}[port]
 

@@ -44,15 +44,6 @@ def outbound_manager(routes: str, *, workload: str = "") -> Envoy:
     return {**manager, "access_log": [request_counter()]}
 
 
-def gateway_listener(address: Address, routes: str) -> Envoy:
-    """Return the listener of the ingress gateway."""
-    manager = connection_manager("gateway", routes)
-    manager["early_header_mutation_extensions"] = [source_header("unknown")]
-    return http_listener(
-        "gateway", address, {**manager, "use_remote_address": True, "access_log": [request_counter()]}
-    )
-
-
 def probe_name(routes: str) -> str:
     """Return the name of the listener that answers for a route configuration."""
     return f"probe|{routes}"

@@ -15,10 +15,15 @@ from gitmesh.playground.translate.credentials import Credentials
 from gitmesh.playground.translate.destinations import Client, Destinations
 from gitmesh.playground.translate.doors import Address, Doors
 from gitmesh.playground.translate.fields import Reports, Untranslated, spec_of
-from gitmesh.playground.translate.gateways import gateway_virtual_hosts
+from gitmesh.playground.translate.gateways import (
+    GatewayWorld,
+    Served,
+    gateway_configuration,
+    router_client,
+    routers,
+)
 from gitmesh.playground.translate.handled import HANDLED, UNTRANSLATED_KINDS, report_unhandled
 from gitmesh.playground.translate.listeners import (
-    gateway_listener,
     manager_filter,
     outbound_listener,
     outbound_manager,
@@ -42,7 +47,6 @@ from gitmesh.playground.translate.tunnels import (
     web_tunnel_name,
 )
 
-GATEWAY_ROUTES = "http.80"
 _DOORS = Doors()
 
 
@@ -50,15 +54,15 @@ _DOORS = Doors()
 class ProxyEntry:
     """One proxy as people meet it.
 
-    `routes` is the route configuration of a sidecar. A router has `servers` instead: by the port of its
-    Service, where it listens and, for HTTP, which route configuration answers there.
+    `routes` is the route configuration of a sidecar. A gateway has `servers` instead: by the port that
+    Gateways name.
     """
 
     name: str
     namespace: str
     outbound: Address | None = None
     routes: str = ""
-    servers: Mapping[int, tuple[Address, str]] = field(default_factory=dict)
+    servers: Mapping[int, Served] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +114,16 @@ def translate(
     parts = _Parts()
     parts.reach([passthrough_cluster()])
     entries = _sidecars(parts, proxies, scopes, doors)
-    tls = UpstreamTls(Credentials(resources))
+    credentials = Credentials(resources)
+    tls = UpstreamTls(credentials)
     clients = [scopes.of(p).client for p in proxies if not p.router]
+    clients += [router_client(proxy) for proxy in routers(proxies)]
     _clusters(parts, services.values(), destinations, clients, tls)
     parts.secrets.update(tls.secrets)
-    hosts = gateway_virtual_hosts(resources, sources, services, reports)
-    parts.route(GATEWAY_ROUTES, hosts, ignore_port=True)
-    parts.listen(gateway_listener(doors.gateway, GATEWAY_ROUTES))
+    world = GatewayWorld(
+        resources, services, sources, destinations, credentials, reports, mesh.default_retries
+    )
+    entries += _gateways(parts, world, proxies, doors)
     destinations.report_unused()
     _probes(parts, entries, doors)
     _report_rest(resources, reports)
@@ -137,6 +144,20 @@ def _sidecars(
         parts.listen(outbound_listener(proxy, proxy.outbound, routes))
         entries.append(ProxyEntry(proxy.name, proxy.namespace, proxy.outbound, routes))
     return tuple(entries)
+
+
+def _gateways(
+    parts: _Parts, world: GatewayWorld, proxies: Iterable[Proxy], doors: Doors
+) -> tuple[ProxyEntry, ...]:
+    found = gateway_configuration(world, proxies, doors)
+    parts.listeners.update(found.listeners)
+    parts.secrets.update(found.secrets)
+    for name, hosts in found.routes.items():
+        parts.route(name, hosts, ignore_port=True)
+    namespaces = {proxy.name: proxy.namespace for proxy in routers(proxies)}
+    return tuple(
+        ProxyEntry(name, namespaces[name], servers=found.servers.get(name, {})) for name in namespaces
+    )
 
 
 def _scope(parts: _Parts, scope: Scope, routes: str) -> None:

@@ -43,6 +43,8 @@ def folded(value: Any) -> Any:
         return "default"
     if value.get("name") in ("allow_any", "block_all") and "domains" in value:
         return value["name"]
+    if str(value.get("name")).startswith("blackhole:"):
+        return f"{value['name']} {value['domains']}"
     if value.get("match") == {"connect_matcher": {}}:
         return f"CONNECT to {value['route']['cluster']}"
     if "http_filters" in value:
