@@ -20,6 +20,7 @@ from gitmesh.validate.rules_references import REFERENCE_RULES
 from gitmesh.validate.rules_schemas import SCHEMA_RULES
 from gitmesh.validate.rules_shape import SHAPE_RULES
 from gitmesh.validate.rules_suppressions import SUPPRESSION_RULES
+from gitmesh.validate.rules_unmet import UNMET_RULES
 from gitmesh.validate.rules_warnings import WARNING_RULES
 
 _ALL = (
@@ -34,6 +35,7 @@ _ALL = (
     *POLICY_RULES,
     *GUARDRAIL_RULES,
     *EFFECT_RULES,
+    *UNMET_RULES,
     *SCHEMA_RULES,
 )
 

@@ -22,7 +22,10 @@ from gitmesh.model.resource import Resource
 from gitmesh.validate.annotations import check_annotations
 from gitmesh.validate.destination_rules import check_destination_rule
 from gitmesh.validate.gateways import check_gateway
+from gitmesh.validate.never_matches import check_matches
 from gitmesh.validate.no_effect import check_effect
+from gitmesh.validate.no_effect_actions import check_actions
+from gitmesh.validate.no_effect_balancing import check_balancing
 from gitmesh.validate.no_effect_policies import check_policy_effect
 from gitmesh.validate.remainder import remainder
 from gitmesh.validate.service_entries import check_service_entry
@@ -76,9 +79,12 @@ def _by_kind(subject: Subject, spec: BaseModel) -> Iterator[Diagnostic]:
         case VirtualServiceSpec():
             yield from check_virtual_service(subject, spec)
             yield from check_effect(subject, spec)
+            yield from check_actions(subject, spec)
+            yield from check_matches(subject, spec)
         case DestinationRuleSpec():
             yield from check_destination_rule(subject, spec)
             yield from check_policy_effect(subject, spec)
+            yield from check_balancing(subject, spec)
         case GatewaySpec():
             yield from check_gateway(subject, spec)
         case ServiceEntrySpec():

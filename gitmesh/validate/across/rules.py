@@ -26,6 +26,7 @@ from gitmesh.validate.across.mesh_hosts import check_delegates, check_mesh_hosts
 from gitmesh.validate.across.service_entries import check_entry_across
 from gitmesh.validate.across.service_ports import check_service_ports
 from gitmesh.validate.across.sidecars import check_sidecar_across
+from gitmesh.validate.across.spoken import check_spoken
 from gitmesh.validate.across.tls import check_client_tls
 from gitmesh.validate.across.world import World
 from gitmesh.validate.subject import Subject
@@ -39,6 +40,7 @@ def check_across(subject: Subject, spec: BaseModel | None, world: World) -> Iter
             yield from check_gateways(subject, spec, world)
             yield from check_mesh_hosts(subject, spec, world)
             yield from check_delegates(subject, spec, world)
+            yield from check_spoken(subject, spec, world)
         case DestinationRuleSpec():
             yield from check_rule(subject, spec, world)
             yield from check_client_tls(subject, spec, world)

@@ -25,8 +25,12 @@ def policy(text: str) -> list[str]:
         ("consistentHash: {}", ["GM412"]),
         ("consistentHash: {useSourceIp: false}", ["GM412"]),
         ("consistentHash: {httpHeaderName: x}", []),
-        ("consistentHash: {httpCookie: {name: ''}}", ["GM126"]),
-        ("consistentHash: {httpCookie: {name: a, attributes: [{name: b}, {name: b}, {name: ''}]}}", 2),
+        ("consistentHash: {httpCookie: {name: '', ttl: 0s}}", ["GM126"]),
+        (
+            "consistentHash: {httpCookie: {name: a, ttl: 1h, attributes: [{name: b}, {name: b}, {name: ''}]"
+            "}}",
+            2,
+        ),
         ("consistentHash: {useSourceIp: true, minimumRingSize: 1024}", ["GM141"]),
         ("consistentHash: {useSourceIp: true, minimumRingSize: 1024, ringHash: {}}", ["GM105", "GM141"]),
         ("consistentHash: {useSourceIp: true, maglev: {}}", ["GM106"]),

@@ -28,7 +28,8 @@ def test_beside_a_new_field_all_rules_hold():
         ("{hosts: [a], http: [{rout: [{destination: {host: a}}]}]}", ["GM101"]),
         ("{hosts: [a], htttp: [{redirect: {uri: /}}]}", ["GM101"]),
         (
-            "{hosts: [a], http: [{route: [{destination: {host: a}}], retries: {attemps: 3, perTryTimeout: 1s}}]}",
+            "{hosts: [a], http: [{route: [{destination: {host: a}}], "
+            "retries: {attemps: 3, perTryTimeout: 1s}}]}",
             ["GM101"],
         ),
         (
