@@ -1,141 +1,267 @@
-"""The virtual hosts of the ingress gateway: what its HTTP servers and their VirtualServices have in common.
+"""Gateway Pods as a whole: which Gateways select them, and all that Envoy serves in their place.
 
-Stage: playground translation (pure). Source: istio/istio pilot/pkg/networking/core, gateway.go.
-
-One listener stands for the HTTP servers of every Gateway, whatever their port.
+Stage: playground translation (pure). Pods that differ in nothing but their names share one set of route
+configurations. The ingress gateway is also behind the two doors of the playground, on 127.0.0.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from gitmesh.istio.hosts import covers
-from gitmesh.model.kinds import GATEWAY
+from gitmesh.model.kinds import SERVICE
 from gitmesh.model.resource import ResourceSet
-from gitmesh.playground.translate.destinations import age
-from gitmesh.playground.translate.fields import Field, Reports, spec_of
-from gitmesh.playground.translate.matches import is_catch_all
+from gitmesh.playground.translate.credentials import Credentials
+from gitmesh.playground.translate.destinations import Client, Destination, Destinations
+from gitmesh.playground.translate.doors import Address, Doors
+from gitmesh.playground.translate.downstream_tls import DownstreamTls, downstream_tls
+from gitmesh.playground.translate.fields import Field, Reports
+from gitmesh.playground.translate.gateway_listeners import (
+    Chains,
+    chains_listener,
+    gateway_manager,
+    port_chains,
+)
+from gitmesh.playground.translate.gateway_routes import (
+    Bound,
+    blackhole,
+    by_gateway,
+    gateway_virtual_hosts,
+    report_unbound,
+)
+from gitmesh.playground.translate.gateway_servers import BoundPort, Gateway, Server, merged, read_gateways
+from gitmesh.playground.translate.listeners import manager_filter
 from gitmesh.playground.translate.naming import Envoy
-from gitmesh.playground.translate.routes import MESH, RouteContext, VirtualService, routes_of
-from gitmesh.playground.translate.services import Service
+from gitmesh.playground.translate.proxies import Proxy
+from gitmesh.playground.translate.routes import RouteContext, VirtualService
+from gitmesh.playground.translate.scopes import exported_virtual_services, is_exported
+from gitmesh.playground.translate.services import Service, includes
 
-_HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
-# Istio's own ingress gateway, for which the playground's listener stands.
-_DEFAULT_SELECTORS: tuple[dict[str, str], ...] = ({}, {"istio": "ingressgateway"}, {"istio": "ingress"})
+INGRESS_LABELS = {"istio": "ingressgateway"}
+# Stands in where no Pod is the ingress gateway: with the labels, and the ports, of Istio's own.
+BUILT_IN = Proxy(
+    "istio-ingressgateway.istio-system", "istio-system", INGRESS_LABELS, "", router=True, outbound=None
+)
+_BUILT_IN_PORTS = {80: 8080, 443: 8443}
+_DIRECT_PORTS = "experimental.istio.io/disable-gateway-port-translation"
+_PRIVILEGED_PORTS = range(1, 1024)
+# By these labels a controller tells its Pods apart; nothing is selected by them.
+_POD_LABELS = frozenset(
+    {
+        "pod-template-hash",
+        "controller-revision-hash",
+        "statefulset.kubernetes.io/pod-name",
+        "apps.kubernetes.io/pod-index",
+    }
+)
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
-    gateway: str
-    namespace: str
-    port: int
-    hosts: tuple[tuple[str, str], ...]  # (namespace of the VirtualService or *, host)
-    redirects_to_https: bool
+class Served(NamedTuple):
+    """Where a port of a gateway answers. `routes` are its route configurations, by the host in TLS or `*`."""
+
+    address: Address | None
+    routes: Mapping[str, str]
 
 
 @dataclass(slots=True)
-class _Domain:
-    name: str
-    routes: list[Envoy] = field(default_factory=list)
-    seen: set[object] = field(default_factory=set)
-    requires_tls: bool = False
+class GatewayConfiguration:
+    """What all gateways need, by name. `servers`: by the proxy, then by the port in a Gateway."""
+
+    listeners: dict[str, Envoy] = field(default_factory=dict)
+    routes: dict[str, list[Envoy]] = field(default_factory=dict)  # virtual hosts
+    secrets: dict[str, Envoy] = field(default_factory=dict, repr=False)
+    servers: dict[str, dict[int, Served]] = field(default_factory=dict)
 
 
-def gateway_virtual_hosts(
-    resources: ResourceSet,
-    sources: Iterable[VirtualService],
-    services: Mapping[str, Service],
-    reports: Reports,
-) -> list[Envoy]:
-    """Return one virtual host for each domain that a server and a VirtualService have in common."""
-    ordered = tuple(sources)
-    domains: dict[str, _Domain] = {}
-    _report_unknown(resources, ordered)
-    for server in _servers(resources, reports):
-        for source in ordered:
-            if server.gateway in source.gateways:
-                _bind(domains, server, source, services)
-        if server.redirects_to_https:
-            for _, host in server.hosts:
-                _domain(domains, host, server.port).requires_tls = True
-    return [_virtual_host(domain, found) for domain, found in sorted(domains.items())]
+@dataclass(frozen=True, slots=True)
+class GatewayWorld:
+    """What gateways are made from. `resources` are asked for Gateways, Secrets, ConfigMaps and Services."""
+
+    resources: ResourceSet
+    services: Mapping[str, Service]
+    virtual_services: Sequence[VirtualService]
+    destinations: Destinations
+    credentials: Credentials
+    reports: Reports
+    default_retries: Field | None = None
 
 
-def _report_unknown(resources: ResourceSet, sources: Iterable[VirtualService]) -> None:
-    for source in sources:
-        for name in sorted(source.gateways - {MESH}):
-            namespace, _, short = name.partition("/")
-            if GATEWAY.key(namespace, short) not in resources:
-                source.spec["gateways"].report(f"there is no Gateway {name}")
+def routers(proxies: Iterable[Proxy]) -> list[Proxy]:
+    """Return the gateways among proxies; the built-in one where no Pod is the ingress gateway."""
+    found = [proxy for proxy in proxies if proxy.router]
+    return found if any(map(_is_ingress, found)) else [*found, BUILT_IN]
 
 
-def _servers(resources: ResourceSet, reports: Reports) -> Iterator[_Server]:
-    group_kind = (GATEWAY.group, GATEWAY.kind)
-    for resource in sorted((r for k, r in resources.items() if (k.group, k.kind) == group_kind), key=age):
-        spec = spec_of(resource, reports)
-        selector = {name: value.text() for name, value in spec["selector"].entries()}
-        if selector not in _DEFAULT_SELECTORS:
-            spec["selector"].report(
-                "is not translated: the playground has one gateway, and it serves every Gateway"
+def router_client(proxy: Proxy) -> Client:
+    """Return whom DestinationRules see in a gateway."""
+    labels = {name: value for name, value in proxy.labels.items() if name not in _POD_LABELS}
+    return Client(proxy.namespace, labels, router=True)
+
+
+def gateway_configuration(
+    world: GatewayWorld, proxies: Iterable[Proxy], doors: Doors
+) -> GatewayConfiguration:
+    """Return what Envoy serves for the gateways among `proxies`, and at the doors."""
+    gateways = read_gateways(world.resources, world.reports)
+    report_unbound(gateways, by_gateway(world.virtual_services))
+    found = GatewayConfiguration()
+    groups = _groups(world, routers(proxies))
+    for gateway in gateways:
+        if not any(includes(pods[0].labels, gateway.selector) for pods in groups):
+            gateway.spec["selector"].report(
+                "no gateway Pod has these labels, so nothing is served; "
+                "a gateway is a Pod whose only container has the name istio-proxy"
             )
-        for server in spec["servers"].items():
-            if server["port"]["protocol"].text().upper() in _HTTP_PROTOCOLS:
-                yield _read(server)
-            else:
-                protocol = server["port"]["protocol"].text() or "no protocol"
-                server.report(
-                    f"a server with {protocol} is not translated: the playground's gateway serves HTTP"
-                )
+    has_ingress = False
+    for pods in groups:
+        at_doors = _is_ingress(pods[0]) and not has_ingress
+        has_ingress |= at_doors
+        _Workload(world, pods, gateways, doors if at_doors else None).add_to(found)
+    return found
 
 
-def _read(server: Field) -> _Server:
-    key = server.key
-    hosts = []
-    for text in server["hosts"].texts():
-        namespace, slash, host = text.rpartition("/")
-        place = (key.namespace if namespace == "." else namespace) if slash else "*"
-        hosts.append((place, host.lower()))
-    redirects = server["tls"]["httpsRedirect"].boolean()
-    number = server["port"]["number"].integer()
-    return _Server(f"{key.namespace}/{key.name}", key.namespace, number, tuple(hosts), redirects)
+def _groups(world: GatewayWorld, found: Iterable[Proxy]) -> list[list[Proxy]]:
+    """Return the Pods that share their configuration, each group in the order of its names."""
+    groups: dict[object, list[Proxy]] = {}
+    for proxy in sorted(found, key=lambda proxy: proxy.name):
+        client, ports = router_client(proxy), _ports_of(world, proxy)
+        key = (client.namespace, tuple(sorted(client.labels.items())), tuple(sorted(ports.items())))
+        groups.setdefault(key, []).append(proxy)
+    return list(groups.values())
 
 
-def _bind(
-    domains: dict[str, _Domain], server: _Server, source: VirtualService, services: Mapping[str, Service]
-) -> None:
-    names = {
-        common
-        for place, pattern in server.hosts
-        if place in ("*", source.namespace)
-        for host in source.hosts
-        if (common := _intersection(pattern, host))
-    }
-    if not names:
-        return
-    routes = routes_of(source, RouteContext(server.gateway, server.port, services))
-    for name in names:
-        domain = _domain(domains, name, server.port)
-        if (source.spec.key, server.gateway) not in domain.seen:
-            domain.seen.add((source.spec.key, server.gateway))
-            domain.routes += routes
+def _is_ingress(proxy: Proxy) -> bool:
+    return includes(proxy.labels, INGRESS_LABELS)
 
 
-def _domain(domains: dict[str, _Domain], name: str, port: int) -> _Domain:
-    return domains.setdefault(name, _Domain(f"{name}:{port}"))
+def _ports_of(world: GatewayWorld, proxy: Proxy) -> dict[int, int]:
+    """Return where a gateway Pod takes what is sent to a port of its Services; the oldest Service decides."""
+    if proxy is BUILT_IN:
+        return dict(_BUILT_IN_PORTS)
+    ports: dict[int, int] = {}
+    own = (s for s in world.services.values() if s.is_kubernetes and s.namespace == proxy.namespace)
+    for service in sorted(own, key=lambda service: (service.created, service.name)):
+        endpoint = next((e for e in service.endpoints if e.address == proxy.address), None)
+        if endpoint is None:
+            continue
+        resource = world.resources.get(SERVICE.key(service.namespace, service.name))
+        direct = resource is not None and _DIRECT_PORTS in resource.labels
+        for port in service.ports:
+            target = endpoint.port(port)
+            if target is not None:
+                ports.setdefault(target if direct else port.number, target)
+    return ports
 
 
-def _intersection(left: str, right: str) -> str:
-    """Return the more precise of two hosts, or nothing when they have no host in common."""
-    if covers(left, right):
-        return right
-    return left if covers(right, left) else ""
+class _Workload:
+    """One gateway: Pods alike, with one set of route configurations, and a set of listeners for each Pod."""
 
+    def __init__(
+        self,
+        world: GatewayWorld,
+        pods: list[Proxy],
+        gateways: Sequence[Gateway],
+        doors: Doors | None,
+    ) -> None:
+        self._world, self._pods, self._doors = world, pods, doors
+        first = pods[0]
+        self._client = router_client(first)
+        self._ports = _ports_of(world, first)
+        self._prefix = "" if doors is not None else f"{first.name}|"
+        seen = exported_virtual_services(world.virtual_services, first.namespace)
+        self._bound: Bound = by_gateway(seen)
+        self._services = {
+            host: service
+            for host, service in world.services.items()
+            if is_exported(service.export_to, service.namespace, first.namespace)
+        }
+        self._known: dict[str, Destination] = {}
+        selecting = [gateway for gateway in gateways if includes(first.labels, gateway.selector)]
+        self._bound_ports = merged(selecting, self._port_of)
 
-def _virtual_host(domain: str, found: _Domain) -> Envoy:
-    # Of several VirtualServices for one host, one that takes everything must not hide the others' conditions.
-    routes = sorted(found.routes, key=lambda route: is_catch_all(route["match"]))
-    host: Envoy = {"name": found.name, "domains": [domain], "routes": routes}
-    if found.requires_tls:
-        host["require_tls"] = "ALL"
-    return host
+    def add_to(self, found: GatewayConfiguration) -> None:
+        """Add listeners, routes and secrets."""
+        answers: dict[int, Chains] = {}
+        for port in self._bound_ports:
+            for name, servers in port.route_names().items():
+                hosts = gateway_virtual_hosts(servers, self._bound, self._context)
+                found.routes[self._prefix + name] = hosts or blackhole(servers[0].number)
+            chains = port_chains(
+                port, self._bound, self._context, self._tls, self._pods[0].workload, self._prefix
+            )
+            found.secrets.update(chains.secrets)
+            answers[port.number] = chains
+        for pod in self._pods:
+            found.servers[pod.name] = self._servers(pod, answers)
+            for number, chains in answers.items() if pod.address else ():
+                if chains.chains and number not in _PRIVILEGED_PORTS:
+                    listener = chains_listener(f"{pod.name}|{number}", Address(pod.address, number), chains)
+                    found.listeners[listener["name"]] = listener
+        if self._doors is not None:
+            self._open_doors(self._doors, answers, found)
+
+    def _open_doors(self, doors: Doors, answers: Mapping[int, Chains], found: GatewayConfiguration) -> None:
+        plain, encrypted = answers.get(self._port_of(80)), answers.get(self._port_of(443))
+        if plain is None or not plain.chains:
+            routes = f"http.{self._port_of(80)}"
+            found.routes.setdefault(routes, blackhole(80))
+            manager = gateway_manager(routes, self._pods[0].workload)
+            plain = Chains([{"name": routes, "filters": [manager_filter(manager)]}])
+        found.listeners["gateway"] = chains_listener("gateway", doors.gateway, plain)
+        if encrypted is not None and encrypted.chains:
+            found.listeners["gateway-tls"] = chains_listener("gateway-tls", doors.gateway_tls, encrypted)
+
+    def _servers(self, pod: Proxy, answers: Mapping[int, Chains]) -> dict[int, Served]:
+        found = {}
+        for port in self._bound_ports:
+            routes: dict[str, str] = {}
+            for name, servers in port.route_names().items():
+                for server in servers:
+                    for host in server.names if port.has_tls else ("*",):
+                        routes.setdefault(host, self._prefix + name)
+            address = self._address(pod, port) if answers[port.number].chains else None
+            for number in dict.fromkeys(server.number for server in port.servers):
+                found[number] = Served(address, routes)
+        return found
+
+    def _address(self, pod: Proxy, port: BoundPort) -> Address | None:
+        """Say where people reach a port: at a door, else at the Pod."""
+        if self._doors is not None and port.number == self._port_of(80):
+            return self._doors.gateway
+        if self._doors is not None and port.number == self._port_of(443):
+            return self._doors.gateway_tls
+        if pod.address and port.number not in _PRIVILEGED_PORTS:
+            return Address(pod.address, port.number)
+        why = f"port {port.number} is not opened on a Pod: give the gateway a Service with another targetPort"
+        if not pod.address:
+            why = (
+                f"port {port.number} is not open: without a Pod the ingress gateway has ports 80 and 443 only"
+            )
+        for server in port.servers:
+            server.spec["port"]["number"].report(why)
+        return None
+
+    def _port_of(self, number: int) -> int:
+        return self._ports.get(number, number)
+
+    def _tls(self, server: Server) -> DownstreamTls | None:
+        tls, namespace = server.spec["tls"], self._client.namespace
+        return downstream_tls(tls, namespace, self._world.credentials, http=server.is_http)
+
+    def _context(self, server: Server) -> RouteContext:
+        return RouteContext(
+            server.gateway,
+            server.number,
+            self._services,
+            self._client.namespace,
+            self._client.labels,
+            self._destination,
+            tls=server.tls.value == "ended here",
+            default_retries=self._world.default_retries,
+        )
+
+    def _destination(self, service: Service) -> Destination:
+        if service.host not in self._known:
+            self._known[service.host] = self._world.destinations.of(service, self._client)
+        return self._known[service.host]
