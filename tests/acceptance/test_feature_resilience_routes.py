@@ -198,7 +198,7 @@ async def test_a_delay_holds_requests_back_without_using_up_the_timeout(bench: B
     started = time.monotonic()
     answer = await bench.send(f"{URL}/")
     assert (answer.status, answer.by) == (200, V1)
-    assert time.monotonic() - started >= 0.4
+    assert time.monotonic() - started >= 0.39
 
 
 async def test_a_delay_hits_its_percentage_of_requests(bench: Bench):
@@ -207,7 +207,7 @@ async def test_a_delay_hits_its_percentage_of_requests(bench: Bench):
     for _ in range(20):
         started = time.monotonic()
         await bench.send(f"{URL}/")
-        slow += time.monotonic() - started >= 0.15
+        slow += time.monotonic() - started >= 0.145
     assert 1 <= slow <= 19
 
 
@@ -245,7 +245,7 @@ async def test_delay_and_abort_come_together(bench: Bench):
     await rule(bench, fault=fault)
     started = time.monotonic()
     assert (await bench.send(f"{URL}/")).status == 503
-    assert time.monotonic() - started >= 0.3
+    assert time.monotonic() - started >= 0.29
 
 
 async def test_a_fault_without_a_percentage_never_happens_and_is_reported(bench: Bench):

@@ -6,6 +6,7 @@ istio/istio pilot/pkg/networking/core/route, with its defaults.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gitmesh.playground.translate.cors_filter import CORS, cors_of
@@ -32,13 +33,13 @@ _SCHEME_PORTS = {("http", 80), ("https", 443)}
 _LOCAL_STATUSES = range(200, 600)  # what Envoy can answer by itself
 
 
-def forward_to(cluster: str, retries: Envoy | None = None) -> Envoy:
-    """Return the action of a plain Service: its cluster, no timeout, the default retries."""
-    return {
-        "cluster": cluster,
-        **no_longer_than("0s"),
-        "retry_policy": retries or default_retry_policy(),
-    }
+def forward_to(cluster: str, default: Field | None = None, hashes: Sequence[Envoy] = ()) -> Envoy:
+    """Return the action of a plain service: its cluster, no timeout, the retries of the mesh."""
+    action: Envoy = {"cluster": cluster, **no_longer_than("0s")}
+    _set_if(action, "retry_policy", retry_policy(None, default, hashed=False))
+    if hashes:
+        action["hash_policy"] = list(hashes)
+    return action
 
 
 def no_longer_than(timeout: str) -> Envoy:

@@ -64,7 +64,8 @@ def gateway_tls_chains(sources: Iterable[VirtualService], context: RouteContext)
 def default_chain(service: Service, context: RouteContext) -> Envoy:
     """Return the chain of a port that no rule is about."""
     port = service.ports[0].number if len(service.ports) == 1 else context.port
-    name = cluster_name(service.host, port)
+    rule = context.rule_for(service)
+    name = cluster_name(service.host, port, variant=rule.variant if rule else "")
     proxy = {"stat_prefix": name, "cluster": name, **_limits(service, "", context)}
     return {"name": "default", "filters": [_tcp_proxy(proxy)]}
 
@@ -198,11 +199,9 @@ def _proxied(rule: Field, source: VirtualService, context: RouteContext) -> Envo
 
 def _limits(service: Service, subset: str, context: RouteContext) -> Envoy:
     """Return what the DestinationRule of the Service says of whole connections."""
-    if context.destination_of is None:
-        return {}
-    destination = context.destination_of(service)
+    destination = context.rule_for(service)
     limits: Envoy = {}
-    if destination.policy is None:
+    if destination is None or destination.policy is None:
         return limits
     tcp = destination.policy["connectionPool"]["tcp"]
     for field, name in (

@@ -22,14 +22,14 @@ def default_retry_policy() -> Envoy:
     return _policy(_ATTEMPTS, avoids_previous_hosts=True)
 
 
-def retry_policy(retries: Field, default: Field | None, *, hashed: bool) -> Envoy | None:
+def retry_policy(retries: Field | None, default: Field | None, *, hashed: bool) -> Envoy | None:
     """Return the retries of a rule; None where it asks for none.
 
     `default` is the policy of the mesh. `hashed`: a hash chooses the endpoint, and where it does not point
     another try should not go either, so previous hosts are not avoided.
     """
-    chosen = retries if retries.present or default is None else default
-    if not chosen.present:
+    chosen = retries if retries is not None and retries.present else default
+    if chosen is None:
         return _policy(_ATTEMPTS, avoids_previous_hosts=not hashed)
     attempts = chosen["attempts"].integer()
     if attempts <= 0:

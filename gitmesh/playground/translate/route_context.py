@@ -51,7 +51,11 @@ class RouteContext:
     def rule_of(self, destination: Field) -> Destination | None:
         """Return what DestinationRules say to the client of a `destination`; None where nothing is known."""
         service = self.service_of(destination)
-        return self.destination_of(service) if service and self.destination_of else None
+        return self.rule_for(service) if service else None
+
+    def rule_for(self, service: Service) -> Destination | None:
+        """Return what DestinationRules say to the client of a service; None where nothing is known."""
+        return self.destination_of(service) if self.destination_of else None
 
     def cluster_of(self, destination: Field) -> str:
         """Name the cluster of a destination.
@@ -62,7 +66,9 @@ class RouteContext:
         port = destination["port"]["number"].integer()
         if not port:
             port = service.ports[0].number if service and len(service.ports) == 1 else self.port
-        return cluster_name(destination_host(destination), port, destination["subset"].text())
+        rule = self.rule_of(destination)
+        variant = rule.variant if rule else ""
+        return cluster_name(destination_host(destination), port, destination["subset"].text(), variant)
 
 
 def destination_host(destination: Field) -> str:
