@@ -24,7 +24,8 @@ def fully_qualified(host: str, namespace: str) -> str:
 
     Source: istio/istio, ResolveShortnameToFQDN: only a name without a dot is expanded.
     """
-    if not host or "." in host or host.startswith("*") or is_ip(host):
+    # An address without a dot has a colon. Asking for every short name whether it is one takes long.
+    if not host or "." in host or host.startswith("*") or (":" in host and is_ip(host)):
         return host
     return f"{host}.{namespace}.svc.{CLUSTER_DOMAIN}"
 

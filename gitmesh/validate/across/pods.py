@@ -5,7 +5,7 @@ Stage: validate (pure).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -49,9 +49,12 @@ class Pods:
 
     def add_services(self, services: Iterable[ContextService]) -> None:
         """Add Services, whose selectors take Pods of their own namespace."""
-        for service in services:
-            if service.selector:
-                self._services[service.namespace, min(service.selector.items())].append(service)
+        selecting = [service for service in services if service.selector]
+        found = Counter((one.namespace, label) for one in selecting for label in one.selector.items())
+        for service in selecting:
+            # Under its rarest label: often one label is that of a whole application.
+            labels = ((service.namespace, label) for label in service.selector.items())
+            self._services[min(labels, key=lambda label: (found[label], label))].append(service)
 
     def are_known(self, namespace: str) -> bool:
         """Say whether the Pods of a namespace (of any one, when empty) are known."""
