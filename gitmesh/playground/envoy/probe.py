@@ -27,6 +27,7 @@ from gitmesh.playground.translate.naming import Envoy
 _TIMEOUT_SECONDS = 5.0
 _HEAD_BYTES_MAX = 262_144
 _CONNECTIONS_MAX = 16
+_ANSWERED = 200  # by the probe's own filter
 _REDIRECTS = {
     "MOVED_PERMANENTLY": 301,
     "FOUND": 302,
@@ -71,6 +72,7 @@ class Probe:
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
         self._places: dict[str, Address] = {}
+        self._listeners: Mapping[str, Envoy] = {}
         self._life = 0
         self._idle: dict[str, deque[_Connection]] = {}
         self._hosts: dict[str, VirtualHosts] = {}
@@ -120,6 +122,9 @@ class Probe:
             self._places.clear()
             self.close()
             self._life = self._plane.process.lives
+        if self._listeners is not self._plane.snapshot.listeners:  # a listener may have gone and come back
+            self._places.clear()
+            self._listeners = self._plane.snapshot.listeners
         if name not in self._places:
             self._places = _places(await self._plane.admin.json("listeners"))
         if name not in self._places:
@@ -158,7 +163,7 @@ class Probe:
         return int(head[0].split()[1]), found
 
     def _answer(self, routes: str, authority: str, status: int, found: Mapping[str, str]) -> ProbeAnswer:
-        if not any(name in found for name in PROBE_HEADERS):
+        if status != _ANSWERED:
             return ProbeAnswer(status=status)  # it is no request that Envoy would route, whatever its rules
         route, cluster, source, rule = (_text(found.get(name, "")) for name in PROBE_HEADERS)
         host = self._virtual_hosts(routes).of(authority)
@@ -190,10 +195,9 @@ def _request(method: str, url: str, headers: Headers) -> tuple[str, bytes]:
     # In the absolute form, as a proxy is asked: so it has a scheme, whatever the connection is.
     lines = [f"{method} {parts.scheme or 'http'}://{authority}{path} HTTP/1.1", f"Host: {authority}"]
     lines += [f"{name}: {value}" for name, value in pairs if name.lower() not in ("host", "content-length")]
-    text = "\r\n".join(lines)
-    if any(character in text.replace("\r\n", "") for character in "\r\n\0") or " " in method + authority:
-        raise EnvoyError("a request line or header must not hold a line break")
-    return authority, f"{text}\r\n\r\n".encode()
+    if any(character in line for line in lines for character in "\r\n\0") or " " in method + authority:
+        raise EnvoyError("a method, host or header must not hold a line break, nor the first two a space")
+    return authority, "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
 
 def _places(listeners: dict[str, list[Envoy]]) -> dict[str, Address]:

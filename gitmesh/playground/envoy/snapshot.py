@@ -57,10 +57,8 @@ def what_can_be_wrong(old: Snapshot, new: Snapshot) -> Snapshot:
 
     clusters, listeners = users(old.clusters, new.clusters), users(old.listeners, new.listeners)
     used = {name for message in (*clusters.values(), *listeners.values()) for name in secrets_of(message)}
-    routes = {}
-    for name, config in new.routes.items():
-        if _has_changed(old.routes.get(name), config):
-            routes[name] = _changed_hosts(old.routes.get(name), config)
+    changed = ((name, _changed_part(old.routes.get(name), config)) for name, config in new.routes.items())
+    routes = {name: part for name, part in changed if part is not None}
     return Snapshot(clusters, routes, listeners, {n: s for n, s in new.secrets.items() if n in used})
 
 
@@ -85,11 +83,6 @@ def address_of(listener: Envoy) -> Address | None:
     """Return where a listener listens; None for one without a socket."""
     socket = listener.get("address", {}).get("socket_address")
     return Address(socket["address"], socket["port_value"]) if socket else None
-
-
-def is_empty(snapshot: Snapshot) -> bool:
-    """Say whether nothing is in it that Envoy would read."""
-    return not (snapshot.clusters or snapshot.routes or snapshot.listeners)
 
 
 def _is_listener(message: Envoy) -> bool:
@@ -117,10 +110,16 @@ def _has_changed(old: Envoy | None, new: Envoy) -> bool:
     return old is not new and old != new and (old is None or _shape(old) != _shape(new))
 
 
-def _changed_hosts(old: Envoy | None, new: Envoy) -> Envoy:
+def _changed_part(old: Envoy | None, new: Envoy) -> Envoy | None:
+    """Return a route configuration with the virtual hosts that changed; None when nothing has."""
+    if old is new:
+        return None
     before = {host["name"]: host for host in (old or {}).get("virtual_hosts", ())}
     hosts = [host for host in new["virtual_hosts"] if _has_changed(before.get(host["name"]), host)]
-    return {**new, "virtual_hosts": hosts}
+    around = {**new, "virtual_hosts": []}
+    if not hosts and old is not None and around == {**old, "virtual_hosts": []}:
+        return None
+    return {**around, "virtual_hosts": hosts}
 
 
 def _shape(value: Any) -> Any:
