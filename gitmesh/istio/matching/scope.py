@@ -88,7 +88,7 @@ def speakers(host: str, sources: Sources, scope: Scope) -> tuple[list[VirtualSer
     nobody names the host, the first one with the most precise wildcard is asked, and no other.
     """
     exact = scope.heard(sources.get(host, ()))
-    if exact:
+    if exact and not host.startswith("*"):
         return exact, [
             s for pattern in wildcards_for(host) for s in sources.get(pattern, ()) if s not in exact
         ]

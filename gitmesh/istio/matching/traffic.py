@@ -119,7 +119,7 @@ class Traffic:
 
     def _by_wildcard(self, host: str, scope: Scope, port: int) -> Service | LiteralHost | None:
         """Return what serves a host that no service has by name, the most precise first."""
-        literal = port == LITERAL_PORT
+        literal = port == LITERAL_PORT and scope.first_service(self._services.get(host, ())) is None
         if literal and self._any_rules(self._sources.get(host, ()), scope, port):
             return LiteralHost(host)
         for pattern in wildcards_for(host):
@@ -139,7 +139,7 @@ class Traffic:
 
     def _covers_a_service(self, pattern: str, scope: Scope) -> bool:
         return any(
-            covers(pattern, host) and (found := scope.first_service(services)) and found.port(LITERAL_PORT)
+            covers(pattern, host) and scope.first_service(services) is not None
             for host, services in self._services.items()
         )
 

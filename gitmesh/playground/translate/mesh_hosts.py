@@ -83,16 +83,18 @@ class _Sources:
     def of(self, host: str, port: int) -> list[VirtualService]:
         """Return those that may speak for a host, the one with the first say first.
 
-        The most precise host wins; of equal ones the oldest. The next one is asked only where the first has
-        no rule for a port.
+        Those of exactly this host are asked one after the other, as long as one has no rule for the port or
+        the client. Only where there are none, the first one with the most precise wildcard is asked, alone.
+        Source: istio/istio pilot/pkg/networking/core/route, separateVSHostsAndServices.
         """
         view = self._scope.view(port)
         if id(view) not in self._by_view:
             self._by_view[id(view)] = _index(view.virtual_services)
         exact, wildcards = self._by_view[id(view)]
+        if host in exact and not host.startswith("*"):
+            return [view.virtual_services[place] for place in exact[host]]
         covering = [(-len(w), order) for w, order in wildcards if covers(w, host)]
-        order = [*exact.get(host, ()), *(place for _, place in sorted(covering))]
-        return [view.virtual_services[place] for place in dict.fromkeys(order)]
+        return [view.virtual_services[min(covering)[1]]] if covering else []
 
 
 def _index(sources: Sequence[VirtualService]) -> tuple[dict[str, list[int]], list[tuple[str, int]]]:

@@ -191,7 +191,7 @@ def _view(
         for host, service in services.items()
         if egress.imports(service.namespace, host, namespace)
     }
-    bound = tuple(s for s in sources if any(egress.imports(s.namespace, h, namespace) for h in s.hosts))
+    bound = tuple(s for s in sources if egress.imports_rules(s.namespace, s.hosts, namespace))
     return View(chosen, bound)
 
 

@@ -5,7 +5,7 @@ Stage: playground translation (pure). Source: istio.io, Sidecar; istio/istio pil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitmesh.istio.hosts import covers
@@ -38,6 +38,22 @@ class Egress:
             elif place in ("*", owner) or (place == "." and owner == namespace):
                 found = found or covers(pattern, host)
         return found
+
+    def imports_rules(self, owner: str, hosts: Iterable[str], namespace: str) -> bool:
+        """Say whether a VirtualService of the namespace `owner` is known to a workload in `namespace`.
+
+        One of its hosts is enough, and a pattern of one is enough for a host of the other.
+        Source: istio/istio pilot/pkg/model, sidecar.go (VSMatches).
+        """
+        patterns = [
+            pattern
+            for place, pattern in self.hosts
+            if place in ("*", owner) or (place == "." and owner == namespace)
+        ]
+        return any(
+            self.imports(owner, host, namespace) or any(covers(host, pattern) for pattern in patterns)
+            for host in hosts
+        )
 
     def shown(self, service: Service) -> Service:
         """Return a service as this listener shows it."""
