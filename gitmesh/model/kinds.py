@@ -40,6 +40,9 @@ GATEWAY = Kind(NETWORKING, "v1", "Gateway", "gateways")
 SERVICE_ENTRY = Kind(NETWORKING, "v1", "ServiceEntry", "serviceentries")
 SIDECAR = Kind(NETWORKING, "v1", "Sidecar", "sidecars")
 WORKLOAD_ENTRY = Kind(NETWORKING, "v1", "WorkloadEntry", "workloadentries")
+ENVOY_FILTER = Kind(NETWORKING, "v1alpha3", "EnvoyFilter", "envoyfilters")
+WORKLOAD_GROUP = Kind(NETWORKING, "v1", "WorkloadGroup", "workloadgroups")
+PROXY_CONFIG = Kind(NETWORKING, "v1beta1", "ProxyConfig", "proxyconfigs")
 
 TRAFFIC_SOURCE = Kind(GITMESH, "v1alpha1", "TrafficSource", "trafficsources")
 TRAFFIC_ROLLOUT = Kind(GITMESH, "v1alpha1", "TrafficRollout", "trafficrollouts")
@@ -59,11 +62,11 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 # Source: istio.io, Traffic Management Best Practices, "Avoid 503 errors while reconfiguring service routes".
 TRAFFIC_KINDS = (WORKLOAD_ENTRY, SERVICE_ENTRY, DESTINATION_RULE, GATEWAY, SIDECAR, VIRTUAL_SERVICE)
 TRAFFIC_VERSIONS = ("v1", "v1beta1", "v1alpha3")
+# Istio's networking kinds that GitMesh leaves alone, wherever it meets them.
+OTHER_NETWORKING_KINDS = (ENVOY_FILTER, WORKLOAD_GROUP, PROXY_CONFIG)
 
-BY_GROUP_KIND = {
-    (k.group, k.kind): k
-    for k in (*TRAFFIC_KINDS, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT, NAMESPACE, SERVICE, POD, SECRET, CONFIG_MAP, EVENT, LEASE)
-}
+_OTHERS = (TRAFFIC_SOURCE, TRAFFIC_ROLLOUT, NAMESPACE, SERVICE, POD, SECRET, CONFIG_MAP, EVENT, LEASE)
+BY_GROUP_KIND = {(k.group, k.kind): k for k in (*TRAFFIC_KINDS, *OTHER_NETWORKING_KINDS, *_OTHERS)}
 
 
 def kind_of(key: ResourceKey) -> Kind:

@@ -19,7 +19,15 @@ from gitmesh.engine.clock import Clock, SystemClock
 from gitmesh.kube.errors import ClusterError, NotFoundError, StaleWriteError
 from gitmesh.kube.protocol import Body, ClusterClient
 from gitmesh.kube.reflector import EventType, Reflector
-from gitmesh.model.kinds import POD, SERVICE, TRAFFIC_KINDS, kind_of
+from gitmesh.model.kinds import (
+    CONFIG_MAP,
+    OTHER_NETWORKING_KINDS,
+    POD,
+    SECRET,
+    SERVICE,
+    TRAFFIC_KINDS,
+    kind_of,
+)
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, resource_from_body
 from gitmesh.playground.envoy.dataplane import Addresses, DataPlane
 from gitmesh.playground.envoy.errors import EnvoyError, Rejected
@@ -29,9 +37,10 @@ from gitmesh.playground.mesh_status import status_with
 from gitmesh.playground.translate import Translation, Untranslated, translate
 from gitmesh.playground.translate.destinations import age
 
-_KINDS = (SERVICE, POD, *TRAFFIC_KINDS)
+_REPORTED_KINDS = (*TRAFFIC_KINDS, *OTHER_NETWORKING_KINDS)
+_KINDS = (SERVICE, POD, SECRET, CONFIG_MAP, *_REPORTED_KINDS)
 _RETRY_SECONDS = 0.5
-_REPORTED = frozenset((kind.group, kind.kind) for kind in TRAFFIC_KINDS)
+_REPORTED = frozenset((kind.group, kind.kind) for kind in _REPORTED_KINDS)
 
 _log = structlog.get_logger("gitmesh.playground.mesh")
 
@@ -168,7 +177,7 @@ class Mesh:
             served = self._refusals.effective(self._objects)
             translation = self._translate(served)
             try:
-                await self._dataplane.apply(_snapshot(translation))
+                await self._dataplane.apply(Snapshot.of(translation))
             except Rejected as error:
                 guilty = await self._refusals.blame(served, error.reason, self._refuses)
                 if not guilty:
@@ -183,7 +192,7 @@ class Mesh:
     async def _refuses(self, resources: ResourceSet) -> str:
         translation = self._translate(resources)
         try:
-            await self._dataplane.precheck.check_fully(_snapshot(translation))
+            await self._dataplane.precheck.check_fully(Snapshot.of(translation))
         except Rejected as error:
             return error.reason
         return ""
@@ -203,7 +212,7 @@ class Mesh:
             found[item.key] = (*found.get(item.key, ()), item)
         for key, items in found.items():
             for item in items:
-                if item not in self._untranslated.get(key, ()):
+                if not item.is_note and item not in self._untranslated.get(key, ()):
                     _log.warning("not translated", object=str(key), field=item.place, why=item.message)
         self._untranslated = found
 
@@ -233,10 +242,6 @@ class Mesh:
             return
         kept = await self._client.replace_status(kind_of(key), {**resource.body, "status": status})
         self._reported[key] = ((refusal, untranslated), kept.get("status") or {})
-
-
-def _snapshot(translation: Translation) -> Snapshot:
-    return Snapshot(translation.clusters, translation.routes, translation.listeners, translation.secrets)
 
 
 def _moves_no_traffic(before: Resource, after: Resource) -> bool:

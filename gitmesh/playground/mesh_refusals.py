@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from gitmesh.model.kinds import TRAFFIC_KINDS
+from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, content_hash
 
 # Says why a set of objects is refused; empty when it is not.
 Refuses = Callable[[ResourceSet], Awaitable[str]]
-
-_KINDS = frozenset((kind.group, kind.kind) for kind in TRAFFIC_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Refusals:
     def effective(self, resources: ResourceSet) -> ResourceSet:
         """Return the objects to serve: refused content is replaced by what was accepted before it."""
         for key, refusal in tuple(self._refused.items()):
-            if key not in resources or content_hash(resources[key].spec) != refusal.hash:
+            if key not in resources or _hash(resources[key]) != refusal.hash:
                 del self._refused[key]
         served = dict(resources)
         for key, refusal in self._refused.items():
@@ -57,7 +55,7 @@ class Refusals:
     async def blame(self, served: ResourceSet, reason: str, refuses: Refuses) -> frozenset[ResourceKey]:
         """Find and remember which of the changed objects are refused; none when no object is to blame.
 
-        When no single object is refused by itself, all that changed are: they do not go together.
+        When no single object is refused by itself, all of Istio's that changed are: they do not go together.
         """
         changed = [key for key in sorted(served) if self._has_changed(key, served[key])]
         base = {key: value for key, value in served.items() if key not in changed}
@@ -66,14 +64,27 @@ class Refusals:
         async def refused(keys: Sequence[ResourceKey]) -> str:
             return await refuses({**base, **{key: served[key] for key in keys}})
 
-        guilty = await _search(changed, refused) or dict.fromkeys(changed, reason)
+        together = [key for key in changed if key.group == NETWORKING] or changed
+        guilty = await _search(changed, refused) or dict.fromkeys(together, reason)
         for key, why in guilty.items():
-            self._refused[key] = Refusal(content_hash(served[key].spec), why, self._accepted.get(key))
+            self._refused[key] = Refusal(_hash(served[key]), why, self._accepted.get(key))
         return frozenset(guilty)
 
     def _has_changed(self, key: ResourceKey, resource: Resource) -> bool:
         before = self._accepted.get(key)
-        return (key.group, key.kind) in _KINDS and (before is None or before.spec != resource.spec)
+        return before is None or (before is not resource and _content(before) != _content(resource))
+
+
+def _content(resource: Resource) -> object:
+    """Return what of an object can make a configuration wrong."""
+    if resource.key.group == NETWORKING:
+        return resource.spec
+    rest = {name: value for name, value in resource.body.items() if name != "metadata"}
+    return {**rest, "labels": dict(resource.labels), "annotations": dict(resource.annotations)}
+
+
+def _hash(resource: Resource) -> str:
+    return content_hash(_content(resource))
 
 
 async def _search(

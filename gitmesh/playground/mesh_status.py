@@ -49,7 +49,10 @@ def status_with(
 
 def _messages(untranslated: Sequence[Untranslated], refusal: str) -> list[Status]:
     messages = [_message(REFUSED, "ERROR", "spec", refusal)] if refusal else []
-    messages += [_message(UNTRANSLATED, "WARNING", u.place, u.message) for u in untranslated[:_MESSAGES_MAX]]
+    for item in untranslated[:_MESSAGES_MAX]:
+        messages.append(
+            _message(UNTRANSLATED, "INFO" if item.is_note else "WARNING", item.place, item.message)
+        )
     return messages
 
 
@@ -61,9 +64,10 @@ def _condition(untranslated: Sequence[Untranslated], refusal: str) -> Status | N
     if refusal:
         text = f"Envoy refuses this object, and serves what it did before: {refusal}"
         return {"type": CONDITION, "status": "False", "reason": REFUSED["name"], "message": text}
-    if untranslated:
-        places = ", ".join(u.place for u in untranslated[:5])
-        more = f" and {len(untranslated) - 5} more" if len(untranslated) > 5 else ""
+    lost = [item for item in untranslated if not item.is_note]
+    if lost:
+        places = ", ".join(item.place for item in lost[:5])
+        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
         text = f"has no effect in the playground: {places}{more}"
         return {"type": CONDITION, "status": "True", "reason": "PartlyTranslated", "message": text}
     return None

@@ -21,6 +21,7 @@ from gitmesh.playground.mesh import Mesh
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
+UNTRANSLATED = {"delay": {"exponentialDelay": "1s"}}
 V1, V2 = "127.0.23.1", "127.0.23.2"
 
 
@@ -110,7 +111,7 @@ async def test_a_weight_reaches_traffic_quickly(tmp_path: Path, port: int):
 
 async def test_a_refused_object_does_not_take_the_others_down(tmp_path: Path, port: int):
     async with a_mesh(tmp_path, port, all_to("v1")) as world:
-        rule = {"match": [{"uri": {"regex": "["}, "statPrefix": "x"}], "route": [to("ratings")]}
+        rule = {"match": [{"uri": {"regex": "["}}], "route": [to("ratings")], "fault": UNTRANSLATED}
         broken = virtual_service("ratings", rule)
         world.cluster.put(broken)
         world.cluster.put(all_to("v2"))
@@ -122,7 +123,7 @@ async def test_a_refused_object_does_not_take_the_others_down(tmp_path: Path, po
         await eventually(said)
         error, warning = world.status("ratings")["validationMessages"]
         assert (error["level"], error["message"]) == ("ERROR", "missing ]: [")
-        assert (warning["level"], warning["path"]) == ("WARNING", "spec.http[0].match[0].statPrefix")
+        assert (warning["level"], warning["path"]) == ("WARNING", "spec.http[0].fault.delay.exponentialDelay")
         assert world.mesh.stats().refused == 1
         assert world.status("reviews") == {}
 
@@ -144,12 +145,9 @@ async def test_a_refused_object_does_not_take_the_others_down(tmp_path: Path, po
 
 
 async def test_an_untranslated_field_is_said_once_on_the_object(tmp_path: Path, port: int):
-    entry = istio(
-        "ServiceEntry", "out", {"hosts": ["example.org"], "ports": [{"number": 80, "name": "http"}]}
-    )
-    async with a_mesh(
-        tmp_path, port, all_to("v1", match=[{"uri": {"prefix": "/"}, "statPrefix": "x"}]), entry
-    ) as world:
+    patch = istio("EnvoyFilter", "patch", {"configPatches": []})
+    patch["apiVersion"] = "networking.istio.io/v1alpha3"
+    async with a_mesh(tmp_path, port, all_to("v1", fault=UNTRANSLATED), patch) as world:
 
         async def both_said() -> bool:
             return world.status_writes() == 2
@@ -157,7 +155,7 @@ async def test_an_untranslated_field_is_said_once_on_the_object(tmp_path: Path, 
         await eventually(both_said)
         [condition] = world.status("reviews")["conditions"]
         assert (condition["type"], condition["status"]) == ("Programmed", "True")
-        assert "spec.http[0].match[0].statPrefix" in condition["message"]
+        assert "spec.http[0].fault.delay.exponentialDelay" in condition["message"]
 
         passes = world.mesh.stats().passes
         for number in range(5):  # other news come; our own writes are among the mesh's events

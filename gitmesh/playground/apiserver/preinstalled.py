@@ -47,7 +47,12 @@ _NETWORKING: dict[str, tuple[str, list[str], list[Body]]] = {
     ),
     "Sidecar": ("sidecars", [], []),
     "WorkloadEntry": ("workloadentries", ["we"], [_AGE, _text("Address", ".spec.address")]),
+    # Nothing is made of these, and that is said in their status.
+    "EnvoyFilter": ("envoyfilters", [], []),
+    "WorkloadGroup": ("workloadgroups", ["wg"], [_AGE]),
+    "ProxyConfig": ("proxyconfigs", [], []),
 }
+_VERSIONS = {"EnvoyFilter": ("v1alpha3",), "ProxyConfig": ("v1beta1",)}
 
 
 def definitions() -> list[Body]:
@@ -58,7 +63,8 @@ def definitions() -> list[Body]:
 def _networking(kind: str) -> Body:
     plural, short_names, columns = _NETWORKING[kind]
     schema = _schema(kind)  # all versions of a kind share one
-    versions = [_version(schema, name, columns) for name in TRAFFIC_VERSIONS]
+    served = _VERSIONS.get(kind, TRAFFIC_VERSIONS)
+    versions = [_version(schema, name, columns, stored=name == served[0]) for name in served]
     names: Body = {
         "kind": kind,
         "listKind": f"{kind}List",
@@ -76,11 +82,11 @@ def _networking(kind: str) -> Body:
     }
 
 
-def _version(schema: Body, name: str, columns: list[Body]) -> Body:
+def _version(schema: Body, name: str, columns: list[Body], *, stored: bool) -> Body:
     version: Body = {
         "name": name,
         "served": True,
-        "storage": name == "v1",
+        "storage": stored,
         "schema": {"openAPIV3Schema": schema},
         "subresources": {"status": {}},
     }

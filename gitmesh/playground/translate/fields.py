@@ -17,11 +17,15 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Untranslated:
-    """A part of an object that has no effect on the playground's traffic, and why."""
+    """A part of an object that has no effect on the playground's traffic, and why.
+
+    A note says that something is as it is in the playground on purpose, and asks for nothing.
+    """
 
     key: ResourceKey
     path: Path
     message: str
+    is_note: bool = False
 
     @property
     def place(self) -> str:
@@ -46,9 +50,9 @@ class Reports:
     def __init__(self) -> None:
         self._by_field: dict[tuple[ResourceKey, tuple[str, ...]], Untranslated] = {}
 
-    def add(self, key: ResourceKey, path: Path, message: str) -> None:
+    def add(self, key: ResourceKey, path: Path, message: str, *, is_note: bool = False) -> None:
         """Keep the first report about a field."""
-        self._by_field.setdefault((key, tuple(map(str, path))), Untranslated(key, path, message))
+        self._by_field.setdefault((key, tuple(map(str, path))), Untranslated(key, path, message, is_note))
 
     def all(self) -> tuple[Untranslated, ...]:
         """Return every report, by object and then by field."""
@@ -73,6 +77,10 @@ class Field:
     def report(self, message: str) -> None:
         """Say that this field has no effect, and why."""
         self.reports.add(self.key, self.path, message)
+
+    def note(self, message: str) -> None:
+        """Say what the playground makes of this field on purpose."""
+        self.reports.add(self.key, self.path, message, is_note=True)
 
     def __getitem__(self, name: str) -> Field:
         mapping = self._typed(Mapping, "a mapping")

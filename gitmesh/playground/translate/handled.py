@@ -60,9 +60,9 @@ _HTTP_RULE = {
     "headers": _HEADER_OPERATIONS,
     "delegate": _names("name", "namespace"),
 }
-L4_MATCH: Final[Tree] = _names(
-    "destinationSubnets", "port", "sourceLabels", "gateways", "sourceNamespace", "sniHosts"
-)
+_L4_MATCH = _names("destinationSubnets", "port", "sourceLabels", "gateways", "sourceNamespace")
+_L4_ROUTE: Tree = {"destination": _DESTINATION, "weight": WHOLE}
+L4_MATCH: Final[Tree] = {**_L4_MATCH, "sniHosts": WHOLE}
 
 _POLICY_BLOCKS: Tree = {
     "loadBalancer": {
@@ -130,6 +130,8 @@ HANDLED: Final[Mapping[str, Tree]] = {
     "VirtualService": {
         **_names("hosts", "gateways", "exportTo"),
         "http": _HTTP_RULE,
+        "tcp": {"match": _L4_MATCH, "route": _L4_ROUTE},
+        "tls": {"match": L4_MATCH, "route": _L4_ROUTE},
     },
     "DestinationRule": {
         **_names("host", "exportTo"),
@@ -147,7 +149,15 @@ HANDLED: Final[Mapping[str, Tree]] = {
         "servers": {
             **_names("name", "hosts"),
             "port": _names("number", "name", "protocol"),
-            "tls": _names("httpsRedirect"),
+            "tls": {
+                **_names(
+                    "httpsRedirect", "mode", "credentialName", "credentialNames", "caCertCredentialName"
+                ),
+                **_names("serverCertificate", "privateKey", "caCertificates", "caCrl"),
+                "tlsCertificates": _names("serverCertificate", "privateKey"),
+                **_names("subjectAltNames", "verifyCertificateSpki", "verifyCertificateHash"),
+                **_names("minProtocolVersion", "maxProtocolVersion", "cipherSuites"),
+            },
         },
     },
     "ServiceEntry": {
@@ -158,7 +168,7 @@ HANDLED: Final[Mapping[str, Tree]] = {
     },
     "WorkloadEntry": _WORKLOAD,
 }
-UNTRANSLATED_KINDS: Final[frozenset[str]] = frozenset()
+UNTRANSLATED_KINDS: Final = frozenset({"EnvoyFilter", "WorkloadGroup", "ProxyConfig"})
 
 
 def unhandled(field: Field, tree: Tree) -> Iterator[Field]:
@@ -181,7 +191,7 @@ def report_unhandled(spec: Field) -> None:
     """Report every field of an Istio object that the translation does not read."""
     kind = spec.key.kind
     if kind in UNTRANSLATED_KINDS:
-        spec.report(f"the playground does not translate a {kind}")
+        spec.report(f"the playground makes nothing of objects of the kind {kind}")
         return
     for field in unhandled(spec, HANDLED[kind]):
         field.report("is not translated by the playground")

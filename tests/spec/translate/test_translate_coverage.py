@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fakes import destination_examples
+from fakes import connection_examples, destination_examples, gateway_examples
 from fakes.mesh_objects import istio, pod, resource_set, service, subsets, to, virtual_service
 
 from gitmesh.istio.kinds import MODELS
@@ -24,8 +24,6 @@ ONLY_FOR_PEOPLE = {
     # Where the mesh itself encrypts nothing, inside and outside are spoken to alike.
     ("ServiceEntry", ("location",)),
     ("Sidecar", ("egress", EACH, "port", "name")),
-    ("Gateway", ("servers", EACH, "name")),
-    ("Gateway", ("servers", EACH, "port", "name")),
 }
 
 
@@ -222,6 +220,27 @@ spec:
     corsPolicy: {allowOrigin: ["https://a"]}
   - delegate: {name: inner, namespace: team}
 ---
+kind: VirtualService
+spec:
+  hosts: [reviews]
+  gateways: [mesh, front]
+  tcp:
+  - match:
+    - {destinationSubnets: [10.8.0.0/16], port: 7000, sourceLabels: {app: reviews}}
+    route:
+    - {destination: {host: reviews, subset: v1, port: {number: 7000}}, weight: 1}
+    - {destination: {host: reviews, subset: v2, port: {number: 7001}}, weight: 2}
+  - match: [{port: 7000, sourceNamespace: shop, gateways: [mesh]}]
+    route: [{destination: {host: reviews, subset: v2}}]
+  tls:
+  - match:
+    - {sniHosts: [a.example], destinationSubnets: [10.8.0.0/16], port: 7443, sourceLabels: {app: reviews}}
+    route:
+    - {destination: {host: reviews, subset: v1, port: {number: 7443}}, weight: 1}
+    - {destination: {host: reviews, subset: v2, port: {number: 7000}}, weight: 2}
+  - match: [{sniHosts: [b.example], sourceNamespace: shop}, {sniHosts: [c.example], gateways: [front]}]
+    route: [{destination: {host: reviews, subset: v2}}]
+---
 kind: Sidecar
 spec:
   workloadSelector: {labels: {app: reviews}}
@@ -255,12 +274,18 @@ spec:
 
 def example_specs(kind: str) -> list[dict[str, Any]]:
     here = [doc["spec"] for doc in yaml.safe_load_all(EXAMPLES) if doc["kind"] == kind]
-    return [*here, *destination_examples.specs(kind)]
+    gateways = gateway_examples.specs() if kind == "Gateway" else []
+    return [*here, *connection_examples.specs(kind), *destination_examples.specs(kind), *gateways]
 
 
 def in_a_mesh(kind: str, spec: dict[str, Any]) -> Translation:
     two_ports = service("reviews")
+    two_ports["spec"]["clusterIP"] = "10.8.0.1"
     two_ports["spec"]["ports"].append({"name": "http-two", "port": 9081})
+    two_ports["spec"]["ports"] += [{"name": "tcp", "port": 7000}, {"name": "tls", "port": 7443}]
+    if kind == "VirtualService":
+        two_ports["spec"]["ports"] += connection_examples.PORTS
+        two_ports["spec"]["clusterIP"] = connection_examples.ADDRESS
     around = {
         "VirtualService": virtual_service("reviews", {"route": [to("reviews")]}, gateways=["mesh", "front"]),
         "DestinationRule": subsets("reviews", "v1", "v2"),
@@ -276,7 +301,7 @@ def in_a_mesh(kind: str, spec: dict[str, Any]) -> Translation:
     elsewhere = pod("buyer", "v1", "127.0.0.13")
     elsewhere["metadata"]["namespace"] = "shop"
     pods = [pod("reviews", "v1", "127.0.0.11"), pod("reviews", "v2", "127.0.0.12"), elsewhere]
-    others = destination_examples.around(kind)
+    others = [*destination_examples.around(kind), *(gateway_examples.secrets() if kind == "Gateway" else ())]
     return translate(resource_set([two_ports, inner, *pods, *others, *around.values()]))
 
 
