@@ -88,7 +88,7 @@ async def names(plane: DataPlane, kind: str) -> set[str]:
     return {item["name"] for item in found.get("listener_statuses", found.get("cluster_statuses", ()))}
 
 
-async def test_fifty_listener_changes_under_load_lose_no_request(tmp_path: Path, port: int, door: int):
+async def test_listener_changes_under_load_lose_no_request(tmp_path: Path, port: int, door: int):
     def world(change: int) -> Any:
         return snapshot(
             cluster("one", V1, port),
@@ -99,12 +99,12 @@ async def test_fifty_listener_changes_under_load_lose_no_request(tmp_path: Path,
     async with DataPlane(tmp_path) as plane:
         await plane.apply(world(0))
         async with load(door, "/slow/20") as answers:
-            for change in range(1, 51):
+            for change in range(1, 16):
                 await plane.apply(world(change))
                 async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{door}/") as r:
                     assert r.headers["server"] == f"s{change}"
     assert answers.keys() == {(200, V1)}
-    assert answers.total() > 100
+    assert answers.total() > 50
 
 
 async def test_a_listener_that_asks_other_routes_loses_no_request_and_forgets_the_old_ones(
@@ -121,7 +121,7 @@ async def test_a_listener_that_asks_other_routes_loses_no_request_and_forgets_th
         async with kept.get(f"http://127.0.0.1:{door}/", headers={"Host": "a"}) as response:
             assert response.status == 200
         async with load(door) as answers:
-            for change in range(1, 21):
+            for change in range(1, 11):
                 await plane.apply(world(change))
                 assert await ask(door) == (200, (V1, V2)[change % 2])
         # A connection that was open all the time asks for what holds now, though its listener has gone.
@@ -300,13 +300,28 @@ async def test_whatever_is_refused_leaves_all_of_the_old_state_in_force(
         assert await ask(door) == (200, V2)
 
 
-async def test_a_port_that_somebody_else_has_is_refused_and_the_rest_serves(
+async def test_a_listener_whose_port_somebody_else_has_is_left_out_until_it_is_free(
     tmp_path: Path, port: int, door: int
 ):
     good = [cluster("one", V1, port), routes("r", a="one"), listener("l", door, "r")]
-    async with DataPlane(tmp_path) as plane, await anyio.create_tcp_listener(local_host="127.0.0.1") as taken:
-        await plane.apply(snapshot(*good))
-        number = taken.extra(anyio.abc.SocketAttribute.local_port)
-        with pytest.raises(Rejected, match="cannot bind"):
-            await plane.apply(snapshot(*good, listener("m", number, "r")))
-        assert await ask(door) == (200, V1)
+    async with DataPlane(tmp_path) as plane:
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as taken:
+            number = taken.extra(anyio.abc.SocketAttribute.local_port)
+            world = snapshot(*good, listener("m", number, "r"))
+            await plane.apply(world)
+            assert f"cannot listen on 127.0.0.1:{number}" in plane.unheard["m"]
+            assert await ask(door) == (200, V1)
+        await plane.apply(world)
+        assert not plane.unheard
+        assert await ask(number) == (200, V1)
+
+
+async def test_a_listener_that_goes_may_come_back_at_once(tmp_path: Path, port: int, door: int):
+    other = free_port()
+    one = [cluster("one", V1, port), routes("r", a="one"), listener("l", door, "r")]
+    async with DataPlane(tmp_path) as plane:
+        for _ in range(5):
+            await plane.apply(snapshot(*one))
+            await plane.apply(snapshot(*one, listener("m", other, "r")))
+            assert await ask(other) == (200, V1)
+            assert not plane.unheard

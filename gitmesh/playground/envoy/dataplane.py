@@ -6,7 +6,7 @@ Stage: playground (effect). See `rollout.py` for the steps.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -23,11 +23,11 @@ from gitmesh.playground.envoy.bootstrap import bootstrap
 from gitmesh.playground.envoy.delivery import Delivery
 from gitmesh.playground.envoy.errors import Rejected
 from gitmesh.playground.envoy.files import CLUSTERS, LISTENERS, Files
-from gitmesh.playground.envoy.ports import claim
+from gitmesh.playground.envoy.ports import claim, why_not
 from gitmesh.playground.envoy.precheck import Precheck
 from gitmesh.playground.envoy.process import EnvoyProcess, Line
 from gitmesh.playground.envoy.rollout import Rollout
-from gitmesh.playground.envoy.snapshot import Snapshot
+from gitmesh.playground.envoy.snapshot import Snapshot, address_of
 from gitmesh.playground.translate.doors import Address, Doors
 from gitmesh.playground.translate.naming import Envoy
 
@@ -88,7 +88,9 @@ class DataPlane:
         self._dns_resolvers = tuple(dns_resolvers)
         self._one_at_a_time = anyio.Lock()
         self._stack = AsyncExitStack()
+        self._opened: set[Address] = set()
         self.snapshot = Snapshot()
+        self.unheard: Mapping[str, str] = {}  # listeners that are left out, and why
 
     async def __aenter__(self) -> Self:
         """Start Envoy with nothing to serve. Raises EnvoyError."""
@@ -125,11 +127,12 @@ class DataPlane:
             await self.process.stop()
 
     async def apply(self, snapshot: Snapshot) -> None:
-        """Have Envoy serve `snapshot`.
+        """Have Envoy serve `snapshot`, but for listeners whose address somebody else has: see `unheard`.
 
         Raises Rejected, and then Envoy serves what it did before; EnvoyError when it does not answer.
         """
         async with self._one_at_a_time:
+            snapshot = self._without_unheard(snapshot)
             await self.precheck.check(self.snapshot, snapshot)
             before = self.snapshot
             try:
@@ -140,6 +143,25 @@ class DataPlane:
                 raise
             self.snapshot = snapshot
             await self._rollout.clear(snapshot)
+
+    def _without_unheard(self, snapshot: Snapshot) -> Snapshot:
+        """Leave out what Envoy could not open: it would refuse the other new listeners with it."""
+        unheard = {}
+        for name, listener in snapshot.listeners.items():
+            address = address_of(listener)
+            # Of an address that was ours, a listener that has just gone may still have the socket.
+            if address is None or not address.port or address in self._opened:
+                continue
+            reason = why_not(address)
+            if reason:
+                unheard[name] = f"cannot listen on {address}: {reason}"
+                if name not in self.unheard:
+                    _log.warning("a listener is left out", listener=name, why=unheard[name])
+            else:
+                self._opened.add(address)
+        self.unheard = unheard
+        listeners = {name: item for name, item in snapshot.listeners.items() if name not in unheard}
+        return replace(snapshot, listeners=listeners) if unheard else snapshot
 
     def _bootstrap(self, files: Files) -> Envoy:
         return bootstrap(

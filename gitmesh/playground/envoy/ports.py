@@ -19,6 +19,15 @@ def claim(wanted: Mapping[str, Address]) -> dict[str, Address]:
         return {name: _claim(name, address, held) for name, address in wanted.items()}
 
 
+def why_not(address: Address) -> str:
+    """Say why nothing can listen on an address; nothing when something can."""
+    try:
+        claim({"listener": address})
+    except AddressInUseError as error:
+        return str(error.__cause__)
+    return ""
+
+
 def _claim(name: str, address: Address, held: ExitStack) -> Address:
     sock = held.enter_context(socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
