@@ -2,7 +2,8 @@
 
 Run as a program: `upstreams.py ADDRESS...`; it prints the port and serves until its input ends. A request
 is answered with what was received. `/status/N` answers N, `/slow/MS` waits, `/flaky/N/...` fails N times
-with 503, `/__seen` tells which paths came. `connection: close` in a request is honoured.
+with 503, `/__seen` tells which paths came. `connection: close` in a request is honoured; `x-connection` says
+on which connection, counted from 1, a request came.
 """
 
 from __future__ import annotations
@@ -39,13 +40,17 @@ class Upstream:
         self.address = address
         self.is_tls = tls is not None
         self.seen: Counter[str] = Counter()
+        self.connections = 0
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        number = self.connections
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = _joined(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
                 await reader.readexactly(int(headers.get("content-length", "0")))
+                headers["x-connection"] = str(number)
                 method, path, _ = head[0].split(" ")
                 if self.is_tls:
                     headers |= {"x-client-certificate": _subject(writer)}

@@ -61,12 +61,14 @@ def _simple(cluster: Envoy, block: Field) -> None:
 
 def _slow_start(block: Field) -> Envoy | None:
     warmup = block["warmup"]
-    if not warmup.present:
-        window = block["warmupDurationSecs"].duration()
-        return {"slow_start_window": window} if window else None
-    window = warmup["duration"].duration()
+    field = warmup["duration"] if warmup.present else block["warmupDurationSecs"]
+    window = field.duration()
     if window is None:
         return None
+    place = warmup if warmup.present else field
+    place.report("has little effect: the playground replaces all endpoints together, so all warm up alike")
+    if not warmup.present:
+        return {"slow_start_window": window}
     aggression, percent = warmup["aggression"].number(), warmup["minimumPercent"].number()
     return {
         "slow_start_window": window,
