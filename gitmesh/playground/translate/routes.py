@@ -14,9 +14,10 @@ from gitmesh.model.resource import ResourceSet
 from gitmesh.playground.translate.actions import action_of, forward_to
 from gitmesh.playground.translate.delegates import merged_rules, report_unused
 from gitmesh.playground.translate.destinations import age
-from gitmesh.playground.translate.fields import Field, Reports, render_path, spec_of
+from gitmesh.playground.translate.fields import Field, render_path, spec_of
 from gitmesh.playground.translate.hash_policies import hash_for_destination, hash_policy
 from gitmesh.playground.translate.matches import gateway_name, holds_here, is_catch_all, route_match
+from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.naming import Envoy, cluster_name, route_metadata
 from gitmesh.playground.translate.route_context import MESH, RouteContext
 from gitmesh.playground.translate.services import Service
@@ -46,15 +47,24 @@ class VirtualService:
         return self.spec.key.namespace
 
 
-def read_virtual_services(resources: ResourceSet, reports: Reports) -> tuple[VirtualService, ...]:
+def read_virtual_services(resources: ResourceSet, memo: Memo) -> tuple[VirtualService, ...]:
     """Return every VirtualService with hosts, oldest first: for one host inside the mesh, the oldest wins."""
     group_kind = (VIRTUAL_SERVICE.group, VIRTUAL_SERVICE.kind)
     chosen = (r for k, r in resources.items() if (k.group, k.kind) == group_kind)
-    specs = [spec_of(resource, reports) for resource in sorted(chosen, key=age)]
+    ordered = sorted(chosen, key=age)
+    specs = [spec_of(resource, memo.reports) for resource in ordered]
     delegates = {spec.key: spec for spec in specs if not spec["hosts"].texts()}
-    roots = [spec for spec in specs if spec.key not in delegates]
-    report_unused(delegates, roots)
-    return tuple(_read(spec, merged_rules(spec, delegates)) for spec in roots)
+    roots = [(spec, resource) for spec, resource in zip(specs, ordered, strict=True) if spec.key not in delegates]
+    report_unused(delegates, (spec for spec, _ in roots))
+    parts = tuple(resources[key] for key in delegates)
+    return tuple(
+        memo.keep(
+            ("VirtualService", spec.key),
+            (resource, *parts),
+            lambda spec=spec: _read(spec, merged_rules(spec, delegates)),
+        )
+        for spec, resource in roots
+    )
 
 
 def _read(spec: Field, rules: tuple[Field, ...]) -> VirtualService:
@@ -95,7 +105,8 @@ def default_route(service: Service, context: RouteContext) -> Envoy:
 
 def _identity(source: VirtualService, rule: Field, match: Field | None) -> Envoy:
     names = [rule["name"].text(), match["name"].text() if match else ""]
-    place = match or rule
+    # A delegate's rule without conditions of its own has the root's: the rule says more than these.
+    place = match if match and match.key == rule.key else rule
     metadata = route_metadata(place.key, render_path(place.path))
     if place.key != source.spec.key:
         # Istio names the root, which is bound to the host; who asks wants to see where the rule is written.

@@ -61,10 +61,9 @@ def folded(value: Any) -> Any:
         fresh["no_timeout"] = True
     if "gitmesh" in fresh.get("filter_metadata", {}):
         about = fresh["filter_metadata"]["gitmesh"]
-        assert fresh["filter_metadata"]["istio"]["config"].endswith(
-            f"/virtual-service/{about['source'].split('/')[1]}"
-        )
-        return f"{about['kind']} {about['source']} {about['rule']}"
+        _, _, _, _, _, namespace, _, name = fresh["filter_metadata"]["istio"]["config"].split("/")
+        root = "" if f"{namespace}/{name}" == about["source"] else f" for {namespace}/{name}"
+        return f"{about['kind']} {about['source']} {about['rule']}{root}"
     if "load_assignment" in fresh:
         assert fresh["load_assignment"]["cluster_name"] == fresh["name"]
         [locality] = fresh.pop("load_assignment")["endpoints"]
