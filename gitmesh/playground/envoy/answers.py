@@ -80,5 +80,5 @@ def _subscription(prefix: str) -> Subscription | None:
 
 def _known_as(subscription: Subscription) -> str:
     """Return the name under which Envoy keeps statistics: it replaces what its statistics cannot hold."""
-    name = re.sub(r"[:\0]", "_", subscription.name)
+    name = re.sub(r"://|:/|[:\0]", "_", subscription.name)
     return f"{subscription.kind}/{name}"

@@ -52,8 +52,12 @@ def downstream_tls(
             "default_validation_context": _validation(tls),
             "validation_context_sds_secret_config": {"name": authority.name},
         }
-    required = {"require_client_certificate": True} if mode == "MUTUAL" else {}
-    socket = typed("envoy.transport_sockets.tls", _CONTEXT, common_tls_context=common, **required)
+    socket = typed(
+        "envoy.transport_sockets.tls",
+        _CONTEXT,
+        common_tls_context=common,
+        require_client_certificate=mode == "MUTUAL",
+    )
     used = [*certificates, *([authority] if authority else [])]
     return DownstreamTls(socket, {credential.name: credential.message for credential in used})
 

@@ -62,6 +62,7 @@ class Served(NamedTuple):
 
     address: Address | None
     routes: Mapping[str, str]
+    has_tls: bool = False
 
 
 @dataclass(slots=True)
@@ -88,9 +89,11 @@ class GatewayWorld:
 
 
 def routers(proxies: Iterable[Proxy]) -> list[Proxy]:
-    """Return the gateways among proxies; the built-in one where no Pod is the ingress gateway."""
+    """Return the gateways among proxies, the ingress gateway first: a built-in one where no Pod is it."""
     found = [proxy for proxy in proxies if proxy.router]
-    return found if any(map(_is_ingress, found)) else [*found, BUILT_IN]
+    if not any(map(_is_ingress, found)):
+        found.append(BUILT_IN)
+    return sorted(found, key=lambda proxy: (not _is_ingress(proxy), proxy.name))
 
 
 def router_client(proxy: Proxy) -> Client:
@@ -122,9 +125,9 @@ def gateway_configuration(
 
 
 def _groups(world: GatewayWorld, found: Iterable[Proxy]) -> list[list[Proxy]]:
-    """Return the Pods that share their configuration, each group in the order of its names."""
+    """Return the Pods that share their configuration."""
     groups: dict[object, list[Proxy]] = {}
-    for proxy in sorted(found, key=lambda proxy: proxy.name):
+    for proxy in found:
         client, ports = router_client(proxy), _ports_of(world, proxy)
         key = (client.namespace, tuple(sorted(client.labels.items())), tuple(sorted(ports.items())))
         groups.setdefault(key, []).append(proxy)
@@ -222,7 +225,7 @@ class _Workload:
                         routes.setdefault(host, self._prefix + name)
             address = self._address(pod, port) if answers[port.number].chains else None
             for number in dict.fromkeys(server.number for server in port.servers):
-                found[number] = Served(address, routes)
+                found[number] = Served(address, routes, port.has_tls)
         return found
 
     def _address(self, pod: Proxy, port: BoundPort) -> Address | None:

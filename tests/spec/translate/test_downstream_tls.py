@@ -85,7 +85,7 @@ def test_mutual_takes_the_authority_from_every_place_where_istio_looks(bodies: l
 def test_optional_mutual_checks_a_certificate_but_demands_none():
     found, _ = ended({**MUTUAL, "mode": "OPTIONAL_MUTUAL"}, tls_secret("shop", PAIR, ca_crt=AUTHORITY.pem))
     assert found is not None
-    assert "require_client_certificate" not in found.socket["typed_config"]
+    assert found.socket["typed_config"]["require_client_certificate"] is False
     assert "combined_validation_context" in found.socket["typed_config"]["common_tls_context"]
 
 
