@@ -6,11 +6,13 @@ BuildHTTPRoutesForVirtualService.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from gitmesh.istio.hosts import fully_qualified
 from gitmesh.model.kinds import VIRTUAL_SERVICE
-from gitmesh.model.resource import ResourceSet
+from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.playground.translate.actions import action_of, forward_to
 from gitmesh.playground.translate.delegates import merged_rules, report_unused
 from gitmesh.playground.translate.destinations import age
@@ -54,24 +56,26 @@ def read_virtual_services(resources: ResourceSet, memo: Memo) -> tuple[VirtualSe
     ordered = sorted(chosen, key=age)
     specs = [spec_of(resource, memo.reports) for resource in ordered]
     delegates = {spec.key: spec for spec in specs if not spec["hosts"].texts()}
-    roots = [(spec, resource) for spec, resource in zip(specs, ordered, strict=True) if spec.key not in delegates]
+    roots = [
+        (spec, resource) for spec, resource in zip(specs, ordered, strict=True) if spec.key not in delegates
+    ]
     report_unused(delegates, (spec for spec, _ in roots))
     parts = tuple(resources[key] for key in delegates)
     return tuple(
         memo.keep(
             ("VirtualService", spec.key),
             (resource, *parts),
-            lambda spec=spec: _read(spec, merged_rules(spec, delegates)),
+            partial(_read, spec, delegates),
         )
         for spec, resource in roots
     )
 
 
-def _read(spec: Field, rules: tuple[Field, ...]) -> VirtualService:
+def _read(spec: Field, delegates: Mapping[ResourceKey, Field]) -> VirtualService:
     namespace = spec.key.namespace
     hosts = tuple(fully_qualified(host, namespace).lower() for host in spec["hosts"].texts() if host)
     gateways = frozenset(gateway_name(name, namespace) for name in spec["gateways"].texts())
-    return VirtualService(spec, hosts, gateways or frozenset({MESH}), rules)
+    return VirtualService(spec, hosts, gateways or frozenset({MESH}), merged_rules(spec, delegates))
 
 
 def routes_of(source: VirtualService, context: RouteContext) -> list[Envoy]:
@@ -105,8 +109,7 @@ def default_route(service: Service, context: RouteContext) -> Envoy:
 
 def _identity(source: VirtualService, rule: Field, match: Field | None) -> Envoy:
     names = [rule["name"].text(), match["name"].text() if match else ""]
-    # A delegate's rule without conditions of its own has the root's: the rule says more than these.
-    place = match if match and match.key == rule.key else rule
+    place = match or rule
     metadata = route_metadata(place.key, render_path(place.path))
     if place.key != source.spec.key:
         # Istio names the root, which is bound to the host; who asks wants to see where the rule is written.
