@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitmesh.istio.matching.reading import NOTHING, Spec, integer, items, labels, mapping, text, texts
+from gitmesh.istio.matching.reading import Spec, integer, items, labels, mapping, text, texts
 
 _INHERITED = (
     "rewrite",
@@ -64,9 +64,11 @@ def _merged_matches(roots: tuple[Spec, ...], leaves: tuple[Spec, ...]) -> _Found
     """Return every pair that can hold together; None where one of the leaves goes with no root."""
     if not leaves:
         return [(root, (False, place)) for place, root in enumerate(roots)]
+    if not roots:
+        return [(leaf, (True, place)) for place, leaf in enumerate(leaves)]
     merged: _Found = []
     for place, leaf in enumerate(leaves):
-        fitting = [_merged_match(root, leaf) for root in roots or (NOTHING,) if not excludes(root, leaf)]
+        fitting = [_merged_match(root, leaf) for root in roots if not excludes(root, leaf)]
         if not fitting:
             return None
         merged += [(match, (True, place)) for match in fitting]

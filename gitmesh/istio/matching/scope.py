@@ -35,7 +35,8 @@ class Scope:
     def first_service(self, services: Iterable[Service]) -> Service | None:
         """Return the one of several services for a host that the caller gets."""
         seen = visible(services, self.caller.namespace)
-        return next((service for service in seen if self.egress and self.egress.lets_in(service)), None)
+        own = self.caller.namespace
+        return next((found for found in seen if self.egress and self.egress.lets_in(found, own)), None)
 
     def why_unseen(self, services: Iterable[Service]) -> str:
         """Say why the caller gets none of these services; empty when there are none."""
@@ -53,7 +54,7 @@ class Scope:
             return f"it is bound to {', '.join(sorted(source.gateways))} and not to the mesh"
         if not source.is_visible_in(self.caller.namespace):
             return f"it is not exported to namespace {self.caller.namespace}"
-        if self.egress is None or not self.egress.lets_in_rules(source):
+        if self.egress is None or not self.egress.lets_in_rules(source, self.caller.namespace):
             return f"{self.sidecar.key if self.sidecar else 'the Sidecar'} does not let it in"
         return ""
 
@@ -69,6 +70,17 @@ class Scope:
         for source in sources:
             if why := self.why_unheard(source):
                 yield Unheard(source.key, why)
+
+
+def ports_seen(
+    services: Iterable[Service], caller: Caller, sidecar: Sidecar | None, *, http_only: bool = True
+) -> list[int]:
+    """Return the ports at which the caller sees the service that it gets of several for one host."""
+    known = list(services)
+    numbers = dict.fromkeys(
+        port.number for service in known for port in service.ports if port.is_http or not http_only
+    )
+    return [n for n in numbers if (s := Scope.of(caller, sidecar, n).first_service(known)) and s.port(n)]
 
 
 def wildcards_for(host: str) -> Iterator[str]:

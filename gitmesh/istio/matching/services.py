@@ -42,12 +42,6 @@ class Service:
     export_to: tuple[str, ...] = ()
     is_headless: bool = False
 
-    @property
-    def main_port(self) -> int:
-        """The port that a host name without a port means: 80 where there is one, else the first of HTTP."""
-        numbers = [port.number for port in self.ports if port.is_http] or [p.number for p in self.ports]
-        return 80 if 80 in numbers or not numbers else numbers[0]
-
     def port(self, number: int) -> Port | None:
         """Return one port; None when it has none of that number."""
         return next((port for port in self.ports if port.number == number), None)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from gitmesh.istio.hosts import covers
-from gitmesh.istio.matching.reading import integer, items, labels, mapping, text, texts
+from gitmesh.istio.matching.reading import Spec, integer, items, labels, mapping, text, texts
 from gitmesh.istio.matching.request import Caller
 from gitmesh.istio.matching.services import Service
 from gitmesh.istio.matching.virtual_services import VirtualService, age
@@ -22,25 +21,33 @@ ALLOW_ANY, REGISTRY_ONLY = "ALLOW_ANY", "REGISTRY_ONLY"
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """One egress listener: a port (0: all that no other one has) and the hosts behind it."""
+    """One egress listener: a port (0: all that no other one has) and the hosts behind it.
+
+    `own` of the methods is the namespace of the workload, for which `.` stands, also in a Sidecar of the
+    whole mesh.
+    """
 
     port: int
-    hosts: tuple[tuple[str, str], ...]  # (namespace or *, host pattern)
+    hosts: tuple[tuple[str, str], ...]  # (namespace, `.` or `*`; host pattern)
 
-    def lets_in(self, service: Service) -> bool:
+    def lets_in(self, service: Service, own: str) -> bool:
         """Say whether a service is reached through it."""
-        places = [(place, host) for place, host in self.hosts if covers(host, service.host)]
-        if any(place == f"~{service.namespace}" for place, _ in places):
+        places = [place for place, host in self.hosts if covers(host, service.host)]
+        if f"~{service.namespace}" in places:
             return False
-        return any(place in ("*", service.namespace) for place, _ in places)
+        return any(_means(place, service.namespace, own) for place in places)
 
-    def lets_in_rules(self, source: VirtualService) -> bool:
+    def lets_in_rules(self, source: VirtualService, own: str) -> bool:
         """Say whether a VirtualService holds in it. One of its hosts is enough for all of them."""
         return any(
-            place in ("*", source.key.namespace) and (covers(pattern, host) or covers(host, pattern))
+            _means(place, source.key.namespace, own) and (covers(pattern, host) or covers(host, pattern))
             for place, pattern in self.hosts
             for host in source.hosts
         )
+
+
+def _means(place: str, namespace: str, own: str) -> bool:
+    return place in ("*", namespace) or (place == "." and namespace == own)
 
 
 EVERYTHING = Egress(0, (("*", "*"),))
@@ -83,9 +90,9 @@ def _rank(sidecar: Sidecar, caller: Caller) -> int | None:
 
 
 def _read(resource: Resource) -> Sidecar:
-    spec, namespace = resource.spec, resource.key.namespace
+    spec = resource.spec
     selector = labels(mapping(spec.get("workloadSelector")).get("labels"))
-    egress = tuple(_egress(entry, namespace) for entry in items(spec.get("egress")))
+    egress = tuple(_egress(entry) for entry in items(spec.get("egress")))
     policy = mapping(spec.get("outboundTrafficPolicy"))
     # A policy without a mode is there, and its first value is REGISTRY_ONLY.
     outbound = (text(policy.get("mode")) or REGISTRY_ONLY) if "outboundTrafficPolicy" in spec else ""
@@ -95,10 +102,10 @@ def _read(resource: Resource) -> Sidecar:
     return Sidecar(resource.key, chosen or None, in_order or (EVERYTHING,), outbound)
 
 
-def _egress(entry: Any, namespace: str) -> Egress:
+def _egress(entry: Spec) -> Egress:
     hosts = []
     for written in texts(entry.get("hosts")):
         place, slash, host = written.partition("/")
         if slash:
-            hosts.append((namespace if place == "." else place, host.lower()))
+            hosts.append((place, host.lower()))
     return Egress(integer(mapping(entry.get("port")).get("number")), tuple(hosts))

@@ -18,7 +18,7 @@ from gitmesh.istio.matching.evaluate import any_present, evaluate, where_of
 from gitmesh.istio.matching.outcome import Action, Forward, NoRoute, Outside, Share
 from gitmesh.istio.matching.reading import texts
 from gitmesh.istio.matching.request import Caller, Request
-from gitmesh.istio.matching.scope import Scope, speakers, wildcards_for
+from gitmesh.istio.matching.scope import Scope, ports_seen, speakers, wildcards_for
 from gitmesh.istio.matching.services import Service, read_services
 from gitmesh.istio.matching.sidecars import ALLOW_ANY, Sidecar, read_sidecars, sidecar_of
 from gitmesh.istio.matching.virtual_services import VirtualService
@@ -70,7 +70,7 @@ class Traffic:
         if caller.is_gateway:
             return self._at_gateway.answer(request, caller)
         sidecar = self._sidecar(caller)
-        port = request.port or self._port_meant(request.host, caller)
+        port = request.port or self._port_meant(request.host, caller, sidecar)
         scope = Scope.of(caller, sidecar, port)
         service = scope.first_service(self._called(request.host, caller))
         if service is not None and service.port(port) is not None:
@@ -105,9 +105,10 @@ class Traffic:
             if host != service.name or service.namespace == caller.namespace
         ]
 
-    def _port_meant(self, host: str, caller: Caller) -> int:
-        services = self._called(host, caller)
-        return services[0].main_port if services else LITERAL_PORT
+    def _port_meant(self, host: str, caller: Caller, sidecar: Sidecar | None) -> int:
+        """Return the port that a host without one means: 80, else the first of HTTP that the caller sees."""
+        numbers = ports_seen(self._called(host, caller), caller, sidecar)
+        return LITERAL_PORT if LITERAL_PORT in numbers or not numbers else numbers[0]
 
     def _sidecar(self, caller: Caller) -> Sidecar | None:
         key = (caller.namespace, frozenset(caller.labels.items()))
@@ -119,7 +120,8 @@ class Traffic:
 
     def _by_wildcard(self, host: str, scope: Scope, port: int) -> Service | LiteralHost | None:
         """Return what serves a host that no service has by name, the most precise first."""
-        literal = port == LITERAL_PORT and scope.first_service(self._services.get(host, ())) is None
+        known = ports_seen(self._services.get(host, ()), scope.caller, scope.sidecar, http_only=False)
+        literal = port == LITERAL_PORT and not known
         if literal and self._any_rules(self._sources.get(host, ()), scope, port):
             return LiteralHost(host)
         for pattern in wildcards_for(host):
