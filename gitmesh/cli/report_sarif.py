@@ -38,8 +38,8 @@ def render_sarif(report: Report) -> str:
             }
         },
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(report)],
-        "results": [_result(finding, codes, lines) for finding in report.findings],
+        "invocations": [_invocation(report, codes)],
+        "results": [_result(finding, codes, lines) for finding in report.findings if finding.at],
     }
     return ascii_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
@@ -65,14 +65,27 @@ def _fenced(text: str) -> str:
     return f"```yaml\n{text.strip()}\n```"
 
 
-def _invocation(report: Report) -> dict[str, Any]:
-    notifications = [
+def _invocation(report: Report, codes: dict[str, int]) -> dict[str, Any]:
+    """Return what is about the run and no place: GitHub refuses a whole log for one result without one.
+
+    Source: github/codeql-action, issue 2459.
+    """
+    notifications: list[dict[str, Any]] = [
         {
             "level": "error",
             "message": {"text": entry.reason},
             "locations": [{"physicalLocation": {"artifactLocation": _artifact(entry.path)}}],
         }
         for entry in report.unreadable
+    ]
+    notifications += [
+        {
+            "level": _LEVELS[finding.severity],
+            "message": {"text": _text(finding)},
+            "associatedRule": _rule_of(finding, codes),
+        }
+        for finding in report.findings
+        if not finding.at and not finding.suppressed
     ]
     return {
         "executionSuccessful": not report.unreadable,
@@ -81,22 +94,28 @@ def _invocation(report: Report) -> dict[str, Any]:
     }
 
 
-def _result(finding: Diagnostic, codes: dict[str, int], lines: _Lines) -> dict[str, Any]:
+def _text(finding: Diagnostic) -> str:
     text = f"{finding.message}; {finding.hint}" if finding.hint else finding.message
-    about = f" ({finding.key})" if finding.key else ""
+    return f"{text} ({finding.key})" if finding.key else text
+
+
+def _rule_of(finding: Diagnostic, codes: dict[str, int]) -> dict[str, Any]:
+    return {"id": finding.code, **({"index": codes[finding.code]} if finding.code in codes else {})}
+
+
+def _result(finding: Diagnostic, codes: dict[str, int], lines: _Lines) -> dict[str, Any]:
+    location: dict[str, Any] = {"physicalLocation": _physical(finding, lines)}
+    if finding.key:
+        name = f"{finding.key.group}/{finding.key.kind}/{finding.key.namespace}/{finding.key.name}"
+        location["logicalLocations"] = [{"fullyQualifiedName": plain_line(name), "kind": "resource"}]
     result: dict[str, Any] = {
         "ruleId": finding.code,
         **({"ruleIndex": codes[finding.code]} if finding.code in codes else {}),
         "level": _LEVELS[finding.severity],
-        "message": {"text": f"{text}{about}"},
+        "message": {"text": _text(finding)},
+        "locations": [location],
         "partialFingerprints": {"gitmeshFinding/v1": _fingerprint(finding)},
     }
-    if finding.at:
-        location: dict[str, Any] = {"physicalLocation": _physical(finding, lines)}
-        if finding.key:
-            name = f"{finding.key.group}/{finding.key.kind}/{finding.key.namespace}/{finding.key.name}"
-            location["logicalLocations"] = [{"fullyQualifiedName": plain_line(name), "kind": "resource"}]
-        result["locations"] = [location]
     if finding.suppressed:
         result["suppressions"] = [{"kind": "inSource", "justification": finding.suppressed}]
     return result

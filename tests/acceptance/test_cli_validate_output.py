@@ -193,7 +193,7 @@ PHYSICAL = {
 }
 RESULT = {
     "type": "object",
-    "required": ["ruleId", "ruleIndex", "level", "message", "partialFingerprints"],
+    "required": ["ruleId", "ruleIndex", "level", "message", "locations", "partialFingerprints"],
     "additionalProperties": False,
     "properties": {
         "ruleId": {"type": "string"},
@@ -352,7 +352,7 @@ def test_junit_has_one_case_a_file(here: Path):
     assert strict.get("failures") == "2"
 
 
-def test_what_is_about_no_file_comes_last_and_has_a_place_in_every_form(here: Path):
+def test_what_is_about_no_file_comes_last_and_is_in_every_form(here: Path):
     (here / "routes.yaml").write_text(
         ROUTES.replace("      timeOut: 5s\n", "")
         .replace(".example.com, subset: v3", "")
@@ -363,7 +363,14 @@ def test_what_is_about_no_file_comes_last_and_has_a_place_in_every_form(here: Pa
     assert text.stdout.endswith("\n1 file: nothing wrong, 1 info\n")
     assert run("--fail-on", "info", ".").exit_code == 1
     assert run("--format", "github", ".").stdout.startswith("::notice title=GM290::not checked")
-    assert "locations" not in sarif(".")["results"][0]
+    log = sarif(".")
+    # GitHub refuses a whole log for one result without a place, so this is about the run.
+    assert log["results"] == []
+    (told,) = log["invocations"][0]["toolExecutionNotifications"]
+    assert told["level"] == "note"
+    assert told["message"]["text"].startswith("not checked")
+    rules = log["tool"]["driver"]["rules"]
+    assert rules[told["associatedRule"]["index"]]["id"] == told["associatedRule"]["id"] == "GM290"
     assert 'name="(all files)"' in run("--format", "junit", ".").stdout
     assert json.loads(run("--format", "json", ".").stdout)["findings"][0]["file"] is None
 

@@ -241,7 +241,11 @@ def test_every_form_can_say_anything_and_obeys_nothing(
         assert [c for c in coloured if not c.isprintable() and c != "\n"] == [], name
         text.encode()
     assert len(json.loads(written["json"])["findings"]) == len(found)
-    assert len(json.loads(written["sarif"])["runs"][0]["results"]) == len(found)
+    log = json.loads(written["sarif"])["runs"][0]
+    assert len(log["results"]) == sum(finding.at is not None for finding in found)
+    about_no_file = sum(finding.at is None and not finding.suppressed for finding in found)
+    told = log["invocations"][0].get("toolExecutionNotifications", [])
+    assert len(told) == about_no_file + len(report.unreadable)
     *commands, _ = written["github"].split("\n")
     assert len(commands) == len(report.shown) + len(report.unreadable)
     assert all(command.startswith(("::error ", "::warning ", "::notice ")) for command in commands)
