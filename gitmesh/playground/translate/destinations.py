@@ -6,13 +6,13 @@ Source: istio/istio pilot/pkg/model, destination_rule.go, push_context.go and si
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitmesh.istio.hosts import covers, fully_qualified
 from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.model.resource import Resource, ResourceSet
-from gitmesh.playground.translate.fields import Field, Reports, spec_of
+from gitmesh.playground.translate.fields import Field, Reports, Untranslated, spec_of
 from gitmesh.playground.translate.localities import locality_labels
 from gitmesh.playground.translate.places import PLACE_LABELS, locality_of
 from gitmesh.playground.translate.policies import ROOT_NAMESPACE, Client, Destination, Policy, Subset
@@ -69,15 +69,19 @@ class Destinations:
             self._wildcards[namespace] = wildcards
         self.asked_labels = frozenset(self._asked())
         self._sorted_labels = sorted(self.asked_labels)
-        self._found: dict[tuple[object, ...], Destination] = {}
+        self._reports = reports
+        self._found: dict[tuple[object, ...], tuple[Destination, Sequence[Untranslated]]] = {}
 
     def of(self, service: Service, client: Client) -> Destination:
         """Return what holds for a service: the first namespace with a matching rule decides alone."""
         asked = tuple((name, client.labels.get(name)) for name in self._sorted_labels)
         question = (service.host, service.namespace, client.namespace, client.router, asked)
         if question not in self._found:
-            self._found[question] = self._find(service, client)
-        return self._found[question]
+            with self._reports.recording() as said:
+                self._found[question] = (self._find(service, client), said)
+        else:
+            self._reports.repeat(self._found[question][1])
+        return self._found[question][0]
 
     def _find(self, service: Service, client: Client) -> Destination:
         group = self._group(service, client)

@@ -5,7 +5,8 @@ Stage: playground translation (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +50,35 @@ class Reports:
 
     def __init__(self) -> None:
         self._by_field: dict[tuple[ResourceKey, tuple[str, ...]], Untranslated] = {}
+        self._recordings: list[list[Untranslated]] = []
 
     def add(self, key: ResourceKey, path: Path, message: str, *, is_note: bool = False) -> None:
         """Keep the first report about a field."""
-        self._by_field.setdefault((key, tuple(map(str, path))), Untranslated(key, path, message, is_note))
+        self._keep(Untranslated(key, path, message, is_note))
+
+    def repeat(self, said: Iterable[Untranslated]) -> None:
+        """Report again what was said before."""
+        for item in said:
+            self._keep(item)
+
+    @contextmanager
+    def recording(self) -> Iterator[list[Untranslated]]:
+        """Collect what is reported meanwhile."""
+        said: list[Untranslated] = []
+        self._recordings.append(said)
+        try:
+            yield said
+        finally:
+            self._recordings.pop()
+
+    def clear(self) -> None:
+        """Forget every report."""
+        self._by_field.clear()
+
+    def _keep(self, item: Untranslated) -> None:
+        self._by_field.setdefault((item.key, tuple(map(str, item.path))), item)
+        for said in self._recordings:
+            said.append(item)
 
     def all(self) -> tuple[Untranslated, ...]:
         """Return every report, by object and then by field."""

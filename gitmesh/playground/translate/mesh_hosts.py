@@ -116,17 +116,27 @@ def _routes(scope: Scope, service: Service, port: ServicePort, sources: _Sources
     context = scope.context(port.number)
     candidates = sources.of(service.host, port.number)
     for place, source in enumerate(candidates):
-        routes = routes_of(source, context)
+        routes = _routes_of(scope, source, port.number)
         if routes:
             for hidden in candidates[place + 1 :]:
                 _report_hidden(hidden, service.host, by=source)
             return [*routes, connect]
-    return [default_route(service, context), connect]
+    name = ("default route", scope.name, service.host, port.number)
+    inputs = (service, scope.destinations, scope.default_retries)
+    return [scope.memo.keep(name, inputs, lambda: default_route(service, context)), connect]
+
+
+def _routes_of(scope: Scope, source: VirtualService, port: int) -> list[Envoy]:
+    """Return the routes of a VirtualService at a port, as the proxies of a scope see them."""
+    labels = tuple(scope.labels.items())
+    name = ("routes", scope.name, labels, source.spec.key, port)
+    inputs = (source, scope.services, scope.destinations, scope.default_retries)
+    return scope.memo.keep(name, inputs, lambda: routes_of(source, scope.context(port)))
 
 
 def _literal_hosts(scope: Scope, taken: set[str]) -> Iterator[Envoy]:
     """Yield the hosts of VirtualServices that are no service, and that cover none."""
-    view, context = scope.view(_LITERAL_HOST_PORT), scope.context(_LITERAL_HOST_PORT)
+    view = scope.view(_LITERAL_HOST_PORT)
     owners: dict[str, VirtualService] = {}
     for source in view.virtual_services:
         for host in source.hosts if MESH in source.gateways else ():
@@ -134,7 +144,7 @@ def _literal_hosts(scope: Scope, taken: set[str]) -> Iterator[Envoy]:
                 _report_hidden(source, host, by=owners[host])
             if host in taken or _covers_any(host, view.services):
                 continue
-            routes = routes_of(source, context)
+            routes = _routes_of(scope, source, _LITERAL_HOST_PORT)
             if routes:
                 domains = [host] if host == "*" else [f"{host}:{_LITERAL_HOST_PORT}", host]
                 taken.update(domains)

@@ -6,7 +6,7 @@ BuildHTTPRoutesForVirtualService.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.playground.translate.actions import action_of, forward_to
 from gitmesh.playground.translate.delegates import merged_rules, report_unused
 from gitmesh.playground.translate.destinations import age
-from gitmesh.playground.translate.fields import Field, render_path, spec_of
+from gitmesh.playground.translate.fields import Field, Reports, render_path, spec_of
 from gitmesh.playground.translate.hash_policies import hash_for_destination, hash_policy
 from gitmesh.playground.translate.matches import gateway_name, holds_here, is_catch_all, route_match
 from gitmesh.playground.translate.memo import Memo
@@ -42,6 +42,8 @@ class VirtualService:
     hosts: tuple[str, ...]
     gateways: frozenset[str]
     rules: tuple[Field, ...] = ()
+    export_to: tuple[str, ...] = ()
+    asked_labels: frozenset[str] = frozenset()  # the labels of clients that its matches ask for
 
     @property
     def namespace(self) -> str:
@@ -49,25 +51,25 @@ class VirtualService:
         return self.spec.key.namespace
 
 
-def read_virtual_services(resources: ResourceSet, memo: Memo) -> tuple[VirtualService, ...]:
+def read_virtual_services(
+    resources: ResourceSet, reports: Reports, memo: Memo | None = None
+) -> tuple[VirtualService, ...]:
     """Return every VirtualService with hosts, oldest first: for one host inside the mesh, the oldest wins."""
     group_kind = (VIRTUAL_SERVICE.group, VIRTUAL_SERVICE.kind)
     chosen = (r for k, r in resources.items() if (k.group, k.kind) == group_kind)
     ordered = sorted(chosen, key=age)
-    specs = [spec_of(resource, memo.reports) for resource in ordered]
+    specs = [spec_of(resource, reports) for resource in ordered]
     delegates = {spec.key: spec for spec in specs if not spec["hosts"].texts()}
-    roots = [
-        (spec, resource) for spec, resource in zip(specs, ordered, strict=True) if spec.key not in delegates
-    ]
-    report_unused(delegates, (spec for spec, _ in roots))
+    roots = [spec for spec in specs if spec.key not in delegates]
+    if delegates:
+        report_unused(delegates, roots)
     parts = tuple(resources[key] for key in delegates)
+    memo = memo or Memo(reports)
     return tuple(
         memo.keep(
-            ("VirtualService", spec.key),
-            (resource, *parts),
-            partial(_read, spec, delegates),
+            ("VirtualService", spec.key), (resources[spec.key], *parts), partial(_read, spec, delegates)
         )
-        for spec, resource in roots
+        for spec in roots
     )
 
 
@@ -75,7 +77,21 @@ def _read(spec: Field, delegates: Mapping[ResourceKey, Field]) -> VirtualService
     namespace = spec.key.namespace
     hosts = tuple(fully_qualified(host, namespace).lower() for host in spec["hosts"].texts() if host)
     gateways = frozenset(gateway_name(name, namespace) for name in spec["gateways"].texts())
-    return VirtualService(spec, hosts, gateways or frozenset({MESH}), merged_rules(spec, delegates))
+    rules = merged_rules(spec, delegates)
+    return VirtualService(
+        spec,
+        hosts,
+        gateways or frozenset({MESH}),
+        rules,
+        tuple(spec["exportTo"].texts()),
+        frozenset(_asked_labels(spec, rules)),
+    )
+
+
+def _asked_labels(spec: Field, rules: tuple[Field, ...]) -> Iterator[str]:
+    for rule in (*rules, *spec["tcp"].items(), *spec["tls"].items()):
+        for match in rule["match"].items():
+            yield from (name for name, _ in match["sourceLabels"].entries())
 
 
 def routes_of(source: VirtualService, context: RouteContext) -> list[Envoy]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from gitmesh.model.resource import ResourceSet
 from gitmesh.playground.translate.destinations import Client, Destination, Destinations
-from gitmesh.playground.translate.fields import Field, Reports
+from gitmesh.playground.translate.fields import Field
+from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.mesh_config import MeshConfig
 from gitmesh.playground.translate.proxies import Proxy
 from gitmesh.playground.translate.route_context import MESH, RouteContext
@@ -50,6 +51,7 @@ class Scope:
     sidecar: Sidecar | None = None
     egress_proxy: Field | None = None
     default_retries: Field | None = None
+    memo: Memo = field(default_factory=Memo, compare=False)
     _views: Mapping[int, View] = field(default_factory=dict, compare=False)  # by port; 0: every other port
 
     @property
@@ -99,14 +101,15 @@ class Scopes:
         virtual_services: Sequence[VirtualService],
         destinations: Destinations,
         mesh: MeshConfig,
-        reports: Reports,
+        memo: Memo,
     ) -> None:
         self._services = services
         self._virtual_services = virtual_services
         self._destinations = destinations
         self._mesh = mesh
-        self._sidecars = read_sidecars(resources, reports)
-        self._asked = _labels_in_matches(virtual_services) | destinations.asked_labels
+        self._memo = memo
+        self._sidecars = read_sidecars(resources, memo.reports)
+        self._asked = destinations.asked_labels.union(*(s.asked_labels for s in virtual_services))
         self._scopes: dict[str, Scope] = {}
 
     def of(self, proxy: Proxy) -> Scope:
@@ -119,9 +122,9 @@ class Scopes:
         return self._scopes[name]
 
     def _make(self, name: str, namespace: str, labels: Mapping[str, str], sidecar: Sidecar | None) -> Scope:
-        services = {
-            h: s for h, s in self._services.items() if is_exported(s.export_to, s.namespace, namespace)
-        }
+        services = self._memo.keep(
+            ("visible", namespace), (self._services,), lambda: _visible(self._services, namespace)
+        )
         sources = exported_virtual_services(self._virtual_services, namespace)
         policy, egress_proxy = self._mesh.outbound_policy, None
         views = {0: View(services, sources)}
@@ -140,8 +143,13 @@ class Scopes:
             sidecar,
             egress_proxy,
             self._mesh.default_retries,
+            self._memo,
             views,
         )
+
+
+def _visible(services: Mapping[str, Service], namespace: str) -> dict[str, Service]:
+    return {h: s for h, s in services.items() if is_exported(s.export_to, s.namespace, namespace)}
 
 
 def is_exported(export_to: Iterable[str], owner: str, namespace: str) -> bool:
@@ -156,7 +164,7 @@ def exported_virtual_services(
     """Return what a namespace sees, in the order of precedence: private, exported to it by name, public."""
     ranked: tuple[list[VirtualService], ...] = ([], [], [])
     for source in sources:
-        places = source.spec["exportTo"].texts()
+        places = source.export_to
         if not is_exported(places, source.namespace, namespace):
             continue
         if not places or "*" in places:
@@ -205,13 +213,3 @@ def _name(namespace: str, sidecar: Sidecar | None, labels: Mapping[str, str]) ->
         text = "\0".join(f"{key}={value}" for key, value in labels.items())
         name += f"~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name
-
-
-def _labels_in_matches(sources: Iterable[VirtualService]) -> frozenset[str]:
-    found: set[str] = set()
-    for source in sources:
-        rules = [*source.rules, *source.spec["tcp"].items(), *source.spec["tls"].items()]
-        for rule in rules:
-            for match in rule["match"].items():
-                found.update(name for name, _ in match["sourceLabels"].entries())
-    return frozenset(found)

@@ -5,16 +5,27 @@ Stage: playground translation (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from gitmesh.model.kinds import NETWORKING
-from gitmesh.model.resource import ResourceSet
+from gitmesh.model.kinds import (
+    CONFIG_MAP,
+    DESTINATION_RULE,
+    NETWORKING,
+    POD,
+    SECRET,
+    SERVICE,
+    SERVICE_ENTRY,
+    WORKLOAD_ENTRY,
+    Kind,
+)
+from gitmesh.model.resource import Resource, ResourceSet
 from gitmesh.playground.translate.clusters import clusters_of
 from gitmesh.playground.translate.credentials import Credentials
 from gitmesh.playground.translate.destinations import Client, Destinations
 from gitmesh.playground.translate.doors import Address, Doors
-from gitmesh.playground.translate.fields import Reports, Untranslated, spec_of
+from gitmesh.playground.translate.fields import Untranslated, spec_of
 from gitmesh.playground.translate.gateways import (
     GatewayWorld,
     Served,
@@ -29,6 +40,7 @@ from gitmesh.playground.translate.listeners import (
     outbound_manager,
     probe_listener,
 )
+from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.mesh_config import read_mesh_config
 from gitmesh.playground.translate.mesh_hosts import mesh_virtual_hosts
 from gitmesh.playground.translate.naming import Envoy
@@ -48,6 +60,7 @@ from gitmesh.playground.translate.tunnels import (
 )
 
 _DOORS = Doors()
+_BEHIND_SERVICES = (SERVICE, POD, SERVICE_ENTRY, WORKLOAD_ENTRY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,32 +114,53 @@ class _Parts:
 
 
 def translate(
-    resources: ResourceSet, *, doors: Doors = _DOORS, client_namespace: str = "default"
+    resources: ResourceSet,
+    *,
+    doors: Doors = _DOORS,
+    client_namespace: str = "default",
+    memo: Memo | None = None,
 ) -> Translation:
-    """Return the configuration of every proxy; the built-in client is in `client_namespace`. Never raises."""
-    reports = Reports()
-    services = read_registry(resources, reports)
-    destinations = Destinations(resources, reports)
-    sources = read_virtual_services(resources, reports)
-    proxies = read_proxies(resources, doors, client_namespace=client_namespace)
-    mesh = read_mesh_config(resources, reports)
-    scopes = Scopes(resources, services, sources, destinations, mesh, reports)
+    """Return the configuration of every proxy; the built-in client is in `client_namespace`. Never raises.
+
+    `memo` makes the next translation of nearly the same objects fast; it belongs to one set of `doors`.
+    """
+    memo = memo or Memo()
+    reports = memo.begin()
+    of = _Kinds(resources).of
+    services = memo.keep("services", of(*_BEHIND_SERVICES), lambda: read_registry(resources, reports))
+    # Which rules hold depends on the services as well.
+    rules = (services, *of(DESTINATION_RULE))
+    destinations = memo.keep("destinations", rules, lambda: Destinations(resources, reports))
+    sources = read_virtual_services(resources, reports, memo)
+    proxies = memo.keep(
+        ("proxies", client_namespace),
+        of(POD),
+        lambda: read_proxies(resources, doors, client_namespace=client_namespace),
+    )
+    configs = of(CONFIG_MAP)
+    mesh = memo.keep("mesh", configs, lambda: read_mesh_config(resources, reports))
+    scopes = Scopes(resources, services, sources, destinations, mesh, memo)
     parts = _Parts()
     parts.reach([passthrough_cluster()])
     entries = _sidecars(parts, proxies, scopes, doors)
-    credentials = Credentials(resources)
-    tls = UpstreamTls(credentials)
+    credentials = memo.keep("credentials", (*configs, *of(SECRET)), lambda: Credentials(resources))
     clients = [scopes.of(p).client for p in proxies if not p.router]
     clients += [router_client(proxy) for proxy in routers(proxies)]
-    _clusters(parts, services.values(), destinations, clients, tls)
-    parts.secrets.update(tls.secrets)
+    distinct = {(c.namespace, tuple(c.labels.items()), c.router): c for c in clients}
+    clusters, secrets = memo.keep(
+        ("clusters", tuple(distinct)),
+        (services, destinations, credentials),
+        lambda: _clusters(services.values(), destinations, distinct.values(), credentials),
+    )
+    parts.clusters.update(clusters)
+    parts.secrets.update(secrets)
     world = GatewayWorld(
         resources, services, sources, destinations, credentials, reports, mesh.default_retries
     )
     entries += _gateways(parts, world, proxies, doors)
     destinations.report_unused()
     _probes(parts, entries, doors)
-    _report_rest(resources, reports)
+    _report_rest(resources, memo)
     return Translation(parts.listeners, parts.clusters, parts.routes, parts.secrets, entries, reports.all())
 
 
@@ -173,20 +207,23 @@ def _scope(parts: _Parts, scope: Scope, routes: str) -> None:
 
 
 def _clusters(
-    parts: _Parts,
     services: Iterable[Service],
     destinations: Destinations,
-    clients: Iterable[Client],
-    tls: UpstreamTls,
-) -> None:
-    distinct = {(c.namespace, tuple(c.labels.items()), c.router): c for c in clients}
+    clients: Collection[Client],
+    credentials: Credentials,
+) -> tuple[Mapping[str, Envoy], Mapping[str, Envoy]]:
+    """Return the clusters of all services as each client sees them, and the secrets that these name."""
+    tls = UpstreamTls(credentials)
+    found: dict[str, Envoy] = {}
     for service in services:
         seen = set()
-        for client in (Client(service.namespace), *distinct.values()):
+        for client in (Client(service.namespace), *clients):
             destination = destinations.of(service, client)
             if destination.variant not in seen:
                 seen.add(destination.variant)
-                parts.reach(clusters_of(service, destination, tls))
+                for cluster in clusters_of(service, destination, tls):
+                    found[cluster["name"]] = cluster
+    return found, tls.secrets
 
 
 def _probes(parts: _Parts, entries: Iterable[ProxyEntry], doors: Doors) -> None:
@@ -197,10 +234,24 @@ def _probes(parts: _Parts, entries: Iterable[ProxyEntry], doors: Doors) -> None:
         parts.listen(probe_listener(address, routes))
 
 
-def _report_rest(resources: ResourceSet, reports: Reports) -> None:
+def _report_rest(resources: ResourceSet, memo: Memo) -> None:
     for key, resource in resources.items():
         if key.group == NETWORKING and (key.kind in HANDLED or key.kind in UNTRANSLATED_KINDS):
-            report_unhandled(spec_of(resource, reports))
+            spec = spec_of(resource, memo.reports)
+            memo.keep(("rest", key), (resource,), partial(report_unhandled, spec))
+
+
+class _Kinds:
+    """The objects by their kind."""
+
+    def __init__(self, resources: ResourceSet) -> None:
+        self._found: dict[tuple[str, str], list[Resource]] = {}
+        for key, resource in resources.items():
+            self._found.setdefault((key.group, key.kind), []).append(resource)
+
+    def of(self, *kinds: Kind) -> tuple[Resource, ...]:
+        """Return all objects of some kinds."""
+        return tuple(item for kind in kinds for item in self._found.get((kind.group, kind.kind), ()))
 
 
 def route_configuration(name: str, hosts: list[Envoy], *, ignore_port: bool) -> Envoy:

@@ -1,0 +1,59 @@
+"""Results of one translation that the next one uses again, where what they were made of is the same.
+
+Stage: playground translation (pure: what is kept is what would be made anew). Inputs are compared by
+identity: an object that did not change is the very same object, and nobody changes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gitmesh.playground.translate.fields import Reports, Untranslated
+
+_Made = TypeVar("_Made")
+_TURNS_UNUSED_MAX = 3  # a few, so that a try with other objects in between costs nothing
+
+
+@dataclass(slots=True)
+class _Kept:
+    inputs: Sequence[object]
+    result: Any
+    said: Sequence[Untranslated]
+    turn: int
+
+
+class Memo:
+    """Keeps results by name, each with what it reported: that is reported again when the result is used."""
+
+    def __init__(self, reports: Reports | None = None) -> None:
+        # One for all turns, because what is kept holds fields, and these report here.
+        self.reports = reports or Reports()
+        self._kept: dict[Hashable, _Kept] = {}
+        self._turn = 0
+
+    def begin(self) -> Reports:
+        """Begin a translation: nothing is reported yet, and what was not used lately is dropped."""
+        self.reports.clear()
+        self._turn += 1
+        oldest = self._turn - _TURNS_UNUSED_MAX
+        self._kept = {name: kept for name, kept in self._kept.items() if kept.turn >= oldest}
+        return self.reports
+
+    def keep(self, name: Hashable, inputs: Sequence[object], make: Callable[[], _Made]) -> _Made:
+        """Return what `make` returns, or what it did before when it depends on nothing but these inputs."""
+        kept = self._kept.get(name)
+        if kept is not None and _same(kept.inputs, inputs):
+            kept.turn = self._turn
+            self.reports.repeat(kept.said)
+            result: _Made = kept.result
+            return result
+        with self.reports.recording() as said:
+            result = make()
+        self._kept[name] = _Kept(inputs, result, tuple(said), self._turn)
+        return result
+
+
+def _same(old: Sequence[object], new: Sequence[object]) -> bool:
+    return len(old) == len(new) and all(a is b for a, b in zip(old, new, strict=True))
