@@ -74,8 +74,12 @@ def _about(service: Service, sources: Iterable[VirtualService]) -> list[VirtualS
     return [
         source
         for source in sources
-        if MESH in source.gateways and any(covers(host, service.host) for host in source.hosts)
+        if MESH in source.gateways and any(_overlap(host, service.host) for host in source.hosts)
     ]
+
+
+def _overlap(left: str, right: str) -> bool:
+    return covers(left, right) or covers(right, left)
 
 
 def _sni_chains(
