@@ -311,6 +311,7 @@ def test_what_ships_is_quiet_about_what_is_right():
     ("spec", "message", "severity"),
     [
         ("{hosts: [a], http: [{match: [{uri: {prefix: /a}}], route: [TO_A]}]}", "no rule", "error"),
+        ("{hosts: [a], http: [{match: [{port: 80, uri: {prefix: /a}}], route: [TO_A]}]}", "no rule", "error"),
         ("{hosts: ['*.a.com'], http: [{route: [TO_A]}]}", "only the namespace edge", "error"),
         ("{hosts: [a], http: [{timeout: 90s, route: [TO_A]}]}", "a timeout of more", "warning"),
     ],
@@ -330,6 +331,10 @@ def test_what_ships_says_what_is_wrong(spec: str, message: str, severity: str):
         service(spec="{hosts: [a.com], gateways: [g], http: [{match: [{uri: {prefix: /a}}], route: []}]}"),
         service(spec="{hosts: ['*.a.com'], http: [{route: []}]}", namespace="edge"),
         service(spec="{hosts: [a], tcp: [{route: [{destination: {host: a}}]}]}"),
+        service(spec="{http: [{match: [{uri: {prefix: /a}}], route: [{destination: {host: a}}]}]}"),
+        service(
+            spec="{hosts: [a], http: [{match: [{port: 80, name: x}], route: [{destination: {host: a}}]}]}"
+        ),
     ],
 )
 def test_what_ships_knows_what_is_meant(text: str):
