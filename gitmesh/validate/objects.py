@@ -47,7 +47,7 @@ def check_object(resource: Resource) -> tuple[BaseModel | None, tuple[Diagnostic
     if shaped.spec is not None:
         found = chain(shaped.wrong, _as_written(shaped, _by_kind(Subject(resource), shaped.spec)))
         return shaped.spec, tuple(up_to_errors(found, OBJECT_ERRORS_MAX))
-    wrong = (*shaped.wrong, *_rest(resource, shaped.wrong))
+    wrong = (*shaped.wrong, *_as_written(shaped, _rest(resource, shaped)))
     return None, tuple(up_to_errors(wrong, OBJECT_ERRORS_MAX))
 
 
@@ -61,9 +61,10 @@ def _as_written(shaped: Shaped, findings: Iterator[Diagnostic]) -> Iterator[Diag
             yield replace(finding, path=written(shaped, finding.path)) if shaped.meant.names else finding
 
 
-def _rest(resource: Resource, wrong: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
+def _rest(resource: Resource, shaped: Shaped) -> Iterator[Diagnostic]:
     """Yield what is wrong beside the elements of the wrong shape."""
-    rest = remainder(resource, (finding.path for finding in wrong))
+    meant = shaped.meant.value
+    rest = remainder(resource.with_spec(meant), shaped.misshapen) if isinstance(meant, dict) else None
     spec = check_shape(rest[0])[0] if rest is not None else None
     if rest is None or spec is None:
         yield from check_annotations(Subject(resource))

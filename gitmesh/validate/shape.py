@@ -46,12 +46,14 @@ class Shaped:
 
     `meant`: the spec with the fields that exist, which is what was typed. `around`: mappings of which a field
     was left out that belongs further up: something may seem to be missing there.
+    `misshapen`: the paths of what has the wrong shape all the same, as they are meant.
     """
 
     spec: BaseModel | None
     wrong: tuple[Diagnostic, ...] = ()
     meant: Meant = NOTHING_MEANT
     around: frozenset[Path] = frozenset()
+    misshapen: tuple[Path, ...] = ()
 
 
 def written(shaped: Shaped, path: Path) -> Path:
@@ -106,7 +108,9 @@ class _Typing:
                 details = _details(error)
                 self._note([detail for detail in details if not self._follows(detail)])
         wrong = tuple(self._wrong.values())[:_ERRORS_MAX]
-        return Shaped(typed, wrong, self._meant, frozenset(self._around))
+        misshapen = [] if typed else details
+        paths = tuple(("spec", *_place(detail)) for detail in misshapen)
+        return Shaped(typed, wrong, self._meant, frozenset(self._around), paths)
 
     def _note(self, details: list[ErrorDetails]) -> None:
         for detail in details[:_ERRORS_MAX]:
@@ -163,8 +167,12 @@ def _follows(error: ErrorDetails) -> bool:
     )
 
 
+def _place(error: ErrorDetails) -> Path:
+    return tuple(part for part in error["loc"] if part != "[key]")
+
+
 def _translate(subject: Subject, error: ErrorDetails) -> Diagnostic:
-    path: Path = ("spec", *(part for part in error["loc"] if part != "[key]"))
+    path: Path = ("spec", *_place(error))
     kind = error["type"]
     for translate, kinds in _TRANSLATIONS.items():
         if kind in kinds:
