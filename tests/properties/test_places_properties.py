@@ -1,5 +1,5 @@
-"""A finding stands where its field stands, in whatever form the object is written; and one typing error in the
-name of a field is found exactly there, while everything else is judged as before."""
+"""A finding stands where its field stands, in whatever form the object is written. One typing error in the name
+of a field is found exactly there, while everything else is judged as before."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ FORMS = {
 
 @st.composite
 def bodies(draw: st.DrawFn) -> Any:
-    """An object with up to three values exchanged for odd ones; its name is kept, so that it stays an object."""
+    """An object with up to three values of its spec exchanged for odd ones."""
     body = json.loads(json.dumps(draw(BODIES)))
     for _ in range(draw(st.integers(0, 3))):
         path = draw(st.sampled_from([p for p in paths_of(body["spec"]) if p] or [("x",)]))
@@ -111,7 +111,7 @@ def root_of(text: str, form: str) -> yaml.Node:
     node = yaml.compose(text.replace("\t", " ") if form.endswith("json") else text, Loader=yaml.SafeLoader)
     if form.startswith("list"):
         for number in (1, 0):
-            node = dict((k.value, v) for k, v in node.value)["items"].value[number]
+            node = {k.value: v for k, v in node.value}["items"].value[number]
     return node
 
 
