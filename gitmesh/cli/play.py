@@ -19,6 +19,7 @@ from gitmesh.model.errors import EdgeError
 from gitmesh.playground.pods import ERROR_PERCENT
 from gitmesh.playground.state import default_directory
 from gitmesh.playground.supervisor import Playground, Ports, playground
+from gitmesh.playground.translate.proxies import CLIENT
 
 _DEFAULT = Ports()
 _PORT = click.IntRange(0, 65535)
@@ -42,6 +43,13 @@ _PORT = click.IntRange(0, 65535)
     help="Port of the ingress gateway.",
 )
 @click.option(
+    "--gateway-tls-port",
+    type=_PORT,
+    default=_DEFAULT.gateway_tls,
+    show_default=True,
+    help="Port of the ingress gateway for https.",
+)
+@click.option(
     "--mesh-port", type=_PORT, default=_DEFAULT.mesh, show_default=True, help="Port of the mesh's listener."
 )
 @click.option("--memory", is_flag=True, help="Keep no objects on disk.")
@@ -51,6 +59,7 @@ def play(
     directory: Path | None,
     api_port: int,
     gateway_port: int,
+    gateway_tls_port: int,
     mesh_port: int,
     memory: bool,
     reset: bool,
@@ -65,11 +74,12 @@ def play(
     \b
     Examples:
       gitmesh play
-      gitmesh play --reset --dir /tmp/mesh --api-port 0 --gateway-port 0 --mesh-port 0
+      gitmesh play --reset --dir /tmp/mesh --api-port 0 --gateway-port 0 \\
+        --gateway-tls-port 0 --mesh-port 0
     """
     configure(log_level, "auto")
     where = (directory or default_directory()).absolute()
-    ports = Ports(api=api_port, gateway=gateway_port, mesh=mesh_port)
+    ports = Ports(api=api_port, gateway=gateway_port, gateway_tls=gateway_tls_port, mesh=mesh_port)
     run_async(lambda: _play(where, ports, memory=memory, reset=reset, is_default=directory is None))
 
 
@@ -104,10 +114,12 @@ def _welcome(running: Playground, *, option: str) -> str:
         ("kubeconfig", str(running.kubeconfig)),
         ("mesh", f"{mesh}  (the Host header chooses the service)"),
         ("gateway", f"{gateway}  (serves what a Gateway and a VirtualService name)"),
+        ("", f"https://{running.gateway_tls_address}  (the same, for Gateways with TLS)"),
         ("probe", f"{running.probe_address.url}  (says which route takes a request)"),
         ("metrics", running.metrics_url),
         ("logs", str(running.files.logs)),
     )
+    as_pod = _as_pod(running)
     table = "\n".join(f"  {name:<12}{value}" for name, value in rows)
     return f"""
 The playground runs (process {os.getpid()}). Ctrl-C stops it.
@@ -118,7 +130,7 @@ Look around, in another terminal:
 
   export KUBECONFIG={kubeconfig}
   kubectl get pods,services -o wide
-  curl -H 'Host: reviews:9080' {mesh}/reviews
+  curl -H 'Host: reviews:9080' {mesh}/reviews{as_pod}
   curl -H 'Host: reviews:9080' {running.probe_address.url}/reviews
   curl -i {gateway}/
   kubectl annotate pod reviews-v2 {ERROR_PERCENT}=30 --overwrite
@@ -128,6 +140,14 @@ Have a repository steer it:
   gitmesh run --playground{option} --repo DIR
   gitmesh status --playground{option} --watch
 """
+
+
+def _as_pod(running: Playground) -> str:
+    """Return a request that a Pod makes, where there is a Pod."""
+    for proxy in running.mesh.proxies:
+        if proxy.outbound and proxy.name != CLIENT:
+            return f"\n  curl --proxy {proxy.outbound.url} http://reviews:9080/reviews    # as {proxy.name}"
+    return ""
 
 
 async def _stop_on_signal(scope: anyio.CancelScope) -> None:

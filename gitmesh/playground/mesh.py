@@ -6,7 +6,7 @@ everything that is known. What Envoy does not serve is written into the status o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -34,8 +34,9 @@ from gitmesh.playground.envoy.errors import EnvoyError, Rejected
 from gitmesh.playground.envoy.snapshot import Snapshot
 from gitmesh.playground.mesh_refusals import Refusals
 from gitmesh.playground.mesh_status import status_with
-from gitmesh.playground.translate import Translation, Untranslated, translate
+from gitmesh.playground.translate import ProxyEntry, Translation, Untranslated, translate
 from gitmesh.playground.translate.destinations import age
+from gitmesh.playground.translate.memo import Memo
 
 _REPORTED_KINDS = (*TRAFFIC_KINDS, *OTHER_NETWORKING_KINDS)
 _KINDS = (SERVICE, POD, SECRET, CONFIG_MAP, *_REPORTED_KINDS)
@@ -79,6 +80,7 @@ class Mesh:
         self._debounce_seconds = debounce_seconds
         self._objects: dict[ResourceKey, Resource] = {}
         self._refusals = Refusals()
+        self._memo = Memo()
         self._untranslated: dict[ResourceKey, tuple[Untranslated, ...]] = {}
         self._traffic_moved = anyio.Event()
         self._report_due = anyio.Event()
@@ -86,6 +88,8 @@ class Mesh:
         self._reported: dict[
             ResourceKey, tuple[object, object]
         ] = {}  # what we said, and what the server kept
+        self._proxies: tuple[ProxyEntry, ...] = ()
+        self._proxies_changed: Callable[[], None] = lambda: None
         self._passes = 0
         self._seconds_last_pass = 0.0
         self._stack = AsyncExitStack()
@@ -105,6 +109,15 @@ class Mesh:
             untranslated=sum(map(len, self._untranslated.values())),
             restarts=self._dataplane.process.lives - 1,
         )
+
+    @property
+    def proxies(self) -> tuple[ProxyEntry, ...]:
+        """The proxies that Envoy serves now."""
+        return self._proxies
+
+    def on_proxies(self, call: Callable[[], None]) -> None:
+        """Have something called whenever the proxies have changed."""
+        self._proxies_changed = call
 
     async def __aenter__(self) -> Self:
         """Run in the background, and wait for the first pass."""
@@ -167,9 +180,17 @@ class Mesh:
                 continue
             self._note(served.untranslated if not self._refusals.reasons() else self._untranslated_now())
             self._passes += 1
+            self._note_proxies(served)
             self._seconds_last_pass = self._clock.monotonic() - began
             self._ready.set()
             self._report_due.set()
+
+    def _note_proxies(self, served: Translation) -> None:
+        left_out = {name.removeprefix("outbound|") for name in self._dataplane.unheard}
+        proxies = tuple(proxy for proxy in served.proxies if proxy.name not in left_out)
+        if proxies != self._proxies:
+            self._proxies = proxies
+            self._proxies_changed()
 
     async def _serve(self) -> Translation:
         """Have Envoy serve all objects, except for those that it refuses."""
@@ -199,7 +220,7 @@ class Mesh:
 
     def _translate(self, resources: ResourceSet) -> Translation:
         doors = self._dataplane.addresses.doors
-        return translate(resources, doors=doors, client_namespace=self._client_namespace)
+        return translate(resources, doors=doors, client_namespace=self._client_namespace, memo=self._memo)
 
     def _untranslated_now(self) -> tuple[Untranslated, ...]:
         """Return what is untranslated of the objects as they are, also of those that Envoy refuses."""

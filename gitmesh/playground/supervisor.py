@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from gitmesh.playground.errors import PlaygroundError
 from gitmesh.playground.kubelet import Kubelet
 from gitmesh.playground.mesh import Mesh
 from gitmesh.playground.state import Files, claimed
-from gitmesh.playground.translate.listeners import Address
+from gitmesh.playground.translate import ProxyEntry
+from gitmesh.playground.translate.doors import Address
 from gitmesh.playground.workloads import seed
 
 HOST = "127.0.0.1"
@@ -43,6 +44,7 @@ class Ports:
 
     api: int = 16443
     gateway: int = 18080
+    gateway_tls: int = 18443
     mesh: int = 15001
 
 
@@ -69,13 +71,18 @@ class Playground:
 
     @property
     def mesh_address(self) -> Address:
-        """The listener that stands for every sidecar; the Host header chooses the service."""
+        """The proxy of a client that is no Pod; the Host header chooses the service."""
         return self.dataplane.addresses.mesh
 
     @property
     def gateway_address(self) -> Address:
         """The ingress gateway."""
         return self.dataplane.addresses.gateway
+
+    @property
+    def gateway_tls_address(self) -> Address:
+        """The ingress gateway for https; nothing listens there before a Gateway says so."""
+        return self.dataplane.addresses.gateway_tls
 
     @property
     def probe_address(self) -> Address:
@@ -102,7 +109,25 @@ class Playground:
             "metrics": self.metrics_url,
             "probe": self.probe_address.url,
             "pid": os.getpid(),
+            "proxies": {p.name: p.outbound.url for p in self.mesh.proxies if p.outbound},
+            "gateways": {p.name: _urls(p) for p in self.mesh.proxies if not p.outbound},
         }
+
+    def write_state(self) -> None:
+        """Tell other commands where everything is."""
+        try:
+            self.files.write_state(self.as_json())
+        except OSError as error:
+            raise PlaygroundError(f"cannot write {self.files.state}: {error.strerror}") from error
+
+
+def _urls(gateway: ProxyEntry) -> dict[str, str]:
+    """Return where each open port of a gateway is."""
+    open_ports = {port: served for port, served in gateway.servers.items() if served.address}
+    return {
+        str(port): f"{'https' if served.has_tls else 'http'}://{served.address}"
+        for port, served in sorted(open_ports.items())
+    }
 
 
 @asynccontextmanager
@@ -129,7 +154,8 @@ async def playground(
         async with AsyncExitStack() as stack:
             try:
                 play = await _start(stack, files, ports, memory=memory, on_progress=on_progress, clock=clock)
-                files.write_state(play.as_json())
+                play.write_state()
+                play.mesh.on_proxies(play.write_state)
                 yield play
             except Exception as error:  # task groups on the stack would wrap it in groups
                 failure = error
@@ -160,7 +186,11 @@ async def _start(
         on_progress("created the sample workloads")
 
     on_progress("starting Envoy")
-    addresses = Addresses(mesh=Address(HOST, ports.mesh), gateway=Address(HOST, ports.gateway))
+    addresses = Addresses(
+        mesh=Address(HOST, ports.mesh),
+        gateway=Address(HOST, ports.gateway),
+        gateway_tls=Address(HOST, ports.gateway_tls),
+    )
     dataplane = await stack.enter_async_context(DataPlane(files.envoy, addresses, clock=clock))
 
     on_progress("starting the pods")
@@ -186,7 +216,8 @@ async def _seed_again(client: KubeClient) -> None:
 
 def _check_ports(ports: Ports) -> None:
     """Find out before anything is started. Raises PlaygroundError naming the option that chooses another."""
-    for name, port in (("api", ports.api), ("gateway", ports.gateway), ("mesh", ports.mesh)):
+    for field in fields(ports):
+        name, port = field.name.replace("_", "-"), getattr(ports, field.name)
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -15,7 +15,7 @@ from fakes.real_loop import RULES, Play, clean_environment, gitmesh, routes
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
-FREE = ("--api-port=0", "--gateway-port=0", "--mesh-port=0")
+FREE = ("--api-port=0", "--gateway-port=0", "--gateway-tls-port=0", "--mesh-port=0")
 
 
 def refused(*arguments: str, status: int = 2, **options) -> str:

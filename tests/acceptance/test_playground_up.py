@@ -23,7 +23,7 @@ from gitmesh.playground.supervisor import Ports, playground
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
-FREE = Ports(0, 0, 0)
+FREE = Ports(0, 0, 0, 0)
 REVIEWS = {"Host": "reviews:9080"}
 
 
@@ -68,7 +68,12 @@ async def test_services_pods_gateway_and_knobs_work(tmp_path):
 
         state = json.loads((tmp_path / "playground.json").read_text())
         assert state["mesh"] == play.mesh_address.url
-        assert set(state) == {"kubeconfig", "api", "gateway", "mesh", "metrics", "probe", "pid"}
+        places = {"kubeconfig", "api", "gateway", "mesh", "metrics", "probe", "pid", "proxies", "gateways"}
+        assert set(state) == places
+        assert state["proxies"]["client"] == play.mesh_address.url
+        assert state["proxies"].keys() > {"reviews-v1.default", "ratings-v1.default"}
+        [ingress] = (urls for name, urls in state["gateways"].items() if "ingress" in name)
+        assert ingress["80"] == play.gateway_address.url
         assert stat.S_IMODE((tmp_path / "kubeconfig").stat().st_mode) == 0o600
         async with http.get(state["metrics"]) as response:
             assert "istio_requests_total" in await response.text()
@@ -200,7 +205,7 @@ async def run_and_raise(directory):
 
 
 def gitmesh_play(directory, *options) -> subprocess.Popen:
-    ports = ["--api-port=0", "--gateway-port=0", "--mesh-port=0"]
+    ports = ["--api-port=0", "--gateway-port=0", "--gateway-tls-port=0", "--mesh-port=0"]
     command = [sys.executable, "-m", "gitmesh", "play", "--dir", str(directory), "--memory", *ports, *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -235,7 +240,7 @@ def test_nothing_is_left_behind_however_it_ends(tmp_path, number, status):
         shown = read_until(process.stdout, "gitmesh status")
         assert f"export KUBECONFIG={tmp_path}/kubeconfig" in shown
         children = children_of(process.pid)
-        assert len(children) == 5
+        assert len(children) == 6
         process.send_signal(number)
         process.communicate(timeout=40)
     finally:
@@ -264,7 +269,7 @@ def test_a_second_one_in_the_directory_and_a_port_in_use_are_refused_with_advice
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for option in ("--api-port", "--gateway-port", "--mesh-port"):
+        for option in ("--api-port", "--gateway-port", "--gateway-tls-port", "--mesh-port"):
             third = gitmesh_play(tmp_path / "other", f"{option}={port}")
             _, said = third.communicate(timeout=40)
             assert third.returncode == 2

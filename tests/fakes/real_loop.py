@@ -239,7 +239,7 @@ class Play:
 @contextmanager
 def running_play(directory: Path, *options: str) -> Iterator[Play]:
     """Run `gitmesh play` on free ports."""
-    ports = [f"--{name}-port=0" for name in ("api", "gateway", "mesh")]
+    ports = [f"--{name}-port=0" for name in ("api", "gateway", "gateway-tls", "mesh")]
     with (directory.parent / f"{directory.name}.log").open("w") as log:
         process = subprocess.Popen(
             gitmesh_command("play", "--dir", str(directory), *ports, *options),

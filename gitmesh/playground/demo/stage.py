@@ -36,7 +36,7 @@ async def stage(directory: Path, teller: Teller, clock: Clock | None = None) -> 
     """Build everything that the story acts on."""
     clock = clock or SystemClock()
     play_dir = directory / "play"
-    free = Ports(api=0, gateway=0, mesh=0)
+    free = Ports(api=0, gateway=0, gateway_tls=0, mesh=0)
     async with playground(play_dir, free, on_progress=teller.say, clock=clock) as play:
         repository = await anyio.to_thread.run_sync(lambda: make_repository(directory / "git"))
         load = LoadGenerator(play.mesh_address, clock=clock, rate=REQUESTS_PER_SECOND)
