@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fakes.certificates import Authority
 from fakes.mesh_objects import objects
 
 from gitmesh.playground.envoy.binary import find_envoy
@@ -25,8 +28,19 @@ UNLIMITED = 4_294_967_295
 ALWAYS = (PASSTHROUGH,)
 
 
+@functools.cache
+def certificates() -> dict[str, str]:
+    """Return what a case means by `"$CERTIFICATE"` and the like."""
+    authority = Authority()
+    pair = authority.issue("shop.example")
+    return {"$CERTIFICATE": pair.certificate, "$KEY": pair.key, "$AUTHORITY": authority.pem}
+
+
 def translated(case: Path) -> Translation:
-    return translate(objects(case.read_text()))
+    text = case.read_text()
+    for name, pem in certificates().items():
+        text = text.replace(f'"{name}"', json.dumps(pem))
+    return translate(objects(text))
 
 
 def snapshot(translation: Translation) -> Snapshot:
