@@ -49,8 +49,9 @@ class Context:
     """Services by qualified host, Pods, labels of Namespaces, types of Secrets by (namespace, name).
 
     None means not known, so that nothing is said about what is missing. `objects` are traffic objects that
-    are live; nothing is said about them, only about what names them. `advisory`: it comes from a cluster that
-    changes without a commit, so what rests on it is at most a warning.
+    are live; nothing is said about them, only about what names them. `unread`: group and kind of objects that
+    may not be read, so that none of them is among `objects`. `advisory`: it comes from a cluster that changes
+    without a commit, so what rests on it is at most a warning.
     """
 
     services: Mapping[str, ContextService] | None = None
@@ -58,6 +59,7 @@ class Context:
     namespaces: Mapping[str, Mapping[str, str]] | None = None
     secrets: Mapping[tuple[str, str], str] | None = None
     objects: ResourceSet = field(default_factory=dict)
+    unread: frozenset[tuple[str, str]] = frozenset()
     advisory: bool = False
 
 

@@ -51,6 +51,7 @@ async def read_context(client: ClusterClient) -> Context:
         namespaces=_known(found[NAMESPACE], lambda bodies: {_name(b)[1]: dict(_labels(b)) for b in bodies}),
         secrets=_known(found[_SECRET], lambda bodies: {_name(b): text(b.get("type")) for b in bodies}),
         objects=_objects(body for kind in (*TRAFFIC_KINDS, *_BESIDE) for body in found[kind] or ()),
+        unread=frozenset((kind.group, kind.kind) for kind, bodies in found.items() if bodies is None),
     )
 
 

@@ -12,6 +12,7 @@ from gitmesh.istio.hosts import CLUSTER_DOMAIN, fully_qualified
 from gitmesh.istio.models.common import Destination
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.validate.across.facts import EVERYONE, Scope
 from gitmesh.validate.across.found import SERVICES, Found, Unchecked, softened
 from gitmesh.validate.across.traffic_facts import scope_of
@@ -49,7 +50,8 @@ def _subset(subject: Subject, path: Path, host: str, subset: str, world: World) 
     finding = subject.finding("GM201", message, (*path, "subset"), hint=hint)
     # Of a file on its own nobody can say whether the cluster has the rest of it.
     alone = defined is None and world.service(host) is None and not world.knows_services(host)
-    yield softened(finding) if alone else finding
+    unread = world.may_not_read(DESTINATION_RULE.group, DESTINATION_RULE.kind)
+    yield softened(finding) if alone or unread else finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from gitmesh.istio.hosts import CLUSTER_DOMAIN, service_host
 from gitmesh.model.context import Context, ContextPod, ContextService
+from gitmesh.model.kinds import GATEWAY
 from gitmesh.model.policy import RolloutPolicy
 from gitmesh.model.resource import ResourceKey
 from gitmesh.validate.across import facts as known
@@ -27,6 +28,7 @@ SHOWN_MAX = 50
 _LOOKED_AT_MAX = 200
 _SELECTORS_MAX = 200
 _NAMED_MAX = 10
+_AUTHENTICATION = ("security.istio.io", "RequestAuthentication")
 _SERVICE_SUFFIX = f".svc.{CLUSTER_DOMAIN}"
 T = TypeVar("T")
 Names = tuple[ResourceKey, ...]
@@ -57,8 +59,14 @@ class World(Indexes, Asked):
         """Say whether a cluster was read, so that what it does not hold does not exist."""
         return self._reads_cluster()
 
-    def _reads_cluster(self) -> bool:
-        return self._context.services is not None and not self._context.advisory
+    def _reads_cluster(self, kind: tuple[str, str] | None = None) -> bool:
+        known = self._context.services is not None and not self._context.advisory
+        return known and kind not in self._context.unread
+
+    @question(Context)
+    def may_not_read(self, group: str, kind: str) -> bool:
+        """Say whether a cluster was read without the objects of a kind."""
+        return (group, kind) in self._context.unread
 
     @question(known.PolicyFact)
     def policies(self) -> tuple[RolloutPolicy, ...]:
@@ -87,10 +95,10 @@ class World(Indexes, Asked):
         """Say whether the Secrets of a namespace are known."""
         return self._context.secrets is not None or namespace in self._with_secrets
 
-    @question(known.AuthenticationFact)
+    @question(known.AuthenticationFact, Context)
     def knows_authentications(self) -> bool:
-        """Say whether there are RequestAuthentications at all; without one they are kept elsewhere."""
-        return bool(self._authentications)
+        """Say whether RequestAuthentications are known; of files without one they are kept elsewhere."""
+        return bool(self._authentications) or self._reads_cluster(_AUTHENTICATION)
 
     @question(known.NamespaceFact, Context)
     def namespace_labels(self, namespace: str) -> Labels:
@@ -158,7 +166,8 @@ class World(Indexes, Asked):
     @question(known.GatewayFact, Context)
     def knows_gateways(self, namespace: str) -> bool:
         """Say whether a Gateway of a namespace would be known if there were one."""
-        return self._reads_cluster() or any(where == namespace for where, _ in self._gateways)
+        named = any(where == namespace for where, _ in self._gateways)
+        return named or self._reads_cluster((GATEWAY.group, GATEWAY.kind))
 
     @question(known.VersionedFact)
     def versioned(self, name: str) -> Names:

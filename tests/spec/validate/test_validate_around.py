@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from fakes.examined import findings
 
 from gitmesh.model.context import Context, ContextPod, services_of
 from gitmesh.model.diagnostic import Diagnostic, Severity
-from gitmesh.model.kinds import SERVICE_ENTRY
+from gitmesh.model.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY
 from gitmesh.model.resource import resource_from_body
 
 CLUSTER = Context(services={}, pods=(ContextPod("default", "p", {"app": "p"}),), namespaces={}, secrets={})
@@ -232,6 +233,26 @@ def test_what_selects_no_pod_is_an_error_where_the_cluster_was_read(
         "Sidecar", "s", {"workloadSelector": {"labels": {"app": "b"}}, "egress": [{"hosts": ["./*"]}]}
     )
     assert severity("GM211", pods, sidecar, context=context) is expected
+
+
+def test_what_may_not_be_read_in_a_cluster_may_be_there():
+    unread = frozenset((kind.group, kind.kind) for kind in (GATEWAY, DESTINATION_RULE))
+    context = replace(CLUSTER, unread=unread)
+    assert severity("GM201", routes("vs", TO_V1), context=context) is Severity.WARNING
+    bound = routes("vs", {"host": "reviews"}, hosts=["a.example.com"], gateways=["a"])
+    assert severity("GM203", bound, context=context) is Severity.WARNING
+
+
+def test_claims_need_a_request_authentication_of_the_cluster():
+    gateway = one("Gateway", "a", {"selector": {"app": "p"}, "servers": [HTTP_SERVER]})
+    match = [{"headers": {"@request.auth.claims.group": {"exact": "x"}}}]
+    rule = {"match": match, "route": [{"destination": {"host": "reviews"}}]}
+    spec = {"hosts": ["a.example.com"], "gateways": ["a"], "http": [rule]}
+    bound = one("VirtualService", "vs", spec)
+    assert severity("GM226", gateway, bound, context=CLUSTER) is Severity.ERROR
+    unread = replace(CLUSTER, unread=frozenset([("security.istio.io", "RequestAuthentication")]))
+    assert "GM226" not in codes(gateway, bound, context=unread)
+    assert "GM226" not in codes(gateway, bound)
 
 
 def test_an_object_that_is_partly_wrong_is_compared_with_others_all_the_same():
