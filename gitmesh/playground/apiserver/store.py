@@ -5,10 +5,11 @@ Stage: playground (effect). Bodies are shared with every reader and must never b
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,6 +74,11 @@ class Store:
 
     @staticmethod
     def _open(path: str) -> sqlite3.Connection:
+        if path != ":memory:":
+            # Secrets are in it. SQLite gives the files that it keeps beside it the same mode.
+            with suppress(OSError):
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                os.chmod(path, 0o600)
         db = sqlite3.connect(path, isolation_level=None, timeout=1.0, check_same_thread=False)
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
