@@ -56,7 +56,7 @@ def _cluster(
     pool(cluster, policy, port.protocol)
     detect_outliers(cluster, policy)
     may_send = tls.apply(cluster, policy, destination, service.subject_alt_names)
-    if _goes_where_asked(service, policy):
+    if _goes_where_asked(service, policy, destination.client):
         _ask_for_anything(cluster, policy)
     else:
         chosen = list(_chosen(service, subset, policy)) if may_send else []
@@ -64,9 +64,14 @@ def _cluster(
     return cluster
 
 
-def _goes_where_asked(service: Service, policy: Policy) -> bool:
-    """Say whether the address is the client's choice, and not that of the Service's endpoints."""
-    return service.resolution is Resolution.NONE or (passes_through(policy) and not service.is_kubernetes)
+def _goes_where_asked(service: Service, policy: Policy, client: Client | None) -> bool:
+    """Say whether the address is the client's choice, and not that of the service's endpoints."""
+    if service.resolution is Resolution.NONE:
+        # A gateway is the address that its client asked for, and has nowhere to pass a request on to.
+        return client is None or not client.router
+    if service.resolution is Resolution.DYNAMIC_DNS:
+        return True
+    return passes_through(policy) and not service.is_kubernetes
 
 
 def _ask_for_anything(cluster: Envoy, policy: Policy) -> None:

@@ -16,7 +16,7 @@ from gitmesh.playground.translate.fields import Field, Reports, Untranslated, sp
 from gitmesh.playground.translate.localities import locality_labels
 from gitmesh.playground.translate.places import PLACE_LABELS, locality_of
 from gitmesh.playground.translate.policies import ROOT_NAMESPACE, Client, Destination, Policy, Subset
-from gitmesh.playground.translate.services import Service, includes
+from gitmesh.playground.translate.services import Resolution, Service, includes
 
 __all__ = ["ROOT_NAMESPACE", "Client", "Destination", "Destinations", "Policy", "Subset", "age"]
 
@@ -195,5 +195,5 @@ def _differences(destination: Destination, service: Service, client: Client) -> 
     for name in sorted(names):
         if name in client.labels and name not in PLACE_LABELS:
             yield f"{name}={client.labels[name]}"
-    if by_credential and client.router:
-        yield f"gateway={client.namespace}"  # the Secret is that of the gateway's namespace
+    if client.router and (by_credential or service.resolution is Resolution.NONE):
+        yield f"gateway={client.namespace}"  # whose Secrets they are, and which passes nothing through

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gitmesh.istio.hosts import covers
-from gitmesh.playground.translate.naming import Envoy
+from gitmesh.playground.translate.naming import Envoy, cluster_name
 from gitmesh.playground.translate.passthrough import allow_any, block_all
 from gitmesh.playground.translate.routes import MESH, VirtualService, default_route, routes_of
 from gitmesh.playground.translate.scopes import REGISTRY_ONLY, Scope
-from gitmesh.playground.translate.services import Service, ServicePort
+from gitmesh.playground.translate.services import Protocol, Service, ServicePort
 from gitmesh.playground.translate.tunnels import connect_route, tunnel_name, web_tunnel_name
 
 _LITERAL_HOST_PORT = 80  # where pilot serves the hosts that are no service
@@ -111,7 +111,7 @@ def _index(sources: Sequence[VirtualService]) -> tuple[dict[str, list[int]], lis
 
 def _routes(scope: Scope, service: Service, port: ServicePort, sources: _Sources) -> list[Envoy]:
     if not port.protocol.is_http:
-        return [connect_route(tunnel_name(scope, service, port))]
+        return [connect_route(_tunnel(scope, service, port))]
     connect = connect_route(web_tunnel_name(scope))
     context = scope.context(port.number)
     candidates = sources.of(service.host, port.number)
@@ -124,6 +124,14 @@ def _routes(scope: Scope, service: Service, port: ServicePort, sources: _Sources
     name = ("default route", scope.name, service.host, port.number)
     inputs = (service, scope.destinations, scope.default_retries)
     return [scope.memo.keep(name, inputs, lambda: default_route(service, context)), connect]
+
+
+def _tunnel(scope: Scope, service: Service, port: ServicePort) -> str:
+    """Return the cluster for bytes: the port's listener, or what looks up a host that only CONNECT says."""
+    asked = service.resolution.is_as_asked and service.host.startswith("*")
+    if asked and port.protocol is Protocol.TCP:
+        return cluster_name(service.host, port.number, variant=scope.destination_of(service).variant)
+    return tunnel_name(scope, service, port)
 
 
 def _routes_of(scope: Scope, source: VirtualService, port: int) -> list[Envoy]:

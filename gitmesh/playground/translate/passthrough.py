@@ -57,6 +57,33 @@ def passthrough_cluster() -> Envoy:
     }
 
 
+def asked_address(host: str, port: int) -> list[Envoy]:
+    """Return the network filters that look up where a connection goes which is not HTTP.
+
+    For a wildcard that is what the client says by TLS (SNI).
+    """
+    name = "%REQUESTED_SERVER_NAME%" if host.startswith("*") else host
+    values = {"envoy.upstream.dynamic_host": name, "envoy.upstream.dynamic_port": str(port)}
+    asked = [
+        {"object_key": key, "format_string": {"text_format_source": {"inline_string": value}}}
+        for key, value in values.items()
+    ]
+    filters = "envoy.extensions.filters.network"
+    return [
+        typed(
+            "envoy.filters.network.set_filter_state",
+            f"{filters}.set_filter_state.v3.Config",
+            on_new_connection=asked,
+        ),
+        typed(
+            "envoy.filters.network.sni_dynamic_forward_proxy",
+            f"{filters}.sni_dynamic_forward_proxy.v3.FilterConfig",
+            port_value=port,
+            dns_cache_config=dns_cache(),
+        ),
+    ]
+
+
 def allow_any(cluster: str = PASSTHROUGH) -> Envoy:
     """Return the virtual host that lets every other request out, to where it asks to go."""
     returned = {"name": _LOOP_HEADER, "string_match": {"contains": _LOOP_MARK}}

@@ -32,7 +32,7 @@ _RESOLUTIONS = {
     "STATIC": Resolution.ENDPOINTS,
     "DNS": Resolution.DNS,
     "DNS_ROUND_ROBIN": Resolution.DNS_ROUND_ROBIN,
-    "DYNAMIC_DNS": Resolution.NONE,  # the host that is asked for is looked up, which is what NONE does here
+    "DYNAMIC_DNS": Resolution.DYNAMIC_DNS,
 }
 _BY_NAME = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})
 _UNIX = "unix://"
@@ -141,7 +141,7 @@ def _protocol(item: Field) -> Protocol:
 
 def _endpoints(spec: Field, host: str, resolution: Resolution, workloads: Workloads) -> Iterator[Endpoint]:
     selector = spec["workloadSelector"]
-    if resolution is Resolution.NONE:
+    if resolution.is_as_asked:
         return
     if selector.present:
         labels = {name: value.text() for name, value in selector["labels"].entries()}

@@ -71,6 +71,12 @@ class Resolution(Enum):
     DNS = "DNS"
     DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
     NONE = "NONE"  # whatever address the client asked for
+    DYNAMIC_DNS = "DYNAMIC_DNS"  # whatever host the client asked for, looked up
+
+    @property
+    def is_as_asked(self) -> bool:
+        """Say whether the service has no endpoints of its own: the client says where to go."""
+        return self in (Resolution.NONE, Resolution.DYNAMIC_DNS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from gitmesh.playground.translate.l4_routes import tcp_chains, tls_chains
 from gitmesh.playground.translate.naming import Envoy, typed
+from gitmesh.playground.translate.passthrough import asked_address
 from gitmesh.playground.translate.scopes import Scope
 from gitmesh.playground.translate.services import Protocol, Service, ServicePort
 
@@ -29,8 +30,12 @@ def tunnel_listener(scope: Scope, service: Service, port: ServicePort) -> Envoy:
     """Return the internal listener for one port that is not HTTP."""
     sources = scope.view(port.number).virtual_services
     context = scope.context(port.number)
-    chains = tls_chains if port.protocol is Protocol.TLS else tcp_chains
-    listener = internal_listener(tunnel_name(scope, service, port), chains(service, sources, context))
+    make = tls_chains if port.protocol is Protocol.TLS else tcp_chains
+    chains = make(service, sources, context)
+    if service.resolution.is_as_asked:
+        first = asked_address(service.host, port.number)
+        chains = [{**chain, "filters": [*first, *chain["filters"]]} for chain in chains]
+    listener = internal_listener(tunnel_name(scope, service, port), chains)
     if port.protocol is Protocol.TLS:
         listener["listener_filters"] = [typed("envoy.filters.listener.tls_inspector", _TLS_INSPECTOR)]
     return listener
