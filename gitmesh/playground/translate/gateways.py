@@ -30,11 +30,19 @@ from gitmesh.playground.translate.gateway_routes import (
     gateway_virtual_hosts,
     report_unbound,
 )
-from gitmesh.playground.translate.gateway_servers import BoundPort, Gateway, Server, merged, read_gateways
+from gitmesh.playground.translate.gateway_servers import (
+    BoundPort,
+    Gateway,
+    Server,
+    Tls,
+    merged,
+    read_gateways,
+)
 from gitmesh.playground.translate.listeners import manager_filter
+from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.naming import Envoy
 from gitmesh.playground.translate.proxies import Proxy
-from gitmesh.playground.translate.routes import RouteContext, VirtualService
+from gitmesh.playground.translate.routes import RouteContext, VirtualService, routes_of
 from gitmesh.playground.translate.scopes import exported_virtual_services, is_exported
 from gitmesh.playground.translate.services import Service, includes
 
@@ -84,8 +92,13 @@ class GatewayWorld:
     virtual_services: Sequence[VirtualService]
     destinations: Destinations
     credentials: Credentials
-    reports: Reports
+    memo: Memo
     default_retries: Field | None = None
+
+    @property
+    def reports(self) -> Reports:
+        """Where what has no effect is said."""
+        return self.memo.reports
 
 
 def routers(proxies: Iterable[Proxy]) -> list[Proxy]:
@@ -179,6 +192,7 @@ class _Workload:
             for host, service in world.services.items()
             if is_exported(service.export_to, service.namespace, first.namespace)
         }
+        self._hidden = frozenset(world.services.keys() - self._services.keys())
         self._known: dict[str, Destination] = {}
         selecting = [gateway for gateway in gateways if includes(first.labels, gateway.selector)]
         self._bound_ports = merged(selecting, self._port_of)
@@ -188,7 +202,7 @@ class _Workload:
         answers: dict[int, Chains] = {}
         for port in self._bound_ports:
             for name, servers in port.route_names().items():
-                hosts = gateway_virtual_hosts(servers, self._bound, self._context)
+                hosts = gateway_virtual_hosts(servers, self._bound, self._routes)
                 found.routes[self._prefix + name] = hosts or blackhole(servers[0].number)
             chains = port_chains(
                 port, self._bound, self._context, self._tls, self._pods[0].workload, self._prefix
@@ -252,6 +266,14 @@ class _Workload:
         tls, namespace = server.spec["tls"], self._client.namespace
         return downstream_tls(tls, namespace, self._world.credentials, http=server.is_http)
 
+    def _routes(self, source: VirtualService, server: Server) -> list[Envoy]:
+        """Return the routes of a VirtualService at a server."""
+        client, world = self._client, self._world
+        who = (client.namespace, tuple(client.labels.items()))
+        name = ("gateway routes", who, source.spec.key, server.gateway, server.number, server.tls)
+        inputs = (source, world.services, world.destinations, world.default_retries)
+        return world.memo.keep(name, inputs, lambda: routes_of(source, self._context(server)))
+
     def _context(self, server: Server) -> RouteContext:
         return RouteContext(
             server.gateway,
@@ -260,8 +282,9 @@ class _Workload:
             self._client.namespace,
             self._client.labels,
             self._destination,
-            tls=server.tls.value == "ended here",
+            tls=server.tls is Tls.ENDED,
             default_retries=self._world.default_retries,
+            hidden=self._hidden,
         )
 
     def _destination(self, service: Service) -> Destination:

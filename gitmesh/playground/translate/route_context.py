@@ -6,7 +6,7 @@ configuration is built; only the rest is left to Envoy. Source: istio/istio pilo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from gitmesh.istio.hosts import fully_qualified
@@ -22,7 +22,8 @@ MESH = "mesh"  # the name that stands in `gateways` for every sidecar
 class RouteContext:
     """One gateway (`mesh`, or namespace/name) and port, as a client with these labels meets it.
 
-    `services` are those that the client sees; `destination_of` says which DestinationRules hold for it.
+    `services` are those that the client sees, `hidden` the hosts of those that it does not; `destination_of`
+    says which DestinationRules hold for it.
     """
 
     gateway: str
@@ -33,6 +34,7 @@ class RouteContext:
     destination_of: Callable[[Service], Destination] | None = None
     tls: bool = False  # the listener ends TLS, so a request without further words is for https
     default_retries: Field | None = None  # the mesh's own; None: pilot's
+    hidden: Collection[str] = ()
 
     @property
     def inside(self) -> bool:
@@ -66,9 +68,10 @@ class RouteContext:
         port = destination["port"]["number"].integer()
         if not port:
             port = service.ports[0].number if service and len(service.ports) == 1 else self.port
-        rule = self.rule_of(destination)
-        variant = rule.variant if rule else ""
-        return cluster_name(destination_host(destination), port, destination["subset"].text(), variant)
+        rule, host = self.rule_of(destination), destination_host(destination)
+        # In Istio the client has no such cluster; here others have, under the name without this ending.
+        variant = rule.variant if rule else "not-exported" if host in self.hidden else ""
+        return cluster_name(host, port, destination["subset"].text(), variant)
 
 
 def destination_host(destination: Field) -> str:

@@ -51,6 +51,7 @@ class Scope:
     sidecar: Sidecar | None = None
     egress_proxy: Field | None = None
     default_retries: Field | None = None
+    hidden: frozenset[str] = frozenset()  # hosts that are not exported to here
     memo: Memo = field(default_factory=Memo, compare=False)
     _views: Mapping[int, View] = field(default_factory=dict, compare=False)  # by port; 0: every other port
 
@@ -88,6 +89,7 @@ class Scope:
             self.labels,
             self.destination_of,
             default_retries=self.default_retries,
+            hidden=self.hidden,
         )
 
 
@@ -143,6 +145,7 @@ class Scopes:
             sidecar,
             egress_proxy,
             self._mesh.default_retries,
+            frozenset(self._services.keys() - services.keys()),
             self._memo,
             views,
         )

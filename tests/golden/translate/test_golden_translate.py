@@ -56,7 +56,8 @@ def folded(value: Any) -> Any:
     if value == default_retry_policy():
         return "default"
     if value.get("name") in ("allow_any", "block_all") and "domains" in value:
-        return value["name"]
+        ways = {r["route"]["cluster"] for r in value["routes"] if "route" in r} - set(ALWAYS)
+        return " by ".join([value["name"], *sorted(ways)])
     if str(value.get("name")).startswith("blackhole:"):
         return f"{value['name']} {value['domains']}"
     if value.get("match") == {"connect_matcher": {}}:
