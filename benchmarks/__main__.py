@@ -10,13 +10,14 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from benchmarks import help_time, idle, push, rollback, validation, weight_changes
+from benchmarks import help_time, idle, push, rollback, translate, validation, weight_changes
 from benchmarks.figures import Figure
 from gitmesh.cli.logs import configure
 
 MEASUREMENTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "help": help_time.measure,
     "validation": validation.measure,
+    "translate": translate.measure,
     "push": push.measure,
     "weights": weight_changes.measure,
     "rollback": rollback.measure,

@@ -21,7 +21,7 @@ _ACKNOWLEDGE_SECONDS_MAX = 10.0
 _CLUSTERS_WARM_SECONDS_MAX = 2.0
 _REASON_SECONDS_MAX = 0.5
 _REASON_PREFIX = "Filesystem config update rejected: "
-_POLL_SECONDS = (0.001, 0.05)
+_POLL_SECONDS = (0.001, 0.02)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from gitmesh.playground.envoy.files import Files
 from gitmesh.playground.envoy.snapshot import (
     Snapshot,
     address_of,
+    may_name,
     route_names_of,
     secrets_of,
     what_can_be_wrong,
@@ -94,20 +95,21 @@ def structural_problems(snapshot: Snapshot, known: Snapshot = _NOTHING) -> Itera
     """
     for name, config in snapshot.routes.items():
         if known.routes.get(name) is not config:
-            yield from _host_problems(name, config)
+            yield from _host_problems(name, config, known.routes.get(name, {}))
     if snapshot.listeners is not known.listeners:
         yield from _address_problems(snapshot.listeners.values())
         for listener in snapshot.listeners.values():
             for name in route_names_of(listener):
                 if name not in snapshot.routes:
                     yield f"the listener {listener['name']} has no route configuration {name}"
-    for message in (*snapshot.listeners.values(), *snapshot.clusters.values()):
+    for message in filter(may_name, (*snapshot.listeners.values(), *snapshot.clusters.values())):
         for name in secrets_of(message):
             if name not in snapshot.secrets:
                 yield f"{message['name']} has no secret {name}"
 
 
-def _host_problems(name: str, config: Envoy) -> Iterator[str]:
+def _host_problems(name: str, config: Envoy, known: Envoy) -> Iterator[str]:
+    fine = {host["name"]: host for host in known.get("virtual_hosts", ())}
     domains: dict[str, str] = {}
     names: set[str] = set()
     for host in config["virtual_hosts"]:
@@ -119,8 +121,9 @@ def _host_problems(name: str, config: Envoy) -> Iterator[str]:
                 where = f"in {domains[domain]} and {host['name']}"
                 yield f"the routes {name} have the domain {domain} twice: {where}"
             domains[domain] = host["name"]
-        for route in host.get("routes", ()):
-            yield from _weight_problems(host["name"], route)
+        if fine.get(host["name"]) is not host:
+            for route in host.get("routes", ()):
+                yield from _weight_problems(host["name"], route)
 
 
 def _address_problems(listeners: Iterable[Envoy]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from gitmesh.engine.clock import Clock
 from gitmesh.playground.envoy.delivery import Delivery
 from gitmesh.playground.envoy.files import CLUSTERS, LISTENERS, Files, Subscription, routes, secret
 from gitmesh.playground.envoy.process import DRAIN_SECONDS
-from gitmesh.playground.envoy.snapshot import Snapshot, address_of, route_names_of, secrets_of
+from gitmesh.playground.envoy.snapshot import Snapshot, address_of, may_name, route_names_of, secrets_of
 from gitmesh.playground.envoy.sources import with_sources
 from gitmesh.playground.translate.naming import Envoy
 
@@ -106,6 +106,9 @@ class Rollout:
         """Return messages that say where what they name is; the same objects where nothing changed."""
         filled = []
         for name, message in messages.items():
+            if not may_name(message):
+                filled.append(message)
+                continue
             known = self._filled.get((kind, name))
             if known is None or known[0] is not message:
                 known = self._filled[kind, name] = (message, with_sources(message, self._path))
@@ -124,7 +127,7 @@ def _files_of(snapshot: Snapshot) -> _Content:
 def _followed(messages: Iterable[Envoy]) -> set[Subscription]:
     """Return the files that listeners and clusters name."""
     found: set[Subscription] = set()
-    for message in messages:
+    for message in filter(may_name, messages):
         found.update(map(routes, route_names_of(message)))
         found.update(map(secret, secrets_of(message)))
     return found

@@ -20,6 +20,10 @@ SECRET_FIELDS = frozenset(
 )
 
 
+# Only messages with one of these fields name a secret or a route configuration.
+_NAMING = frozenset({"filter_chains", "default_filter_chain", "transport_socket", "transport_socket_matches"})
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Clusters, route configurations, listeners and secrets by name. Nobody may change the messages.
@@ -64,16 +68,14 @@ def what_can_be_wrong(old: Snapshot, new: Snapshot) -> Snapshot:
 
 def route_names_of(message: Envoy) -> Iterator[str]:
     """Yield the route configurations that a listener names."""
-    if not _is_listener(message):
-        return
     for found in _find(message, frozenset({"rds"})):
         yield found["route_config_name"]
 
 
 def secrets_of(message: Envoy) -> Iterator[str]:
     """Yield the secrets that a cluster or listener names."""
-    if not _is_listener(message) and not _has_socket(message):
-        return  # most clusters: they need no search
+    if not may_name(message):
+        return
     for found in _find(message, SECRET_FIELDS):
         for item in found if isinstance(found, list) else [found]:
             yield item["name"]
@@ -85,12 +87,9 @@ def address_of(listener: Envoy) -> Address | None:
     return Address(socket["address"], socket["port_value"]) if socket else None
 
 
-def _is_listener(message: Envoy) -> bool:
-    return "filter_chains" in message or "default_filter_chain" in message
-
-
-def _has_socket(cluster: Envoy) -> bool:
-    return "transport_socket" in cluster or "transport_socket_matches" in cluster
+def may_name(message: Envoy) -> bool:
+    """Say whether a listener or cluster may name secrets or route configurations: most clusters do not."""
+    return not _NAMING.isdisjoint(message)
 
 
 def _find(value: Any, names: frozenset[str]) -> Iterator[Any]:

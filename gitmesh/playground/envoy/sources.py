@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gitmesh.playground.envoy.files import Subscription, routes, secret
-from gitmesh.playground.envoy.snapshot import SECRET_FIELDS, route_names_of, secrets_of
+from gitmesh.playground.envoy.snapshot import SECRET_FIELDS, may_name
 from gitmesh.playground.translate.naming import Envoy
 
 
@@ -20,7 +20,7 @@ def from_file(path: str) -> Envoy:
 
 def with_sources(message: Envoy, path: Callable[[Subscription], str]) -> Envoy:
     """Return a listener or cluster whose route configurations and secrets have a file."""
-    if not any(route_names_of(message)) and not any(secrets_of(message)):
+    if not may_name(message):
         return message
 
     def filled(name: str, value: Any) -> Any:

@@ -39,7 +39,9 @@ def mesh_virtual_hosts(scope: Scope) -> list[Envoy]:
         taken.update(domains)
         if domains:
             routes = _routes(scope, service, port, sources)
-            hosts.append({"name": f"{service.host}:{port.number}", "domains": domains, "routes": routes})
+            name = f"{service.host}:{port.number}"
+            host = {"name": name, "domains": domains, "routes": routes}
+            hosts.append(scope.memo.same(("virtual host", scope.name, name), host))
     if "*" not in taken:
         hosts.append(_catch_all(scope))
     return hosts
