@@ -99,6 +99,8 @@ def _world(
             return before.world.again(), frozenset()
     else:
         types.add(Context)
+        gone = before.context.objects.values()
+        types.update(type(fact) for one in gone for fact in (*facts_of(one), *condition_facts(one)))
     world = World((*begun.facts(), *live), context)
     return world, world.changed(before.world, types) if before.world else frozenset()
 

@@ -5,7 +5,7 @@ Stage: validate (pure). Source: istio/istio pkg/config/validation/validation.go,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gitmesh.istio.models.service_entry import ServiceEntrySpec
 from gitmesh.model.diagnostic import Diagnostic
@@ -82,8 +82,13 @@ def _ports(subject: Subject, spec: ServiceEntrySpec) -> Iterator[Diagnostic]:
 
 def gets_address(subject: Subject, spec: ServiceEntrySpec) -> bool:
     """Say whether istiod gives it an address. Source: istio/istio pilot, ShouldV2AutoAllocateIP."""
-    wanted = str(subject.resource.labels.get(_NO_ADDRESS_LABEL, "")).lower() != "false"
+    wanted = _label(subject, _NO_ADDRESS_LABEL) != "false"
     return wanted and (spec.resolution or "NONE") != "NONE"
+
+
+def _label(subject: Subject, name: str) -> str:
+    labels = subject.resource.labels
+    return str(labels.get(name, "")).lower() if isinstance(labels, Mapping) else ""
 
 
 def _endpoints(subject: Subject, spec: ServiceEntrySpec) -> Iterator[Diagnostic]:
@@ -112,7 +117,7 @@ def _dynamic(subject: Subject, spec: ServiceEntrySpec) -> Iterator[Diagnostic]:
         if (port.protocol or "").upper() not in _DYNAMIC_PROTOCOLS:
             message = f"resolution {_DYNAMIC} takes the protocols {', '.join(_DYNAMIC_PROTOCOLS)} only"
             yield subject.finding("GM109", message, ("spec", "ports", index))
-    waypoint = str(subject.resource.labels.get(_WAYPOINT_LABEL, ""))
-    if spec.location == "MESH_INTERNAL" and waypoint and waypoint.lower() != "none":
+    waypoint = _label(subject, _WAYPOINT_LABEL)
+    if spec.location == "MESH_INTERNAL" and waypoint not in ("", "none"):
         message = f"resolution {_DYNAMIC} and location MESH_INTERNAL do not go with a waypoint"
         yield subject.finding("GM109", message, ("spec", "location"))

@@ -1,5 +1,5 @@
-"""A finding stands where its field stands, in whatever form the object is written. One typing error in the name
-of a field is found exactly there, while everything else is judged as before."""
+"""A finding stands where its field stands, in whatever form the object is written. One typing error in the
+name of a field is found exactly there, while everything else is judged as before."""
 
 from __future__ import annotations
 
