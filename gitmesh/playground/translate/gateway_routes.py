@@ -14,9 +14,10 @@ from gitmesh.playground.translate.fields import Field
 from gitmesh.playground.translate.gateway_servers import Gateway, Server
 from gitmesh.playground.translate.matches import is_catch_all
 from gitmesh.playground.translate.naming import Envoy
-from gitmesh.playground.translate.routes import MESH, RouteContext, VirtualService, routes_of
+from gitmesh.playground.translate.routes import MESH, RouteContext, VirtualService
 
 ContextOf = Callable[[Server], RouteContext]  # in which surroundings a server reads the rules bound to it
+RoutesAt = Callable[[VirtualService, Server], "list[Envoy]"]
 Bound = Mapping[str, "list[VirtualService]"]  # by the Gateway, `namespace/name`
 
 
@@ -49,7 +50,7 @@ def _intersection(left: str, right: str) -> str:
     return left if covers(right, left) else ""
 
 
-def gateway_virtual_hosts(servers: Iterable[Server], bound: Bound, context_of: ContextOf) -> list[Envoy]:
+def gateway_virtual_hosts(servers: Iterable[Server], bound: Bound, routes_at: RoutesAt) -> list[Envoy]:
     """Return the virtual hosts of servers that share one route configuration."""
     domains: dict[str, _Domain] = {}
     built: dict[tuple[str, object], list[Envoy]] = {}
@@ -59,7 +60,7 @@ def gateway_virtual_hosts(servers: Iterable[Server], bound: Bound, context_of: C
             names = common_hosts(server, source)
             known = (server.gateway, source.spec.key)
             if names and known not in built:
-                built[known] = routes_of(source, context_of(server))
+                built[known] = routes_at(source, server)
             for name in names:
                 domain = domains.setdefault(name, _Domain(server.number))
                 domain.requires_tls |= server.redirects_to_https

@@ -160,7 +160,7 @@ def _tls(item: Field, protocol: str) -> Tls | None:
         return None if protocol in _TLS else Tls.NONE
     mode = tls["mode"].text("PASSTHROUGH")
     if mode == "ISTIO_MUTUAL":
-        tls["mode"].report("the playground sends plain text between its own proxies, and takes it here")
+        tls["mode"].note("the playground sends plain text between its own proxies, and takes it here")
         return Tls.MESH
     if mode == "PASSTHROUGH":
         return Tls.PASSED

@@ -50,7 +50,7 @@ from gitmesh.playground.translate.registry import read_registry
 from gitmesh.playground.translate.routes import read_virtual_services
 from gitmesh.playground.translate.scopes import Scope, Scopes
 from gitmesh.playground.translate.services import Service
-from gitmesh.playground.translate.tls_upstream import UpstreamTls
+from gitmesh.playground.translate.tls_upstream import SYSTEM_ROOTS, UpstreamTls
 from gitmesh.playground.translate.tunnels import (
     internal_listener,
     tunnel_cluster,
@@ -118,10 +118,12 @@ def translate(
     *,
     doors: Doors = _DOORS,
     client_namespace: str = "default",
+    system_roots: str = SYSTEM_ROOTS,
     memo: Memo | None = None,
 ) -> Translation:
     """Return the configuration of every proxy; the built-in client is in `client_namespace`. Never raises.
 
+    `system_roots` is the file of the authorities that the machine trusts; empty when it has none.
     `memo` makes the next translation of nearly the same objects fast; it belongs to one set of `doors`.
     """
     memo = memo or Memo()
@@ -150,13 +152,13 @@ def translate(
     clusters, secrets = memo.keep(
         ("clusters", tuple(distinct)),
         (services, destinations, credentials),
-        lambda: _clusters(services.values(), destinations, distinct.values(), credentials),
+        lambda: _clusters(
+            services.values(), destinations, distinct.values(), UpstreamTls(credentials, system_roots)
+        ),
     )
     parts.clusters.update(clusters)
     parts.secrets.update(secrets)
-    world = GatewayWorld(
-        resources, services, sources, destinations, credentials, reports, mesh.default_retries
-    )
+    world = GatewayWorld(resources, services, sources, destinations, credentials, memo, mesh.default_retries)
     entries += _gateways(parts, world, proxies, doors)
     destinations.report_unused()
     _probes(parts, entries, doors)
@@ -210,10 +212,9 @@ def _clusters(
     services: Iterable[Service],
     destinations: Destinations,
     clients: Collection[Client],
-    credentials: Credentials,
+    tls: UpstreamTls,
 ) -> tuple[Mapping[str, Envoy], Mapping[str, Envoy]]:
     """Return the clusters of all services as each client sees them, and the secrets that these name."""
-    tls = UpstreamTls(credentials)
     found: dict[str, Envoy] = {}
     for service in services:
         seen = set()
