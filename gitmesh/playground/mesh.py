@@ -34,6 +34,7 @@ from gitmesh.playground.envoy.errors import EnvoyError, Rejected
 from gitmesh.playground.envoy.snapshot import Snapshot
 from gitmesh.playground.mesh_refusals import Refusals
 from gitmesh.playground.mesh_status import status_with
+from gitmesh.playground.system_roots import find_system_roots
 from gitmesh.playground.translate import ProxyEntry, Translation, Untranslated, translate
 from gitmesh.playground.translate.destinations import age
 from gitmesh.playground.translate.memo import Memo
@@ -77,6 +78,7 @@ class Mesh:
         self._dataplane = dataplane
         self._clock = clock or SystemClock()
         self._client_namespace = client_namespace
+        self._system_roots = find_system_roots()
         self._debounce_seconds = debounce_seconds
         self._objects: dict[ResourceKey, Resource] = {}
         self._refusals = Refusals()
@@ -220,7 +222,13 @@ class Mesh:
 
     def _translate(self, resources: ResourceSet) -> Translation:
         doors = self._dataplane.addresses.doors
-        return translate(resources, doors=doors, client_namespace=self._client_namespace, memo=self._memo)
+        return translate(
+            resources,
+            doors=doors,
+            client_namespace=self._client_namespace,
+            system_roots=self._system_roots,
+            memo=self._memo,
+        )
 
     def _untranslated_now(self) -> tuple[Untranslated, ...]:
         """Return what is untranslated of the objects as they are, also of those that Envoy refuses."""

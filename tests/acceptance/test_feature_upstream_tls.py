@@ -87,7 +87,7 @@ async def test_without_a_rule_and_with_disable_nothing_is_encrypted(bench: Bench
     assert (await bench.send("http://secure/")).status == 503
     await bench.apply(tls("secure", "ISTIO_MUTUAL"))
     assert (await bench.send("http://secure/")).status == 503
-    assert ["tls.mode: has no effect" in report for report in bench.reports()] == [True]
+    assert ["tls.mode: between the workloads" in report for report in bench.reports()] == [True]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def _slow_start(block: Field) -> Envoy | None:
     if window is None:
         return None
     place = warmup if warmup.present else field
-    place.report("has little effect: the playground replaces all endpoints together, so all warm up alike")
+    place.note("the playground replaces all endpoints together, so that all of them warm up alike")
     if not warmup.present:
         return {"slow_start_window": window}
     aggression, percent = warmup["aggression"].number(), warmup["minimumPercent"].number()

@@ -67,11 +67,14 @@ class Destination:
 
     def policies(self) -> Iterator[Policy]:
         """Yield every policy that holds for some port of some subset."""
-        for policy in (self.policy, *(subset.policy for subset in self.subsets)):
-            if policy is not None and policy.present:
-                yield _blocks(policy, 0)
-                for settings in policy["portLevelSettings"].items():
-                    yield {name: settings[name] for name in _PORT_BLOCKS}
+        written = [self.policy] if self.policy else []
+        written += [subset.policy for subset in self.subsets]
+        numbers = {0}  # every port that has no settings of its own
+        for policy in written:
+            numbers.update(entry["port"]["number"].integer() for entry in policy["portLevelSettings"].items())
+        for number in sorted(numbers):
+            for subset in (None, *self.subsets):
+                yield self.policy_of(number, subset)
 
 
 def _blocks(policy: Field, port: int) -> Policy:

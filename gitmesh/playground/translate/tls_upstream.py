@@ -63,7 +63,7 @@ class UpstreamTls:
     ) -> Envoy | None:
         mode = tls["mode"].text("DISABLE")
         if mode == "ISTIO_MUTUAL":
-            tls["mode"].report("has no effect: between the workloads of the playground traffic is plain text")
+            tls["mode"].note("between the workloads of the playground traffic is plain text")
             return None
         if mode not in ("SIMPLE", "MUTUAL"):
             return None

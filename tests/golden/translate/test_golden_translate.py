@@ -81,8 +81,8 @@ def folded(value: Any) -> Any:
         return f"{about['kind']} {about['source']} {about['rule']}{root}"
     if "load_assignment" in fresh:
         assert fresh["load_assignment"]["cluster_name"] == fresh["name"]
-        [locality] = fresh.pop("load_assignment")["endpoints"]
-        fresh["endpoints"] = [endpoint(item) for item in locality["lb_endpoints"]]
+        places = [placed(item) for item in fresh.pop("load_assignment")["endpoints"]]
+        fresh |= places[0] if len(places) == 1 else {"places": places}
     if "track_remaining" in fresh:
         return {
             name: limit for name, limit in fresh.items() if limit != UNLIMITED and name != "track_remaining"
@@ -92,9 +92,15 @@ def folded(value: Any) -> Any:
     return fresh
 
 
+def placed(locality: dict[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in locality.items() if name != "lb_endpoints"}
+    return {**rest, "endpoints": [endpoint(item) for item in locality["lb_endpoints"]]}
+
+
 def endpoint(item: dict[str, Any]) -> str:
     address, about = item["endpoint"]["address"], item["metadata"]["filter_metadata"]["istio"]
-    return f"{address} {about['workload']} {about['version']}"
+    weight = f" x{item['load_balancing_weight']}" if "load_balancing_weight" in item else ""
+    return f"{address} {about['workload']} {about['version']}{weight}"
 
 
 def rendered(translation: Translation) -> str:

@@ -152,3 +152,8 @@ def test_it_is_known_by_which_labels_clients_differ():
     asked = Destinations(resource_set(rules), Reports()).asked_labels
     assert {"app", "network", "istio-locality", "topology.kubernetes.io/zone"} <= asked
     assert Destinations(resource_set(rules[:1]), Reports()).asked_labels == {"app"}
+    # What a subset says is to be read with what the host says.
+    by_version = {"loadBalancer": {"localityLbSetting": {"failoverPriority": ["version"]}}}
+    named = [{"name": "v1", "trafficPolicy": by_version}]
+    both = rule("c", "shop", trafficPolicy={"outlierDetection": {}}, subsets=named)
+    assert "version" in Destinations(resource_set([both]), Reports()).asked_labels
