@@ -91,7 +91,6 @@ _POLICIES: tuple[dict[str, Any], ...] = (
         },
     },
 )
-_NO_NAMES = {"tls": {"mode": "SIMPLE", "caCertificates": "/etc/certs/ca.crt"}}
 _WHOLE = {
     "proxyProtocol": {"version": "V2"},
     "retryBudget": {"percent": 30, "minRetryConcurrency": 2},
@@ -148,28 +147,26 @@ def _rules() -> Iterator[dict[str, Any]]:
     select = {"matchLabels": {"app": "reviews"}}
     yield {"host": "reviews", "exportTo": ["."], "trafficPolicy": _POLICIES[0]}
     yield {"host": "reviews", "workloadSelector": select, "trafficPolicy": _POLICIES[0]}
-    yield {
-        "host": "api.test",
-        "trafficPolicy": {"tls": {"mode": "SIMPLE", "caCertificates": "/etc/certs/ca.crt"}},
-    }
 
 
 def around(kind: str) -> list[dict[str, Any]]:
-    """Return what has to be there for these fields to have an effect."""
-    places = [("127.0.0.21", "eu.a"), ("127.0.0.22", "us.b")]
+    """Return what has to be there for the fields of a kind to have an effect."""
+    if kind == "DestinationRule":
+        return [*_placed_pods(), certificates(), _routes_to_each_place()]
+    vm = {"address": "10.0.0.6", "labels": {"app": "vm"}, "locality": "eu/a"}
+    no_names = {"tls": {"mode": "SIMPLE", "caCertificates": "/etc/certs/ca.crt"}}
+    rule = istio("DestinationRule", "api", {"host": "api.test", "trafficPolicy": no_names})
+    if kind == "ServiceEntry":
+        return [certificates(), rule, istio("WorkloadEntry", "vm-1", vm)]
+    return [service("vm")] if kind == "WorkloadEntry" else []
+
+
+def _placed_pods() -> list[dict[str, Any]]:
+    places = [("127.0.0.21", "eu.a"), ("10.0.0.22", "us.b")]
     placed = [pod("reviews", f"v1-{place[:2]}", address) for address, place in places]
     for body, (_, place) in zip(placed, places, strict=True):
         body["metadata"]["labels"] |= {"version": "v1", "istio-locality": place}
-    elsewhere = pod("other", "v1", "127.0.0.19")
-    elsewhere["metadata"]["namespace"] = "elsewhere"
-    vm = {"address": "10.0.0.6", "labels": {"app": "vm"}, "locality": "eu/a"}
-    found = [*placed, elsewhere, certificates(), service("vm")]
-    found.append(istio("WorkloadEntry", "vm-1", vm))
-    found.append(_routes_to_each_place())
-    if kind != "ServiceEntry":
-        found.append(istio("ServiceEntry", "api", {**_ENTRY, "resolution": "DNS"}))
-    found.append(istio("DestinationRule", "api", {"host": "api.test", "trafficPolicy": _NO_NAMES}))
-    return found
+    return placed
 
 
 def _routes_to_each_place() -> dict[str, Any]:
