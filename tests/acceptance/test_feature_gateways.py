@@ -84,7 +84,7 @@ async def bench(tmp_path_factory: pytest.TempPathFactory, ports: Upstreams) -> A
         pod("raw", "v1", RAW),
         gateway_service("ingressgateway", http=80, https=443, tcp=31),
         gateway_pod("ingressgateway", INGRESS),
-        gateway_service("egressgateway", http=80, tls=443),
+        gateway_service("egressgateway", http2=80, tls=443),
         gateway_pod("egressgateway", EGRESS),
     ]
     async with mesh_bench(tmp_path_factory.mktemp("gateways"), *base) as running:

@@ -90,6 +90,14 @@ class Authority:
         return context
 
 
+def protected(key: str) -> str:
+    """Return a key that a password protects."""
+    private = serialization.load_pem_private_key(key.encode(), password=None)
+    lock = serialization.BestAvailableEncryption(b"secret")
+    form = serialization.PrivateFormat.PKCS8
+    return private.private_bytes(serialization.Encoding.PEM, form, lock).decode()
+
+
 def small_rsa() -> rsa.RSAPrivateKey:
     """Return a key that Envoy finds too short."""
     return rsa.generate_private_key(65537, 1024)

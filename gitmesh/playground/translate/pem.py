@@ -8,12 +8,15 @@ they are sent).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 _RSA_BITS_MIN = 2048
+# What a tool writes beside it, as the parameters of a curve, is passed over.
+_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 
 
@@ -26,7 +29,9 @@ def certificate_problem(chain: bytes, key: bytes) -> str:
     if not certificates:
         return "it holds no certificate in PEM"
     try:
-        private = serialization.load_pem_private_key(key, password=None, unsafe_skip_rsa_key_validation=True)
+        found = _PRIVATE_KEY.search(key)
+        text = found[0] if found else b""
+        private = serialization.load_pem_private_key(text, password=None, unsafe_skip_rsa_key_validation=True)
         public = certificates[0].public_key()
     except TypeError:
         return "its key is protected by a password"
@@ -62,13 +67,13 @@ def _certificates(text: bytes) -> list[x509.Certificate]:
 
 
 def _key_problem(public: object) -> str:
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     match public:
         case rsa.RSAPublicKey() if public.key_size < _RSA_BITS_MIN:
             return f"its RSA key has {public.key_size} bits, and Envoy wants {_RSA_BITS_MIN} at least"
         case ec.EllipticCurvePublicKey() if public.curve.name not in _CURVES:
             return f"Envoy takes the curves P-256, P-384 and P-521, not {public.curve.name}"
-        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey():
+        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey():
             return ""
-    return "its key is neither RSA nor ECDSA"
+    return "its key is neither RSA nor ECDSA nor Ed25519"

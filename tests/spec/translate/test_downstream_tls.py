@@ -6,8 +6,8 @@ import base64
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from fakes.certificates import Authority, secret, small_rsa, tls_secret
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from fakes.certificates import Authority, protected, secret, small_rsa, tls_secret
 from fakes.mesh_objects import resource_set
 
 from gitmesh.model.kinds import GATEWAY
@@ -17,6 +17,7 @@ from gitmesh.playground.translate.fields import Field, Reports
 
 AUTHORITY = Authority()
 PAIR = AUTHORITY.issue("shop.example")
+PROTECTED = protected(PAIR.key)
 OTHER = AUTHORITY.issue("other.example")
 
 
@@ -110,15 +111,34 @@ def test_a_secret_that_is_not_there_is_named():
             "not secp256k1",
         ),
         (
-            tls_secret("shop", AUTHORITY.issue("a.example", key=ed25519.Ed25519PrivateKey.generate())),
-            "neither RSA nor ECDSA",
+            tls_secret("shop", AUTHORITY.issue("a.example", key=ed448.Ed448PrivateKey.generate())),
+            "neither RSA nor ECDSA nor Ed25519",
         ),
+        (secret("shop", tls_crt=PAIR.certificate, tls_key=PROTECTED), "protected by a password"),
     ],
 )
 def test_what_envoy_would_refuse_is_found_out_before(body: dict[str, Any], why: str):
     report = refused(SIMPLE, body)
     assert why in report
     assert "PRIVATE" not in report
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ed25519.Ed25519PrivateKey.generate(),
+        ec.generate_private_key(ec.SECP521R1()),
+        rsa.generate_private_key(65537, 2048),
+    ],
+    ids=["Ed25519", "P-521", "RSA"],
+)
+def test_every_key_that_envoy_takes_serves(key: Any):
+    used(SIMPLE, tls_secret("shop", AUTHORITY.issue("a.example", key=key)))
+
+
+def test_the_parameters_of_a_curve_may_stand_before_a_key():
+    parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    used(SIMPLE, secret("shop", cert=PAIR.certificate, key=parameters + PAIR.key))
 
 
 def test_a_broken_authority_ends_no_tls():
