@@ -30,3 +30,8 @@ async def world(play: Play, tmp_path) -> AsyncIterator[World]:
     """A repository of its own, and the shared playground, left as it was found."""
     async with a_world(play, tmp_path, f"source-{next(_numbers)}") as world:
         yield world
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seconds", type=float, default=None, help="how long a storm of changes blows")
+    parser.addoption("--storm", type=int, default=None, help="play the storm of this seed")

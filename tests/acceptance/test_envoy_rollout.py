@@ -189,6 +189,29 @@ async def test_an_address_goes_from_one_listener_to_another_under_load(tmp_path:
     assert answers.keys() == {(200, V1)}
 
 
+async def test_listeners_that_stay_exchange_their_addresses(tmp_path: Path, port: int, door: int):
+    other = free_port()
+
+    def world(one: int, two: int) -> Any:
+        return snapshot(
+            cluster("one", V1, port),
+            cluster("two", V2, port),
+            routes("r", a="one"),
+            routes("s", a="two"),
+            listener("l", one, "r"),
+            listener("m", two, "s"),
+        )
+
+    async with DataPlane(tmp_path) as plane:
+        await plane.apply(world(door, 0))
+        assert await ask(door) == (200, V1)
+        await plane.apply(world(0, door))
+        assert await ask(door) == (200, V2)
+        await plane.apply(world(other, door))
+        await plane.apply(world(door, other))
+        assert (await ask(door), await ask(other)) == ((200, V1), (200, V2))
+
+
 async def test_a_connection_goes_through_a_listener_without_a_socket(tmp_path: Path, port: int, door: int):
     world = snapshot(
         cluster("one", V1, port),

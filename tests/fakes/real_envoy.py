@@ -17,11 +17,13 @@ import anyio.abc
 import yarl
 from fakes.mesh_objects import resource_set
 
+from gitmesh.model.resource import ResourceSet
 from gitmesh.playground.envoy.dataplane import Addresses, DataPlane
 from gitmesh.playground.envoy.probe import Probe
 from gitmesh.playground.envoy.snapshot import Snapshot
 from gitmesh.playground.translate import Translation, translate
 from gitmesh.playground.translate.doors import Address, Doors
+from gitmesh.playground.translate.memo import Memo
 
 PATIENCE_SECONDS = 15
 ANY = Address("127.0.0.1", 0)
@@ -102,12 +104,19 @@ class Bench:
         self.probe = Probe(plane)
         self.base = base
         self.translation: Translation = translate({})
+        self._memo = Memo()
+        self._resources: ResourceSet = {}
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0))
 
     async def apply(self, *bodies: dict[str, Any]) -> Translation:
         """Serve the base objects and these. What was applied before goes; Raises Rejected."""
-        resources = resource_set((*self.base, *bodies))
-        self.translation = translate(resources, doors=self.plane.addresses.doors)
+        fresh = resource_set((*self.base, *bodies))
+        # As in the playground: what did not change is the very same object.
+        self._resources = {
+            key: old if (old := self._resources.get(key)) and old.body == item.body else item
+            for key, item in fresh.items()
+        }
+        self.translation = translate(self._resources, doors=self.plane.addresses.doors, memo=self._memo)
         await self.plane.apply(Snapshot.of(self.translation))
         return self.translation
 

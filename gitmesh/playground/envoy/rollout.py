@@ -7,7 +7,7 @@ secrets are taken away. No step begins before Envoy has acknowledged the one bef
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gitmesh.engine.clock import Clock
 from gitmesh.playground.envoy.delivery import Delivery
@@ -57,7 +57,8 @@ class Rollout:
         clusters = self._with_sources("clusters", new.clusters)
         await delivery.publish({CLUSTERS: _union(old_clusters, clusters)})
         listeners = self._with_sources("listeners", new.listeners)
-        await delivery.publish({LISTENERS: _with_the_old(old_listeners, listeners)})
+        for step in _listener_steps(old_listeners, listeners):
+            await delivery.publish({LISTENERS: step})
         await delivery.taken(fresh)
         self._retire(old_listeners, new)
         await delivery.publish(_only(files, {place for place in followed if place.kind == "routes"}))
@@ -137,12 +138,30 @@ def _union(old: Iterable[Envoy], new: Iterable[Envoy]) -> list[Envoy]:
     return list({message["name"]: message for message in (*old, *new)}.values())
 
 
-def _with_the_old(old: Iterable[Envoy], new: Sequence[Envoy]) -> list[Envoy]:
-    """Return the new listeners, and of the old ones those whose address no new one takes."""
-    taken = {str(address) for listener in new if (address := address_of(listener)) and address.port}
-    names = {listener["name"] for listener in new}
-    rest = (o for o in old if o["name"] not in names and str(address_of(o)) not in taken)
-    return _union(rest, new)
+def _listener_steps(old: Sequence[Envoy], new: Sequence[Envoy]) -> Iterator[list[Envoy]]:
+    """Yield the lists that lead to the new listeners, beside the old ones whose address no new one takes.
+
+    There are two when an address goes from one listener to another that both stay: Envoy has the first let
+    go of it only after it has looked for addresses that are there twice.
+    """
+    before = {listener["name"]: listener for listener in old}
+    holders = {place: name for name, item in before.items() if (place := _place(item))}
+    wanted = {place: item["name"] for item in new if (place := _place(item))}
+    names = {item["name"] for item in new}
+    rest = [o for o in old if o["name"] not in names and _place(o) not in wanted]
+    blocked = {name for place, name in wanted.items() if holders.get(place, name) in names - {name}}
+    if blocked:
+        # Each as it was, unless somebody else waits for its address.
+        waiting = (before[name] for name in sorted(blocked & before.keys()))
+        kept = [item for item in waiting if wanted.get(_place(item), item["name"]) == item["name"]]
+        yield [*rest, *kept, *(item for item in new if item["name"] not in blocked)]
+    yield [*rest, *new]
+
+
+def _place(listener: Envoy) -> str:
+    """Return the address of a listener; nothing where it has none, or any free one."""
+    address = address_of(listener)
+    return str(address) if address and address.port else ""
 
 
 def _only(wanted: _Content, places: Iterable[Subscription]) -> _Content:
