@@ -5,7 +5,7 @@ Stage: playground translation (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -149,11 +149,11 @@ def read_services(
 
     `workloads` are those that a selector may find, by namespace: the ready Pods, if nothing else is said.
     """
-    candidates = ready_pods(resources) if workloads is None else workloads
+    candidates = _by_label(ready_pods(resources) if workloads is None else workloads)
     found = {}
     for key in sorted(resources):
         if (key.group, key.kind) == (SERVICE.group, SERVICE.kind):
-            service = _service(resources[key], candidates.get(key.namespace, ()), reports)
+            service = _service(resources[key], candidates, reports)
             if service.ports:
                 found[service.host] = service
     return found
@@ -170,12 +170,33 @@ def ready_pods(resources: ResourceSet) -> dict[str, list[Endpoint]]:
     return pods
 
 
-def _service(resource: Resource, pods: Iterable[Endpoint], reports: Reports) -> Service:
+# (namespace, label, value) -> the workloads that have it
+_Candidates = Mapping[tuple[str, str, str], Sequence[Endpoint]]
+
+
+def _by_label(workloads: Mapping[str, Sequence[Endpoint]]) -> _Candidates:
+    """Sort workloads by each of their labels, so that a selector looks at few of them."""
+    found: dict[tuple[str, str, str], list[Endpoint]] = {}
+    for namespace, endpoints in workloads.items():
+        for endpoint in endpoints:
+            for name, value in endpoint.labels.items():
+                found.setdefault((namespace, name, str(value)), []).append(endpoint)
+    return found
+
+
+def _selected(candidates: _Candidates, namespace: str, selector: Mapping[str, str]) -> tuple[Endpoint, ...]:
+    if not selector:  # such a Service finds nothing. Source: kubernetes.io, Services without selectors.
+        return ()
+    fewest = min((candidates.get((namespace, *item), ()) for item in selector.items()), key=len)
+    return tuple(endpoint for endpoint in fewest if includes(endpoint.labels, selector))
+
+
+def _service(resource: Resource, candidates: _Candidates, reports: Reports) -> Service:
     spec, key = spec_of(resource, reports), resource.key
     elsewhere = spec["type"].text() == "ExternalName" and spec["externalName"].text()
     selector = {name: value.text() for name, value in spec["selector"].entries()}
     addresses = {spec["clusterIP"].text(), *spec["clusterIPs"].texts()}
-    endpoints = tuple(pod for pod in pods if selector and includes(pod.labels, selector))
+    endpoints = _selected(candidates, key.namespace, selector)
     return Service(
         host=service_host(key.name, key.namespace).lower(),
         name=key.name,
