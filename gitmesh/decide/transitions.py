@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from gitmesh.istio.weights import describe_weights, interpolate
-from gitmesh.model.policy import Analysis
+from gitmesh.model.analysis import Analysis
 from gitmesh.model.rollout import (
     Advance,
     Decision,

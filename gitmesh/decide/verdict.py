@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from gitmesh.decide.schedule import window_of
 from gitmesh.decide.transitions import analysis_of, changed
+from gitmesh.model.analysis import Analysis, ErrorRate, Response
 from gitmesh.model.metrics import MetricsFailure, RequestStats
-from gitmesh.model.policy import Analysis, ErrorRate, Response
 from gitmesh.model.rollout import Evidence, Outcome, RolloutRecord, Target, Verdict
 from gitmesh.model.values import format_duration
 

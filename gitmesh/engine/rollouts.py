@@ -22,7 +22,7 @@ from gitmesh.engine.ports import Ports
 from gitmesh.engine.targets import resolver
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE
-from gitmesh.model.policy import RolloutPolicy
+from gitmesh.model.policy import RolloutPolicy, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Decision, Hold, Phase, RolloutIntent, RolloutRecord, Verdict
 from gitmesh.model.source import OWNER_ANNOTATION
@@ -193,8 +193,8 @@ def _without_git(turn: _Turn) -> RolloutRecord | None:
 
 
 def policy_for(service: Resource, policies: Iterable[RolloutPolicy]) -> RolloutPolicy | None:
-    """Return the one policy that selects a VirtualService. Two would have been an error on validation."""
-    return next((p for p in policies if p.matches(service.key, service.spec)), None)
+    """Return the policy that selects an object most precisely. Two equal ones are an error on validation."""
+    return next(iter(most_precise(policies, service.key, service.spec)), None)
 
 
 def _step(

@@ -5,114 +5,126 @@ Stage: none (pure).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from fnmatch import fnmatchcase
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from gitmesh.model.analysis import Analysis
 from gitmesh.model.resource import ResourceKey
-from gitmesh.model.values import ApiModel, Duration, Percent
+from gitmesh.model.selector import Precision, Selector, hosts_of
+from gitmesh.model.steps import STEPS_MAX, Step, check_order, expand_ramp
+from gitmesh.model.values import ApiModel, Duration
+
+_Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
-class Selector(ApiModel):
-    """Which VirtualServices a policy is for. An empty list matches everything; patterns use `*` and `?`."""
+class Walk(StrEnum):
+    """What a policy walks in steps."""
 
-    kinds: tuple[Literal["VirtualService"], ...] = ("VirtualService",)
-    namespaces: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-
-    def matches(self, key: ResourceKey, hosts: tuple[str, ...]) -> bool:
-        """Say whether the policy is for this object; `hosts` as the VirtualService writes them."""
-        return (
-            key.kind in self.kinds
-            and _any_match(self.namespaces, (key.namespace,))
-            and _any_match(self.names, (key.name,))
-            and _any_match(self.hosts, hosts)
-        )
+    WEIGHTS = "weights"  # other changes are live at once, then baked
+    ROUTES = "routes"  # any change of a route, by the share of request ids that takes it
 
 
-def _any_match(patterns: tuple[str, ...], values: tuple[str, ...]) -> bool:
-    return not patterns or any(fnmatchcase(value, pattern) for value in values for pattern in patterns)
+class OnDeadline(StrEnum):
+    """What a rollout does that has not ended in time."""
 
-
-class Step(ApiModel):
-    """One stop on the way: `progress` percent of the way to the target, held for at least `hold`."""
-
-    progress: Percent
-    hold: Duration = timedelta(0)
-
-
-class ErrorRate(ApiModel):
-    """The share of requests to the canary that failed, in percent."""
-
-    name: Literal["error-rate"] = "error-rate"
-    max: Percent
-    min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 50
-
-
-class Response(StrEnum):
-    """What a rollout does when there is no verdict. Rolling back on blindness is never the default."""
-
-    HOLD = "hold"
     ROLL_BACK = "rollback"
+    HOLD = "hold"
 
 
-class Analysis(ApiModel):
-    """How the guard judges a rollout: every `interval`, over the last `window` of requests.
+class Window(ApiModel):
+    """When steps forward may be taken: from each moment of `cron`, local to `timezone`, for `duration`."""
 
-    A rollout is rolled back once `failures` checks in a row failed.
-    """
+    cron: Annotated[str, Field(min_length=1, max_length=200)]
+    duration: Duration
+    timezone: Annotated[str, Field(min_length=1, max_length=100)] = "UTC"
 
-    interval: Duration = timedelta(seconds=10)
-    window: Duration = timedelta(minutes=1)
-    failures: Annotated[int, Field(ge=1, le=100)] = 2
-    metrics: tuple[ErrorRate, ...] = (ErrorRate(max=1.0),)
-    on_insufficient_data: Response = Response.HOLD
-    on_metrics_unavailable: Response = Response.HOLD
+    @field_validator("duration")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if not timedelta(0) < value <= timedelta(days=31):
+            raise ValueError("a window lasts more than 0s and at most 744h")
+        return value
 
-    @model_validator(mode="after")
-    def _bounds(self) -> Analysis:
-        if self.interval < timedelta(milliseconds=100):
-            raise ValueError("interval must be at least 100ms")
-        if self.window < self.interval:
-            raise ValueError("window must not be shorter than interval")
-        return self
+
+class Rollback(ApiModel):
+    """What a rollback does to Git, which is then ahead of the cluster."""
+
+    revert: Literal["none", "push", "branch"] = "none"
 
 
 class RolloutPolicySpec(ApiModel):
     """The spec of a RolloutPolicy. Without `analysis` the steps advance by time alone.
 
     In JSON that is an analysis of no metrics: a record holds this spec, and an API server drops a null, which
-    would come back as the default analysis.
+    would come back as the default analysis. `ramp` is another way to write `steps`, and is empty once read.
     """
 
     select: Selector = Selector()
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=100)] = (Step(progress=100.0),)
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=STEPS_MAX)] = (Step(progress=100.0),)
+    ramp: Annotated[str, Field(max_length=100)] = ""
+    walk: Walk = Walk.WEIGHTS
+    windows: Annotated[tuple[Window, ...], Field(max_length=20)] = ()
+    max_concurrent: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    after: Annotated[tuple[_Name, ...], Field(max_length=100)] = ()
+    group: Annotated[str, Field(max_length=253)] = ""
     analysis: Analysis | None = Analysis()
     bake: Duration = timedelta(0)
+    deadline: Duration | None = None
+    on_deadline: OnDeadline = OnDeadline.ROLL_BACK
+    rollback: Rollback = Rollback()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ramp_as_steps(cls, value: Any) -> Any:
+        """Write a ramp out. One that is wrong stays, and is told where it stands."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("ramp"), str) or "steps" in value:
+            return value
+        try:
+            steps = expand_ramp(value["ramp"])
+        except ValueError:
+            return value
+        return {**{name: part for name, part in value.items() if name != "ramp"}, "steps": steps}
+
+    @field_validator("ramp")
+    @classmethod
+    def _is_a_ramp(cls, value: str) -> str:
+        if value:
+            expand_ramp(value)
+            raise ValueError("ramp and steps exclude each other: a ramp stands for steps")
+        return value
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_climb(cls, value: tuple[Step, ...]) -> tuple[Step, ...]:
+        check_order(value)
+        return value
 
     @field_validator("analysis")
     @classmethod
     def _of_something(cls, value: Analysis | None) -> Analysis | None:
         return value if value and value.metrics else None
 
+    @field_validator("deadline")
+    @classmethod
+    def _some_time(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value <= timedelta(0):
+            raise ValueError("a deadline is more than 0s")
+        return value
+
     @model_serializer(mode="wrap")
     def _say_that_there_is_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         said: dict[str, Any] = handler(self)
         return said if self.analysis else {**said, "analysis": {"metrics": []}}
-
-    @model_validator(mode="after")
-    def _steps_climb(self) -> RolloutPolicySpec:
-        progresses = [step.progress for step in self.steps]
-        if any(later <= earlier for earlier, later in pairwise(progresses)):
-            raise ValueError("steps must grow: each progress must be larger than the one before")
-        if progresses[-1] != 100:
-            raise ValueError("the last step must have progress: 100")
-        return self
 
 
 class RolloutPolicy(ApiModel):
@@ -122,7 +134,27 @@ class RolloutPolicy(ApiModel):
     namespace: str
     spec: RolloutPolicySpec
 
-    def matches(self, key: ResourceKey, spec: dict[str, Any] | Any) -> bool:
-        """Say whether this policy is for the VirtualService `key` with that spec."""
-        hosts = tuple(h for h in spec.get("hosts") or () if isinstance(h, str))
-        return self.spec.select.matches(key, hosts)
+    @property
+    def full_name(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    def matches(self, key: ResourceKey, spec: Mapping[str, Any]) -> bool:
+        """Say whether this policy is for the object `key` with that spec."""
+        return self.precision(key, spec) is not None
+
+    def precision(self, key: ResourceKey, spec: Mapping[str, Any]) -> Precision | None:
+        """Return how precisely this policy is for an object; None when it is not for it."""
+        return self.spec.select.precision(key, hosts_of(key, spec))
+
+
+def most_precise(
+    policies: Iterable[RolloutPolicy], key: ResourceKey, spec: Mapping[str, Any]
+) -> tuple[RolloutPolicy, ...]:
+    """Return the policies that select an object most precisely: none, one, or several that are equal.
+
+    Names come before hosts, hosts before namespaces, and each exactly before by wildcard.
+    """
+    found = [(precision, p) for p in policies if (precision := p.precision(key, spec)) is not None]
+    best = max((precision for precision, _ in found), default=None)
+    return tuple(policy for precision, policy in found if precision == best)

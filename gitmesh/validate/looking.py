@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel
 
 from gitmesh.model.diagnostic import Diagnostic, Severity
-from gitmesh.model.kinds import GITMESH, NETWORKING, VIRTUAL_SERVICE
+from gitmesh.model.kinds import DESTINATION_RULE, GITMESH, NETWORKING, VIRTUAL_SERVICE
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.validate.across.facts import Fact, PolicyFact
 from gitmesh.validate.across.found import (
@@ -32,6 +32,7 @@ from gitmesh.validate.policies import check_selected, is_policy, read_policy
 from gitmesh.validate.subject import Path, Subject
 
 _NOWHERE: frozenset[Path] = frozenset()
+_SELECTABLE = (VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def _across(one: Looked, typed: tuple[BaseModel | None, frozenset[Path]], world:
 
 def _found(subject: Subject, spec: BaseModel | None, world: World) -> Iterator[Found]:
     key = subject.resource.key
-    if (key.group, key.kind) == (VIRTUAL_SERVICE.group, VIRTUAL_SERVICE.kind):
+    if key.group == NETWORKING and key.kind in _SELECTABLE:
         yield from check_selected(subject, world)
     errors = 0
     for found in check_across(subject, spec, world):

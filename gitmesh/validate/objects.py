@@ -18,6 +18,8 @@ from gitmesh.istio.models.sidecar import SidecarSpec
 from gitmesh.istio.models.virtual_service import VirtualServiceSpec
 from gitmesh.istio.models.workload_entry import WorkloadEntrySpec
 from gitmesh.model.diagnostic import Diagnostic, up_to_errors
+from gitmesh.model.freeze import FreezeSpec
+from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.validate.annotations import check_annotations
 from gitmesh.validate.destination_rules import check_destination_rule
@@ -27,6 +29,7 @@ from gitmesh.validate.no_effect import check_effect
 from gitmesh.validate.no_effect_actions import check_actions
 from gitmesh.validate.no_effect_balancing import check_balancing
 from gitmesh.validate.no_effect_policies import check_policy_effect
+from gitmesh.validate.not_yet import check_not_yet
 from gitmesh.validate.remainder import remainder
 from gitmesh.validate.service_entries import check_service_entry
 from gitmesh.validate.shape import Shaped, check_shape, shape_of, written
@@ -94,5 +97,7 @@ def _by_kind(subject: Subject, spec: BaseModel) -> Iterator[Diagnostic]:
             yield from check_sidecar(subject, spec)
         case WorkloadEntrySpec():
             yield from check_workload_entry(subject, spec)
+        case RolloutPolicySpec() | FreezeSpec():
+            yield from check_not_yet(subject, spec)
         case _:
             pass

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.kinds import GITMESH
-from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
+from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.validate.across.found import Found, Selected
 from gitmesh.validate.across.world import World
@@ -41,26 +41,22 @@ def read_policy(resource: Resource) -> RolloutPolicy | None:
 
 
 def check_selected(subject: Subject, world: World) -> Iterator[Found]:
-    """Yield which policies a VirtualService has, and a finding when there are several."""
-    key, hosts = subject.resource.key, subject.resource.spec.get("hosts")
-    readable = {"hosts": hosts if isinstance(hosts, list | tuple) else ()}
-    names = [_name(policy) for policy in world.policies() if policy.matches(key, readable)]
-    yield from (Selected(name) for name in names)
+    """Yield which policies select an object, and a finding when several do so equally."""
+    key, spec = subject.resource.key, subject.resource.spec
+    policies = world.policies()
+    yield from (Selected(policy.full_name) for policy in policies if policy.matches(key, spec))
+    names = [policy.full_name for policy in most_precise(policies, key, spec)]
     if len(names) > 1:
-        message = f"several RolloutPolicies select this VirtualService: {' and '.join(names)}"
-        hint = "narrow spec.select of all but one"
+        message = f"several RolloutPolicies select this {key.kind} equally: {' and '.join(names)}"
+        hint = "narrow spec.select of all but one: names before hosts before namespaces"
         yield subject.finding("GM302", message, ("metadata", "name"), hint=hint)
 
 
 def check_unused(resources: ResourceSet, world: World, used: Collection[str]) -> Iterator[Diagnostic]:
     """Yield policies that select nothing."""
     for policy in world.policies():
-        if _name(policy) not in used:
+        if policy.full_name not in used:
             resource = resources[ResourceKey(GITMESH, ROLLOUT_POLICY, policy.namespace, policy.name)]
             hint = "compare spec.select with namespace, name and hosts of the VirtualServices"
             message = "the policy selects no VirtualService of the repository"
             yield Subject(resource).finding("GM303", message, ("spec", "select"), hint=hint, wants_key=True)
-
-
-def _name(policy: RolloutPolicy) -> str:
-    return f"{policy.namespace}/{policy.name}"

@@ -1,4 +1,4 @@
-"""GM301 to GM303: findings about policies.
+"""GM301 to GM309: findings about policies.
 
 Stage: validate (pure).
 """
@@ -24,8 +24,9 @@ POLICY_RULES = (
     Rule(
         "GM302",
         Severity.ERROR,
-        "Several policies select one VirtualService",
-        "It would be a matter of chance which of them moves it. Narrow spec.select until only one fits.",
+        "Several policies select one object equally",
+        "A more precise selector wins: names before hosts before namespaces, and each written out before "
+        "with a wildcard. Of two that are equal, chance would say which of them moves the object.",
         documents(_PLAIN, policy(_STEPS), policy(_STEPS, name="fast")),
         documents(_PLAIN, policy(_STEPS), policy("select: {names: [ratings]}\n" + _STEPS, name="fast")),
     ),
@@ -36,5 +37,14 @@ POLICY_RULES = (
         "No VirtualService of the repository has such a namespace, name and hosts: the policy moves nothing.",
         documents(_PLAIN, policy("select: {names: [review]}\n" + _STEPS)),
         documents(_PLAIN, policy("select: {names: [reviews]}\n" + _STEPS)),
+    ),
+    Rule(
+        "GM309",
+        Severity.ERROR,
+        "A field is not supported yet",
+        "The field has a meaning that this version of GitMesh does not carry out. It is an error, because a "
+        "field that is ignored silently is worse.",
+        documents(_PLAIN, policy("rollback: {revert: push}\n" + _STEPS)),
+        documents(_PLAIN, policy("rollback: {revert: none}\n" + _STEPS)),
     ),
 )

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from gitmesh.istio.kinds import MODELS
 from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.freeze import FreezeSpec
 from gitmesh.model.guardrail import GuardrailSpec
 from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.policy import RolloutPolicySpec
@@ -28,6 +29,7 @@ SPECS: Mapping[str, type[BaseModel]] = {
     **MODELS,
     "RolloutPolicy": RolloutPolicySpec,
     "Guardrail": GuardrailSpec,
+    "FreezeWindow": FreezeSpec,
 }
 _ERRORS_MAX = 200
 _UNKNOWN = "extra_forbidden"
@@ -338,6 +340,7 @@ _TRANSLATIONS: Mapping[Translate, frozenset[str]] = {
     _by_code("GM108"): frozenset(("malformed",)),
     _by_code("GM109"): frozenset(("refused",)),
     _by_code("GM110"): frozenset(("duplicated",)),
+    _by_code("GM301"): frozenset(("contradiction",)),
     _contradiction: frozenset(("value_error", "assertion_error")),
 }
 

@@ -8,12 +8,14 @@ from typing import Any
 from gitmesh.decide.transitions import dwell
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.istio.weights import describe_weights, interpolate
+from gitmesh.model.analysis import Analysis, ErrorRate
 from gitmesh.model.metrics import RequestStats
 from gitmesh.model.plan import Change, Plan
-from gitmesh.model.policy import Analysis, ErrorRate, RolloutPolicy, RolloutPolicySpec, Step
+from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Outcome, Phase, RolloutRecord, Snapshot, Target, Verdict
 from gitmesh.model.source import OWNER_ANNOTATION
+from gitmesh.model.steps import Step
 from gitmesh.model.values import parse_duration
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

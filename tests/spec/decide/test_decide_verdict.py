@@ -8,8 +8,8 @@ import pytest
 from fakes.builders import ANALYSIS, NOON, a_rollout, a_target, a_verdict, seconds, stats
 
 from gitmesh.decide.verdict import judge, take_verdict
+from gitmesh.model.analysis import Response
 from gitmesh.model.metrics import MetricsFailure, RequestStats
-from gitmesh.model.policy import Response
 from gitmesh.model.rollout import Outcome, Phase, RolloutRecord
 
 T = a_target()

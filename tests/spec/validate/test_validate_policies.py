@@ -39,7 +39,7 @@ def test_a_policy_that_is_not_valid_is_left_out():
     [
         ("stepps: []", "GM101", "did you mean steps?"),
         ("steps: []", "GM106", "at least 1"),
-        ("steps: [{hold: 1s}, {progress: 100}]", "GM103", "progress is missing"),
+        ("steps: [{hold: 1s}, {progress: 100}]", "GM301", "one of progress, match and mirror"),
         ("steps: [{progress: 50}, {progress: 50}, {progress: 100}]", "GM301", "must grow"),
         ("steps: [{progress: 50}]", "GM301", "last step"),
         ("steps: [{progress: 101}]", "GM301", "between 0 and 100"),
@@ -59,7 +59,7 @@ def test_a_broken_policy_says_what_is_wrong(spec: str, code: str, words: str):
 
 
 def test_two_policies_for_one_virtual_service_are_an_error_that_names_both():
-    found = findings("---\n".join([REVIEWS, policy("select: {hosts: ['rev*']}"), policy("bake: 1s", "fast")]))
+    found = findings("---\n".join([REVIEWS, policy("bake: 2s"), policy("bake: 1s", "fast")]))
     assert [d.code for d in found] == ["GM302"]
     assert "default/careful and default/fast" in found[0].message
 
