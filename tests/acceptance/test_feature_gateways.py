@@ -11,12 +11,14 @@ from typing import Any
 import aiohttp
 import anyio
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from fakes.certificates import Authority, secret, tls_secret
 from fakes.mesh_objects import istio, pod, service, to, virtual_service
 from fakes.real_envoy import Bench, first_line, mesh_bench
 from fakes.servers import http_server, tcp_server
 from fakes.upstreams import upstreams
 
+from gitmesh.playground.translate.credentials import MOUNT
 from gitmesh.playground.translate.doors import Address
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -353,6 +355,32 @@ async def test_mutual_tls_may_ask_for_a_name_and_know_revoked_certificates(bench
     )
     with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
         await bench.enter("https://shop.example/", tls=AUTHORITY.context(CLIENT, tmp_path))
+
+
+async def test_certificates_may_be_files_that_the_gateways_pods_have(bench: Bench, tmp_path: Path):
+    files = {"serverCertificate": "/etc/certs/cert", "privateKey": "/etc/certs/key"}
+    mounted = secret("files", cert=SHOP.certificate, key=SHOP.key, cacert=AUTHORITY.pem)
+    mounted["metadata"]["annotations"] = {MOUNT: "/etc/certs"}
+    tls = {"mode": "MUTUAL", **files, "caCertificates": "/etc/certs/cacert"}
+    await bench.apply(
+        gateway("front", server("HTTPS", 443, "shop.example", **tls)), leads("it", "shop.example"), mounted
+    )
+    assert by(await bench.enter("https://shop.example/", tls=AUTHORITY.context(CLIENT, tmp_path))) == "it"
+
+
+async def test_a_server_may_have_a_certificate_of_each_kind(bench: Bench):
+    rsa_pair = AUTHORITY.issue("shop.example", key=rsa.generate_private_key(65537, 2048))
+    tls = {"mode": "SIMPLE", "credentialNames": ["ecdsa", "rsa"]}
+    await bench.apply(
+        gateway("front", server("HTTPS", 443, "shop.example", **tls, maxProtocolVersion="TLSV1_2")),
+        leads("it", "shop.example"),
+        tls_secret("ecdsa", SHOP),
+        tls_secret("rsa", rsa_pair),
+    )
+    for kind in ("ECDSA", "RSA"):
+        context = AUTHORITY.context()
+        context.set_ciphers(f"ECDHE-{kind}-AES128-GCM-SHA256")
+        assert by(await bench.enter("https://shop.example/", tls=context)) == "it"
 
 
 async def test_optional_mutual_tls_takes_clients_without_a_certificate(bench: Bench, tmp_path: Path):

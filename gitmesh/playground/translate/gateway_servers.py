@@ -174,7 +174,8 @@ def _hosts(item: Field) -> Iterator[tuple[str, str]]:
     for text in item["hosts"].texts():
         namespace, slash, name = text.rpartition("/")
         place = (item.key.namespace if namespace == "." else namespace) if slash else "*"
-        yield place, name.lower()
+        if name:
+            yield place, name.lower()
 
 
 class _Port:
