@@ -80,9 +80,9 @@ async def play(bench: Bench, seed: int) -> int:
     if wrong:
         asked, why = wrong[0]
         smallest = await reduced(bench, objects, asked)
-        again = await disagreements(bench, smallest, [asked])
-        told = again[0][1] if again else f"(only the first time)\n{why}"
-        pytest.fail(f"seed {seed} (--first {seed} --examples 1): {asked}\n{told}\n{written(smallest)}")
+        for _, least in await disagreements(bench, smallest, [asked]):
+            why = least
+        pytest.fail(f"seed {seed} (--first {seed} --examples 1): {asked}\n{why}\n{written(smallest)}")
     return len(requests)
 
 
@@ -94,11 +94,15 @@ async def disagreements(
     found: dict[Asked, str] = {}
 
     async def ask(asked: Asked) -> None:
-        envoys = await bench.probe.ask(asked.caller, asked.method, asked.url, asked.headers)
         ours = traffic.answer(read_request(asked.method, asked.url, asked.headers), CALLERS[asked.caller])
-        for why in compare(ours, envoys):
-            found[asked] = f"{why}\n  ours:  {shown(ours)}\n  Envoy: {envoys}\n"
-            return
+        for patience_seconds in (0.1, 0):
+            envoys = await bench.probe.ask(asked.caller, asked.method, asked.url, asked.headers)
+            wrong = list(compare(ours, envoys))
+            if not wrong:
+                return
+            # A worker of Envoy takes routes a moment after its main thread has acknowledged them.
+            await anyio.sleep(patience_seconds)
+        found[asked] = f"{', '.join(wrong)}\n  ours:  {shown(ours)}\n  Envoy: {envoys}\n"
 
     async with anyio.create_task_group() as tasks:
         for asked in requests:

@@ -118,13 +118,12 @@ class Probe:
 
     async def _place(self, routes: str) -> Address:
         name = probe_name(routes)
-        if self._life != self._plane.process.lives:  # another Envoy, other ports
+        now = (self._plane.process.lives, self._plane.snapshot.listeners)
+        if self._life != now[0] or self._listeners is not now[1]:
+            # A port may be another listener's now, while connections to the old one live.
             self._places.clear()
             self.close()
-            self._life = self._plane.process.lives
-        if self._listeners is not self._plane.snapshot.listeners:  # a listener may have gone and come back
-            self._places.clear()
-            self._listeners = self._plane.snapshot.listeners
+            self._life, self._listeners = now
         if name not in self._places:
             self._places = _places(await self._plane.admin.json("listeners"))
         if name not in self._places:
