@@ -26,6 +26,7 @@ from fakes.envoy_messages import (
 )
 from fakes.upstreams import upstreams
 
+from gitmesh.playground.envoy import rollout
 from gitmesh.playground.envoy.dataplane import DataPlane
 from gitmesh.playground.envoy.errors import Rejected
 
@@ -210,6 +211,28 @@ async def test_listeners_that_stay_exchange_their_addresses(tmp_path: Path, port
         await plane.apply(world(other, door))
         await plane.apply(world(door, other))
         assert (await ask(door), await ask(other)) == ((200, V1), (200, V2))
+
+
+async def test_more_route_configurations_than_envoy_can_follow_are_served_all_the_same(
+    tmp_path: Path, port: int, door: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rollout, "FILES_MAX", 3)
+    doors = [door, *(free_port() for _ in range(5))]
+
+    def world(change: int) -> Any:
+        to, address = f"c{change % 2}", (V1, V2)[change % 2]
+        listeners = [listener(f"l{n}", number, f"r{n}") for n, number in enumerate(doors)]
+        configs = [routes(f"r{n}", a=to) for n in range(len(doors))]
+        return snapshot(cluster(to, address, port), *configs, *listeners)
+
+    async with DataPlane(tmp_path) as plane:
+        await plane.apply(world(0))
+        async with load(doors[0]) as first, load(doors[-1]) as last:
+            for change in range(1, 6):
+                await plane.apply(world(change))
+                assert [await ask(number) for number in doors] == [(200, (V1, V2)[change % 2])] * 6
+        assert len(files_in(tmp_path / "routes")) == 3
+    assert {status for status, _ in first} == {status for status, _ in last} == {200}
 
 
 async def test_a_connection_goes_through_a_listener_without_a_socket(tmp_path: Path, port: int, door: int):
