@@ -20,10 +20,14 @@ _Spot = tuple[int, int, tuple[str | int, ...], bool]
 
 @dataclass(frozen=True, slots=True)
 class Pinpointed:
-    """Findings with their places, in the order of files, lines and columns; `spots` by path and blob."""
+    """Findings with their places, in the order of files, lines and columns; `spots` by path and blob.
+
+    `placed`: by the identity of a finding that was placed, the finding, the blob of its file, and the result.
+    """
 
     findings: tuple[Diagnostic, ...] = ()
     spots: Mapping[tuple[str, str], Mapping[_Spot, Location]] = field(default_factory=dict, repr=False)
+    placed: Mapping[int, tuple[Diagnostic, str, Diagnostic]] = field(default_factory=dict, repr=False)
 
 
 NOTHING_PLACED = Pinpointed()
@@ -42,19 +46,32 @@ def pinpoint_again(
 ) -> Pinpointed:
     """Do the same, and read no file again whose places are known from before."""
     finders: dict[str, _Finder] = {}
+    placed: dict[int, tuple[Diagnostic, str, Diagnostic]] = {}
+    kept: set[tuple[str, str]] = set()
     result = []
     for diagnostic in diagnostics:
         at = diagnostic.at
         if at is None or not diagnostic.path or at.file not in files:
             result.append(diagnostic)
             continue
+        file = files[at.file]
+        before = previous.placed.get(id(diagnostic))
+        if before is not None and before[0] is diagnostic and file.blob and before[1] == file.blob:
+            placed[id(diagnostic)] = before
+            kept.add((file.path, file.blob))
+            result.append(before[2])
+            continue
         if at.file not in finders:
-            file = files[at.file]
             known = previous.spots.get((file.path, file.blob), {}) if file.blob else {}
             finders[at.file] = _Finder(file, known)
-        result.append(replace(diagnostic, at=finders[at.file].place(diagnostic, at)))
-    spots = {(finder.file.path, finder.file.blob): finder.spots for finder in finders.values()}
-    return Pinpointed(in_order(result), spots)
+        found = replace(diagnostic, at=finders[at.file].place(diagnostic, at))
+        placed[id(diagnostic)] = (diagnostic, file.blob, found)
+        result.append(found)
+    spots = {key: previous.spots.get(key, {}) for key in kept}
+    for finder in finders.values():
+        key = finder.file.path, finder.file.blob
+        spots[key] = {**spots.get(key, {}), **finder.spots}
+    return Pinpointed(in_order(result), spots, placed)
 
 
 class _Finder:
