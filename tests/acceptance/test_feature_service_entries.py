@@ -198,8 +198,8 @@ async def test_requests_in_the_clear_leave_the_mesh_encrypted(bench: Bench):
         assert (await bench.send("http://secure.test/hello")).status == 503
         # The names that a ServiceEntry knows stand for those of the rule.
         for name, status in (("secure.test", 200), ("spiffe://other", 503)):
-            body["spec"]["subjectAltNames"] = [name]
-            await bench.apply(body, certs, rule)
+            named = entry("secure.test", port, resolution="DNS", subjectAltNames=[name])
+            await bench.apply(named, certs, rule)
             assert (await bench.send("http://secure.test/")).status == status, name
 
 
@@ -258,6 +258,16 @@ async def test_an_entry_that_is_not_exported_is_for_its_own_namespace(bench: Ben
     await bench.apply(body, REGISTRY_ONLY, everywhere)
     assert (await bench.send("http://inside.test/")).by == ONE
     assert (await bench.send("http://inside.test/", as_="buyer-v1.shop")).status == 502
+
+
+async def test_each_namespace_may_have_an_entry_of_its_own_for_one_host(bench: Bench, port: int):
+    ours = static("inside.test", port, ONE, exportTo=["."])
+    theirs = static("inside.test", port, TWO, exportTo=["."])
+    theirs["metadata"]["namespace"] = "shop"
+    await bench.apply(ours, theirs)
+    assert (await bench.send("http://inside.test/")).by == ONE
+    assert (await bench.send("http://inside.test/", as_="buyer-v1.shop")).by == TWO
+    assert bench.reports() == []
 
 
 async def test_a_name_without_an_address_answers_503_and_holds_nothing_up(bench: Bench, port: int):

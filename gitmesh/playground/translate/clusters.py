@@ -22,9 +22,14 @@ from gitmesh.playground.translate.tls_upstream import UpstreamTls
 
 _UNIX = "unix://"
 _FORWARD_PROXY = "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig"
-# Source: pilot, buildDefaultCluster and DefaultDNSRefreshRate.
-_DNS = {"dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "60s", "respect_dns_ttl": True}
-_DNS_TYPES = {Resolution.DNS: "STRICT_DNS", Resolution.DNS_ROUND_ROBIN: "LOGICAL_DNS"}
+_DNS = "envoy.extensions.clusters.dns.v3.DnsCluster"
+# Source: pilot, buildCluster and DefaultDNSRefreshRate.
+_LOOKED_UP = {"dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "60s", "respect_dns_ttl": True}
+_ONE_AT_A_TIME = {"all_addresses_in_single_endpoint": True}  # what LOGICAL_DNS was
+_DNS_OPTIONS = {
+    Resolution.DNS: _LOOKED_UP,
+    Resolution.DNS_ROUND_ROBIN: {**_LOOKED_UP, **_ONE_AT_A_TIME},
+}
 
 
 def clusters_of(
@@ -106,11 +111,12 @@ def _assign(
         for endpoint in endpoints
         if (number := endpoint.port(port))
     ]
-    cluster["type"] = "STATIC"
     if service.resolution is Resolution.DNS_ROUND_ROBIN:
         placed = placed[:1]  # Envoy takes no more
-    if service.resolution in _DNS_TYPES and placed:
-        cluster |= {"type": _DNS_TYPES[service.resolution], **_DNS}
+    if service.resolution in _DNS_OPTIONS and placed:
+        cluster["cluster_type"] = typed("envoy.clusters.dns", _DNS, **_DNS_OPTIONS[service.resolution])
+    else:
+        cluster["type"] = "STATIC"
     localities = spread(placed, policy, client or Client(service.namespace))
     cluster["load_assignment"] = {"cluster_name": cluster["name"], "endpoints": localities}
 

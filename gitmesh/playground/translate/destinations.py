@@ -87,7 +87,8 @@ class Destinations:
         group = self._group(service, client)
         own = self._group(service, Client(service.namespace))
         destination = _merge(group.specs if group else ())
-        parts = [] if group is own else [group.name if group else "none"]
+        parts = [f"of={service.namespace}"] if service.twin_of_older else []
+        parts += [] if group is own else [group.name if group else "none"]
         parts += _differences(destination, service, client)
         return Destination(
             destination.subsets,

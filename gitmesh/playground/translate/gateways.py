@@ -43,7 +43,7 @@ from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.naming import Envoy
 from gitmesh.playground.translate.proxies import Proxy
 from gitmesh.playground.translate.routes import RouteContext, VirtualService, routes_of
-from gitmesh.playground.translate.scopes import exported_virtual_services, is_exported
+from gitmesh.playground.translate.scopes import exported_virtual_services, visible_services
 from gitmesh.playground.translate.services import Service, includes
 
 INGRESS_LABELS = {"istio": "ingressgateway"}
@@ -187,11 +187,7 @@ class _Workload:
         self._prefix = "" if doors is not None else f"{first.name}|"
         seen = exported_virtual_services(world.virtual_services, first.namespace)
         self._bound: Bound = by_gateway(seen)
-        self._services = {
-            host: service
-            for host, service in world.services.items()
-            if is_exported(service.export_to, service.namespace, first.namespace)
-        }
+        self._services = visible_services(world.services, first.namespace)
         self._hidden = frozenset(world.services.keys() - self._services.keys())
         self._known: dict[str, Destination] = {}
         selecting = [gateway for gateway in gateways if includes(first.labels, gateway.selector)]

@@ -18,7 +18,10 @@ from gitmesh.playground.translate.services import Resolution, Service, read_serv
 
 
 def read_registry(resources: ResourceSet, reports: Reports) -> dict[str, Service]:
-    """Return every service by its host. The selector of a Kubernetes Service finds WorkloadEntries too."""
+    """Return every service by its host; one whose host another namespace has too by `host@namespace`.
+
+    The selector of a Kubernetes Service finds WorkloadEntries too.
+    """
     workloads = Workloads(ready_pods(resources), read_workload_entries(resources, reports))
     candidates = {
         namespace: [*workloads.pods.get(namespace, ()), *workloads.addresses(namespace)]
@@ -27,15 +30,34 @@ def read_registry(resources: ResourceSet, reports: Reports) -> dict[str, Service
     found = read_services(resources, reports, candidates)
     for service, place in read_service_entries(resources, workloads, reports):
         known = found.get(service.host)
-        found[service.host] = _joined(known, service, place) if known else service
+        if known is None:
+            found[service.host] = service
+        elif known.namespace == service.namespace:
+            found[service.host] = _joined(known, service, place)
+        else:
+            _add_twin(found, known, service, place)
     return found
 
 
 def _joined(known: Service, service: Service, place: Field) -> Service:
-    """Return a known service with the endpoints of a ServiceEntry of the same host and namespace."""
-    listed = known.resolution is service.resolution is Resolution.ENDPOINTS
-    if listed and known.namespace == service.namespace:
+    """Return a known service with the endpoints of another ServiceEntry of the same host and namespace."""
+    if known.resolution is service.resolution is Resolution.ENDPOINTS:
         return replace(known, endpoints=(*known.endpoints, *service.endpoints))
-    owner = "a Service" if known.is_kubernetes else "an older ServiceEntry"
-    place.report(f"has no effect: {owner} in the namespace {known.namespace} has this host")
+    place.report(f"has no effect: {_owner(known)} has this host")
     return known
+
+
+def _add_twin(found: dict[str, Service], known: Service, service: Service, place: Field) -> None:
+    """Keep a service of the same host in another namespace for those who do not see the older one."""
+    name = f"{service.host}@{service.namespace}"
+    if name in found:
+        found[name] = _joined(found[name], service, place)
+        return
+    found[name] = replace(service, twin_of_older=True)
+    if known.is_kubernetes or ("*" in known.export_to and "*" in service.export_to):
+        place.report(f"has no effect where {_owner(known)} is seen, which has this host")
+
+
+def _owner(service: Service) -> str:
+    what = "a Service" if service.is_kubernetes else "an older ServiceEntry"
+    return f"{what} in the namespace {service.namespace}"

@@ -7,7 +7,7 @@ configuration. Source: istio/istio pilot/pkg/model, sidecar.go and push_context.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitmesh.model.resource import ResourceSet
@@ -125,7 +125,7 @@ class Scopes:
 
     def _make(self, name: str, namespace: str, labels: Mapping[str, str], sidecar: Sidecar | None) -> Scope:
         services = self._memo.keep(
-            ("visible", namespace), (self._services,), lambda: _visible(self._services, namespace)
+            ("visible", namespace), (self._services,), lambda: visible_services(self._services, namespace)
         )
         sources = exported_virtual_services(self._virtual_services, namespace)
         policy, egress_proxy = self._mesh.outbound_policy, None
@@ -151,8 +151,24 @@ class Scopes:
         )
 
 
-def _visible(services: Mapping[str, Service], namespace: str) -> dict[str, Service]:
-    return {h: s for h, s in services.items() if is_exported(s.export_to, s.namespace, namespace)}
+def visible_services(services: Mapping[str, Service], namespace: str) -> dict[str, Service]:
+    """Return the services that a namespace sees, by host.
+
+    Of several for one host that of Kubernetes comes first, then one exported to fewer, then the older.
+    Source: istio/istio pilot/pkg/model, sidecar.go (servicesByHostname).
+    """
+    seen = [s for s in services.values() if is_exported(s.export_to, s.namespace, namespace)]
+    ranked = sorted(seen, key=lambda s: (not s.is_kubernetes, _reach(s.export_to, s.namespace, namespace)))
+    found: dict[str, Service] = {}
+    for service in ranked:
+        found.setdefault(service.host, service)
+    return found
+
+
+def _reach(export_to: Collection[str], owner: str, namespace: str) -> int:
+    if not export_to or "*" in export_to:
+        return 2
+    return 0 if owner == namespace else 1
 
 
 def is_exported(export_to: Iterable[str], owner: str, namespace: str) -> bool:
@@ -170,12 +186,7 @@ def exported_virtual_services(
         places = source.export_to
         if not is_exported(places, source.namespace, namespace):
             continue
-        if not places or "*" in places:
-            ranked[2].append(source)
-        elif source.namespace == namespace:
-            ranked[0].append(source)
-        else:
-            ranked[1].append(source)
+        ranked[_reach(places, source.namespace, namespace)].append(source)
     return tuple(source for group in ranked for source in group)
 
 

@@ -127,6 +127,7 @@ class Service:
     created: str = ""
     is_kubernetes: bool = True
     headless: bool = False
+    twin_of_older: bool = False  # another namespace has an older service of this host
     subject_alt_names: tuple[
         str, ...
     ] = ()  # what a certificate of the workloads may be for; a ServiceEntry's

@@ -6,8 +6,10 @@ from typing import Any
 
 from fakes.mesh_objects import istio, pod, resource_set, service
 
+from gitmesh.playground.translate.destinations import Client, Destinations
 from gitmesh.playground.translate.fields import Reports
 from gitmesh.playground.translate.registry import read_registry
+from gitmesh.playground.translate.scopes import visible_services
 from gitmesh.playground.translate.services import Protocol, Resolution, Service
 
 HTTP = {"number": 80, "name": "http", "protocol": "HTTP"}
@@ -93,14 +95,44 @@ def test_a_kubernetes_service_finds_workload_entries_too():
     assert places(found["vm.default.svc.cluster.local"]) == [("10.0.0.1", 80)]
 
 
-def test_entries_for_one_host_add_their_endpoints_in_one_namespace_and_lose_in_another():
+def test_entries_for_one_host_add_their_endpoints_in_one_namespace():
     static = {"resolution": "STATIC", "location": "MESH_INTERNAL"}
     first = entry("a.test", endpoints=[{"address": "10.0.0.1"}], **static)
     second = entry("a.test", name="more", endpoints=[{"address": "10.0.0.2"}], **static)
-    other = entry("a.test", name="other", endpoints=[{"address": "10.0.0.3"}], **static)
-    other["metadata"]["namespace"] = "elsewhere"
     reports = Reports()
-    found = registry(first, second, other, reports=reports)["a.test"]
+    found = registry(first, second, entry("a.test", name="other", resolution="DNS"), reports=reports)[
+        "a.test"
+    ]
     assert [address for address, _ in places(found)] == ["10.0.0.1", "10.0.0.2"]
     assert not found.external
     assert [str(report.key.name) for report in reports.all()] == ["other"]
+
+
+def test_each_namespace_may_have_its_own_service_of_one_host():
+    def of(namespace: str, address: str, **spec: Any) -> dict[str, Any]:
+        body = entry("a.test", resolution="STATIC", endpoints=[{"address": address}], **spec)
+        body["metadata"]["namespace"] = namespace
+        return body
+
+    reports = Reports()
+    bodies = [of("one", "10.0.0.1", exportTo=["."]), of("two", "10.0.0.2"), of("zero", "10.0.0.3")]
+    found = registry(*bodies, reports=reports)
+
+    def seen(namespace: str) -> tuple[str, str]:
+        service = visible_services(found, namespace)["a.test"]
+        client = Client(namespace)
+        variant = Destinations(resource_set(bodies), reports).of(service, client).variant
+        return service.endpoints[0].address, variant
+
+    assert seen("one") == ("10.0.0.1", "")
+    assert seen("two") == seen("other") == ("10.0.0.2", "of=two")
+    assert reports.all() == ()
+
+
+def test_a_kubernetes_service_comes_before_an_entry_of_its_host():
+    reports = Reports()
+    squatting = entry("vm.default.svc.cluster.local", exportTo=["."])
+    squatting["metadata"]["namespace"] = "other"
+    found = registry(service("vm", 80), squatting, reports=reports)
+    assert visible_services(found, "other")["vm.default.svc.cluster.local"].is_kubernetes
+    assert [str(report.key.namespace) for report in reports.all()] == ["other"]
