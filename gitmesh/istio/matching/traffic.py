@@ -120,9 +120,9 @@ class Traffic:
 
     def _by_wildcard(self, host: str, scope: Scope, port: int) -> Service | LiteralHost | None:
         """Return what serves a host that no service has by name, the most precise first."""
-        known = ports_seen(self._services.get(host, ()), scope.caller, scope.sidecar, http_only=False)
-        literal = port == LITERAL_PORT and not known
-        if literal and self._any_rules(self._sources.get(host, ()), scope, port):
+        literal = port == LITERAL_PORT
+        is_known = any(ports_seen(self._services.get(host, ()), scope.caller, scope.sidecar))
+        if literal and not is_known and self._any_rules(self._sources.get(host, ()), scope, port):
             return LiteralHost(host)
         for pattern in wildcards_for(host):
             services = [*self._services.get(pattern, ()), *self._headless(pattern, scope.caller)]
@@ -141,7 +141,7 @@ class Traffic:
 
     def _covers_a_service(self, pattern: str, scope: Scope) -> bool:
         return any(
-            covers(pattern, host) and scope.first_service(services) is not None
+            covers(pattern, host) and (found := scope.first_service(services)) and found.port(LITERAL_PORT)
             for host, services in self._services.items()
         )
 

@@ -25,7 +25,7 @@ def mesh_virtual_hosts(scope: Scope) -> list[Envoy]:
     """Return the virtual hosts as the proxies of a scope see them."""
     ports = scope.ports()
     taken = {f"{service.host}:{port.number}" for service, port in ports}
-    taken.update(service.host for service, _ in ports)
+    taken.update(service.host for service, port in ports if _is_main_port(scope, service, port))
     hosts = list(_literal_hosts(scope, taken))
     sources = _Sources(scope)
     own: set[str] = set()
@@ -145,14 +145,16 @@ def _routes_of(scope: Scope, source: VirtualService, port: int) -> list[Envoy]:
 
 
 def _literal_hosts(scope: Scope, taken: set[str]) -> Iterator[Envoy]:
-    """Yield the hosts of VirtualServices that are no service, and that cover none."""
+    """Yield the hosts of VirtualServices that are no service on port 80, and that cover none there."""
     view = scope.view(_LITERAL_HOST_PORT)
+    there = [host for host, service in view.services.items() if service.port(_LITERAL_HOST_PORT)]
     owners: dict[str, VirtualService] = {}
     for source in view.virtual_services:
         for host in source.hosts if MESH in source.gateways else ():
             if host in owners:
                 _report_hidden(source, host, by=owners[host])
-            if host in taken or _covers_any(host, view.services):
+            # Where a host without a port means another port, that comes before the host as it is written.
+            if host in taken or _covers_any(host, there):
                 continue
             routes = _routes_of(scope, source, _LITERAL_HOST_PORT)
             if routes:
