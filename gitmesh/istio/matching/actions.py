@@ -15,7 +15,7 @@ from gitmesh.istio.matching.outcome import (
     Respond,
     Rewrite,
     fault_of,
-    header_operations,
+    header_changes,
     mirrors_of,
     retries_of,
     shares_of,
@@ -33,7 +33,7 @@ def action_of(candidate: Candidate, request: Request, port: int, port_of: PortOf
     rule = candidate.rule.spec
     return Action(
         outcome=_outcome(candidate, request, port, port_of),
-        headers=header_operations(rule.get("headers")),
+        changes=header_changes(rule.get("headers")),
         fault=fault_of(rule.get("fault")),
         cors=rule.get("corsPolicy") is not None,
     )

@@ -22,13 +22,32 @@ DEFAULT_RETRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderChange:
+    """One operation on a header; `verb` is remove, set or add, `side` request or response."""
+
+    side: str
+    verb: str
+    name: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.verb} {self.side} header {self.name}"
+        return text if self.verb == "remove" else f"{text}: {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """One destination and its part of the requests. `destination.port` is the port in force."""
 
     destination: Destination
     weight: int
     percent: float
-    headers: tuple[str, ...] = ()
+    changes: tuple[HeaderChange, ...] = ()
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The operations on headers in words: `set request x-env: test`."""
+        return tuple(map(str, self.changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +136,25 @@ class Action:
     """What a rule does: the outcome, and what goes with it."""
 
     outcome: Outcome
-    headers: tuple[str, ...] = ()  # operations in words: `set request x-env to test`
+    changes: tuple[HeaderChange, ...] = ()
     fault: Fault | None = None
     cors: bool = False
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The operations on headers in words."""
+        return tuple(map(str, self.changes))
 
-def header_operations(headers: Any) -> tuple[str, ...]:
-    """Return what is done to headers, in words and in the order of effect."""
-    found: list[str] = []
+
+def header_changes(headers: Any) -> tuple[HeaderChange, ...]:
+    """Return what is done to headers, in the order of effect."""
+    found: list[HeaderChange] = []
     for side in ("request", "response"):
         operations = mapping(mapping(headers).get(side))
-        found += [f"remove {side} header {name}" for name in texts(operations.get("remove"))]
+        found += [HeaderChange(side, "remove", name) for name in texts(operations.get("remove"))]
         for verb in ("set", "add"):
             entries = sorted(mapping(operations.get(verb)).items(), key=lambda entry: str(entry[0]))
-            found += [f"{verb} {side} header {name}: {value}" for name, value in entries]
+            found += [HeaderChange(side, verb, str(name), str(value)) for name, value in entries]
     return tuple(found)
 
 
@@ -146,7 +170,7 @@ def shares_of(rule: Spec, namespace: str, port_of: PortOf) -> tuple[Share, ...]:
             destination_of(entry.get("destination"), namespace, port_of),
             weight,
             100 * weight / total,
-            header_operations(entry.get("headers")),
+            header_changes(entry.get("headers")),
         )
         for entry, weight in zip(entries, weights, strict=True)
         if weight
