@@ -14,7 +14,7 @@ from fakes.servers import http_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
-SECURE, STRICT, CLIENT = (f"127.0.63.{n}" for n in range(1, 4))
+SECURE, STRICT, CLIENT, GATEWAY = (f"127.0.63.{n}" for n in range(1, 5))
 AUTHORITY, STRANGER = Authority(), Authority("Somebody else")
 MOUNT = {"playground.gitmesh.dev/mount": "/etc/certs"}
 CA = {"caCertificates": "/etc/certs/ca.crt"}
@@ -187,3 +187,53 @@ async def test_a_subset_and_a_port_may_have_tls_of_their_own(bench: Bench):
     ports = {"portLevelSettings": [{"port": {"number": 80}, **encrypted}]}
     await bench.apply(istio("DestinationRule", "secure", {"host": "secure", "trafficPolicy": ports}))
     assert (await bench.send("http://secure/")).status == 200
+
+
+async def test_an_egress_gateway_encrypts_with_a_secret_of_its_own(bench: Bench):
+    """Requests go in the clear to the gateway, which shows its certificate to the host outside."""
+    own = AUTHORITY.issue("the gateway")
+    credential = tls_secret("outside", own, "istio-system", ca_crt=AUTHORITY.pem)
+    gateway_host = "istio-egressgateway.istio-system.svc.cluster.local"
+    port = bench.base[1]["spec"]["ports"][0]["targetPort"]
+    outside = istio(
+        "ServiceEntry",
+        "outside",
+        {
+            "hosts": ["other.test"],
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": port}],
+            "resolution": "STATIC",
+            "endpoints": [{"address": STRICT}],
+        },
+    )
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["other.test"]}
+    through = virtual_service(
+        "other.test",
+        {"match": [{"gateways": ["mesh"], "port": 80}], "route": [to(gateway_host)]},
+        {"match": [{"gateways": ["out"], "port": 80}], "route": [to("other.test")]},
+        gateways=["mesh", "out"],
+    )
+    rule = tls("other.test", "MUTUAL", credentialName="outside")
+    await bench.apply(
+        credential,
+        outside,
+        *_egress_gateway(),
+        istio("Gateway", "out", {"selector": {"istio": "egressgateway"}, "servers": [server]}),
+        through,
+        rule,
+    )
+    answer = await bench.send("http://other.test/hello")
+    assert (answer.status, answer.by) == (200, STRICT)
+    assert answer.seen["headers"]["x-client-certificate"] == "the gateway"
+    # Without the gateway in between the credential says nothing to a sidecar: plain text, to a server of TLS.
+    await bench.apply(credential, outside, rule)
+    assert (await bench.send("http://other.test/hello")).status == 503
+
+
+def _egress_gateway() -> list[dict[str, Any]]:
+    body = pod("unused", "v1", GATEWAY)
+    labels = {"istio": "egressgateway"}
+    body["metadata"] = {"name": "egressgateway", "namespace": "istio-system", "labels": labels}
+    body["spec"] = {"containers": [{"name": "istio-proxy", "image": "proxy"}]}
+    front = service("istio-egressgateway", 80, "istio-system")
+    front["spec"] |= {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
+    return [body, front]
