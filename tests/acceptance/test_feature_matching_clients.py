@@ -188,6 +188,25 @@ async def test_a_host_that_is_no_service_is_served_on_port_80(bench: Bench):
     assert await asked(bench, url="http://shop.example:8080/") == "503"
 
 
+async def test_rules_for_every_host_take_what_is_asked_of_port_80_and_no_service_has(bench: Bench, port: int):
+    private = on_port("cart", 80, port, "shop")  # a service with port 80 would have the rules in their place
+    private["metadata"]["annotations"] = {"networking.istio.io/exportTo": "."}
+    rule = {"match": [{"uri": {"prefix": "/x"}}], "route": [to("reviews", "v2")]}
+    await bench.apply(private, virtual_service("all", rule, hosts=["*"]))
+    for url, by in (
+        ("http://nobody.example/x", V2),
+        ("http://nobody.example/y", "404"),
+        ("http://nobody.example:8080/x", "503"),
+        ("http://reviews:9080/x", V2),
+        ("http://reviews:9080/y", "404"),
+    ):
+        assert await asked(bench, PAGE_POD, url) == by, url
+    raw = b"GET http://nobody.example:80/x HTTP/1.1\r\nHost: nobody.example:80\r\nConnection: close\r\n\r\n"
+    async with bench.tunnel("nobody.example:80", as_=PAGE_POD) as stream:
+        await stream.send(raw)
+        assert V2.encode() in await stream.receive()
+
+
 async def test_a_virtual_service_is_for_the_namespaces_that_it_is_exported_to(bench: Bench):
     for export_to, private in ((["."], True), (["shop"], False), (["*"], None), ([".", "shop"], None)):
         await bench.apply(virtual_service("reviews", {"directResponse": {"status": 418}}, exportTo=export_to))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gitmesh.istio.hosts import covers
+from gitmesh.playground.translate.matches import is_catch_all
 from gitmesh.playground.translate.naming import Envoy, cluster_name
 from gitmesh.playground.translate.passthrough import allow_any, block_all
 from gitmesh.playground.translate.routes import MESH, VirtualService, default_route, routes_of
@@ -18,6 +19,7 @@ from gitmesh.playground.translate.scopes import REGISTRY_ONLY, Scope
 from gitmesh.playground.translate.services import Protocol, Service, ServicePort
 from gitmesh.playground.translate.tunnels import connect_route, tunnel_name, web_tunnel_name
 
+_EVERY_HOST = "*:80"
 _LITERAL_HOST_PORT = 80  # where pilot serves the hosts that are no service
 
 
@@ -43,8 +45,23 @@ def mesh_virtual_hosts(scope: Scope) -> list[Envoy]:
             host = {"name": name, "domains": domains, "routes": routes}
             hosts.append(scope.memo.same(("virtual host", scope.name, name), host))
     if "*" not in taken:
-        hosts.append(_catch_all(scope))
+        every_host = next((host["routes"] for host in hosts if host["domains"] == [_EVERY_HOST]), [])
+        catch_all = _catch_all(scope)
+        hosts.append({**catch_all, "routes": [*_without_port(every_host), *catch_all["routes"]]})
     return hosts
+
+
+def _without_port(routes: Iterable[Envoy]) -> list[Envoy]:
+    """Return the routes of the host `*` for requests without a port: these are for port 80, and no other."""
+    portless = {"name": ":authority", "string_match": {"safe_regex": {"regex": r"[^:]*|\[.*\]"}}}
+    rules = [route for route in routes if "connect_matcher" not in route["match"]]
+    if rules and not is_catch_all(rules[-1]["match"]):
+        rules.append({"name": "no-route", "match": {"prefix": "/"}, "direct_response": {"status": 404}})
+    found = []
+    for route in rules:
+        match = route["match"]
+        found.append({**route, "match": {**match, "headers": [*match.get("headers", ()), portless]}})
+    return found
 
 
 def service_names(service: Service, client_namespace: str) -> list[str]:
@@ -158,10 +175,12 @@ def _literal_hosts(scope: Scope, taken: set[str]) -> Iterator[Envoy]:
                 continue
             routes = _routes_of(scope, source, _LITERAL_HOST_PORT)
             if routes:
-                domains = [host] if host == "*" else [f"{host}:{_LITERAL_HOST_PORT}", host]
+                name = f"{host}:{_LITERAL_HOST_PORT}"
+                domains = [name] if host == "*" else [name, host]
                 taken.update(domains)
                 owners[host] = source
-                yield {"name": f"{host}:{_LITERAL_HOST_PORT}", "domains": domains, "routes": routes}
+                connect = connect_route(web_tunnel_name(scope))
+                yield {"name": name, "domains": domains, "routes": [*routes, connect]}
 
 
 def _covers_any(host: str, services: Iterable[str]) -> bool:

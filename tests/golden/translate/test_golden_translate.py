@@ -55,7 +55,7 @@ def folded(value: Any) -> Any:
         return value
     if value == default_retry_policy():
         return "default"
-    if value.get("name") in ("allow_any", "block_all") and "domains" in value:
+    if value.get("name") in ("allow_any", "block_all") and len(value.get("routes", ())) in (2, 3):
         ways = {r["route"]["cluster"] for r in value["routes"] if "route" in r} - set(ALWAYS)
         return " by ".join([value["name"], *sorted(ways)])
     if str(value.get("name")).startswith("blackhole:"):
