@@ -241,8 +241,9 @@ class Mesh:
             found[item.key] = (*found.get(item.key, ()), item)
         for key, items in found.items():
             for item in items:
-                if not item.is_note and item not in self._untranslated.get(key, ()):
-                    _log.warning("not translated", object=str(key), field=item.place, why=item.message)
+                if item not in self._untranslated.get(key, ()):
+                    tell = _log.info if item.is_note else _log.warning
+                    tell("not translated", object=str(key), field=item.place, why=item.message)
         self._untranslated = found
 
     async def _report_for_ever(self) -> None:

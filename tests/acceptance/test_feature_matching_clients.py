@@ -232,6 +232,15 @@ async def test_a_service_is_for_the_namespaces_that_it_is_exported_to(bench: Ben
     assert await asked(bench, PAGE_POD, "http://lead.example/") == "503", "nor by a route"
 
 
+async def test_a_service_that_is_another_name_leads_to_the_service_of_that_name(bench: Bench):
+    spec = {"type": "ExternalName", "externalName": REVIEWS, "ports": [{"name": "http", "port": 9080}]}
+    other_name = {**service("opinions"), "spec": spec}
+    await bench.apply(other_name)
+    assert (await bench.spread("http://opinions:9080/", 30, as_=PAGE_POD)).keys() == {V1, V2}
+    await bench.apply(other_name, virtual_service("opinions", {"directResponse": {"status": 418}}))
+    assert await asked(bench, PAGE_POD, "http://opinions:9080/") == "418"
+
+
 async def test_requests_are_counted_as_those_of_the_pod_that_sent_them(bench: Bench):
     await bench.apply()
     await asked(bench, PAGE_POD, "http://cart.shop/")

@@ -45,7 +45,9 @@ def mesh_virtual_hosts(scope: Scope) -> list[Envoy]:
             host = {"name": name, "domains": domains, "routes": routes}
             hosts.append(scope.memo.same(("virtual host", scope.name, name), host))
     if "*" not in taken:
-        every_host = next((host["routes"] for host in hosts if host["domains"] == [_EVERY_HOST]), [])
+        every_host: list[Envoy] = next(
+            (host["routes"] for host in hosts if host["domains"] == [_EVERY_HOST]), []
+        )
         catch_all = _catch_all(scope)
         hosts.append({**catch_all, "routes": [*_without_port(every_host), *catch_all["routes"]]})
     return hosts

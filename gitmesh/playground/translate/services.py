@@ -6,7 +6,7 @@ Stage: playground translation (pure).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from gitmesh.istio.hosts import is_ip, service_host
@@ -157,7 +157,28 @@ def read_services(
             service = _service(resources[key], candidates, reports)
             if service.ports:
                 found[service.host] = service
-    return found
+    return {host: _followed(service, found) for host, service in found.items()}
+
+
+def _followed(service: Service, services: Mapping[str, Service]) -> Service:
+    """Return a Service that is another name (ExternalName) with the workloads of the Service that it names.
+
+    Other names are looked up; those of Services are known to Kubernetes alone.
+    """
+    names = [endpoint.address.lower().rstrip(".") for endpoint in service.endpoints]
+    target = services.get(names[0]) if service.external and names else None
+    if target is None or target.external:
+        return service
+    ports = [
+        replace(port, target=t.target) if (t := target.port(port.number)) else port for port in service.ports
+    ]
+    return replace(
+        service,
+        ports=tuple(ports),
+        endpoints=target.endpoints,
+        resolution=target.resolution,
+        external=False,
+    )
 
 
 def ready_pods(resources: ResourceSet) -> dict[str, list[Endpoint]]:
@@ -248,6 +269,10 @@ def _protocol(item: Field, number: int) -> Protocol:
     if name.startswith("grpc-web"):
         words = (words[0], "grpc-web", "")
     known = next((found for word in words if (found := protocol_named(word))), None)
+    if known is None and number not in _TCP_PORTS:
+        item.note(
+            f"port {number} does not say what it speaks: taken for HTTP, where Istio looks at the bytes"
+        )
     return known or (Protocol.TCP if number in _TCP_PORTS else Protocol.AUTO)
 
 
