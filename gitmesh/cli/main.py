@@ -20,6 +20,10 @@ COMMANDS = {
     "play": ("gitmesh.cli.play", "Start a mesh on this machine: API server, Envoy, services."),
     "run": ("gitmesh.cli.run", "Run the daemon: make a cluster follow its TrafficSources."),
     "validate": ("gitmesh.cli.validate", "Check traffic configuration in files, without a cluster."),
+    "explain": (
+        "gitmesh.cli.explain_request",
+        "Say which route takes a request, and why no earlier one does.",
+    ),
     "plan": ("gitmesh.cli.plan", "Show what a directory would change in the cluster, and why."),
     "sync": ("gitmesh.cli.sync", "Make the daemon fetch and apply now, and wait for the outcome."),
     "status": ("gitmesh.cli.status", "Show sources and rollouts; --watch follows them."),

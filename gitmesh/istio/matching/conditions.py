@@ -125,8 +125,8 @@ class Place:
     caller: Caller
 
 
-def absent_because(match: Spec, place: Place, namespace: str) -> Iterator[Check]:
-    """Yield each reason why a proxy does not get this match at all.
+def proxy_checks(match: Spec, place: Place, namespace: str) -> Iterator[Check]:
+    """Yield each condition on the proxy itself; where one fails, it does not get this match at all.
 
     With `gateways` in a match, Istio does not look at the caller. `namespace` is the VirtualService's.
     """

@@ -36,7 +36,7 @@ def evaluate(candidates: Iterable[Candidate], request: Request) -> Found:
             checks = tuple(condition.check(request) for condition in candidate.conditions)
             failed = tuple(check for check in checks if not check.holds)
             if not failed:
-                return Found(candidate, checks, tuple(passed))
+                return Found(candidate, (*checks, *candidate.present), tuple(passed))
             passed.append(Passed(where, failed))
     return Found(None, (), tuple(passed))
 

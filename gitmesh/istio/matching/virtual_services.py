@@ -15,10 +15,10 @@ from gitmesh.istio.matching.conditions import (
     Check,
     Condition,
     Place,
-    absent_because,
     conditions_of,
     gateways_of,
     is_catch_all,
+    proxy_checks,
 )
 from gitmesh.istio.matching.delegates import merged_rule
 from gitmesh.istio.matching.reading import NOTHING, Spec, integer, items, mapping, text, texts
@@ -79,6 +79,7 @@ class Candidate:
     match: int | None
     conditions: tuple[Condition, ...]
     absent: tuple[Check, ...]  # why this proxy does not have it; each of these fails
+    present: tuple[Check, ...] = ()  # what this proxy meets: caller, gateway and port
 
     @property
     def place(self) -> tuple[ResourceKey, Path]:
@@ -180,8 +181,10 @@ def is_present(candidate: Candidate) -> bool:
 
 def _candidate(rule: Rule, match: int | None, place: Place) -> Candidate:
     spec = NOTHING if match is None else rule.matches[match]
-    absent = tuple(c for c in absent_because(spec, place, rule.key.namespace) if not c.holds)
-    return Candidate(rule, match, conditions_of(spec), absent)
+    checks = tuple(proxy_checks(spec, place, rule.key.namespace))
+    absent = tuple(check for check in checks if not check.holds)
+    present = tuple(check for check in checks if check.holds)
+    return Candidate(rule, match, conditions_of(spec), absent, present)
 
 
 def _inert(spec: Spec) -> str:

@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import quote, urlsplit
 
 import anyio
 
-from gitmesh.playground.envoy.dataplane import DataPlane
+from gitmesh.playground.envoy.admin import Admin
 from gitmesh.playground.envoy.errors import EnvoyError
-from gitmesh.playground.envoy.snapshot import route_names_of
+from gitmesh.playground.envoy.snapshot import Snapshot, route_names_of
 from gitmesh.playground.envoy.virtual_hosts import VirtualHosts, clusters_of, origin_of
 from gitmesh.playground.translate.doors import Address
 from gitmesh.playground.translate.listeners import PROBE_HEADERS, probe_name
@@ -66,10 +66,34 @@ class ProbeAnswer:
         return bool(self.message)
 
 
+class Lives(Protocol):
+    """A process that may come back: `lives` counts how often it has started."""
+
+    @property
+    def lives(self) -> int:
+        """Another number: another Envoy."""
+
+
+class Probed(Protocol):
+    """A data plane, as far as asking it goes: our own, or that of a playground which runs elsewhere."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What it serves."""
+
+    @property
+    def admin(self) -> Admin:
+        """Where its listeners are told."""
+
+    @property
+    def process(self) -> Lives:
+        """The Envoy."""
+
+
 class Probe:
     """Asks the probe listeners of one data plane. Close it, or use it as an async context manager."""
 
-    def __init__(self, plane: DataPlane) -> None:
+    def __init__(self, plane: Probed) -> None:
         self._plane = plane
         self._places: dict[str, Address] = {}
         self._listeners: Mapping[str, Envoy] = {}
