@@ -1,0 +1,29 @@
+"""Freezes: times in which nothing goes forward, with who said so and why.
+
+Stage: decide (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from gitmesh.model.freeze import Freeze
+from gitmesh.model.resource import ResourceKey
+
+
+def frozen_by(
+    freezes: Iterable[Freeze], key: ResourceKey, spec: Mapping[str, Any], at: datetime
+) -> Freeze | None:
+    """Return the freeze in force for an object at a moment; of several the one that ends last."""
+    in_force = (f for f in freezes if f.start <= at < f.end and f.covers(key, spec))
+    return max(in_force, key=lambda freeze: freeze.end, default=None)
+
+
+def next_freeze(
+    freezes: Iterable[Freeze], key: ResourceKey, spec: Mapping[str, Any], after: datetime
+) -> Freeze | None:
+    """Return the first freeze for an object that begins after a moment."""
+    to_come = (f for f in freezes if f.start > after and f.covers(key, spec))
+    return min(to_come, key=lambda freeze: freeze.start, default=None)
