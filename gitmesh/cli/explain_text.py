@@ -153,7 +153,7 @@ def _retries(retries: Retries) -> str:
         return "none"
     per_try = f", {retries.per_try_seconds:g}s for each try" if retries.per_try_seconds else ""
     whose = " (Istio's default)" if retries.is_default else ""
-    return f"{retries.attempts}, on {retries.on.replace(',', ', ')}{per_try}{whose}"
+    return f"{retries.attempts}{whose}, on {retries.on}{per_try}"
 
 
 def _mirror(mirror: Mirror) -> str:

@@ -32,7 +32,9 @@ SECONDS_MAX = 15.0
 REQUESTS_PER_WORLD = 60
 # Without them an object is not valid any more.
 KEPT = ("hosts", "route", "destination", "host", "redirect", "directResponse", "port", "number", "weight")
-CALLERS = {"client": Caller()} | {
+GATEWAY = "istio-ingressgateway.istio-system"
+INGRESS = Caller("istio-system", {"istio": "ingressgateway"}, is_gateway=True)
+CALLERS = {"client": Caller(), GATEWAY: INGRESS} | {
     f"pod-{number}.{namespace}": Caller(namespace, labels)
     for namespace in NAMESPACES
     for number, labels in enumerate(LABELS)
@@ -50,7 +52,7 @@ def base() -> list[dict[str, Any]]:
         found.append(body)
     found += [subsets("reviews", "v1", "v2"), subsets("ratings", "v1", "v2")]
     for number, (name, caller) in enumerate(CALLERS.items()):
-        if name != "client":
+        if name not in ("client", GATEWAY):
             body = pod("any", "v1", f"127.83.7.{number}")
             body["metadata"] |= {
                 "name": name.partition(".")[0],
@@ -95,8 +97,13 @@ async def disagreements(
 
     async def ask(asked: Asked) -> None:
         ours = traffic.answer(read_request(asked.method, asked.url, asked.headers), CALLERS[asked.caller])
+        routes = routes_of(bench, asked)
+        if not routes:
+            if not isinstance(ours.action.outcome, NoRoute):
+                found[asked] = f"Envoy does not listen\n  ours:  {shown(ours)}"
+            return
         for patience_seconds in (0.1, 0):
-            envoys = await bench.probe.ask(asked.caller, asked.method, asked.url, asked.headers)
+            envoys = await bench.probe.ask(routes, asked.method, asked.url, asked.headers)
             wrong = list(compare(ours, envoys))
             if not wrong:
                 return
@@ -108,6 +115,15 @@ async def disagreements(
         for asked in requests:
             tasks.start_soon(ask, asked)
     return list(found.items())
+
+
+def routes_of(bench: Bench, asked: Asked) -> str:
+    """Return the proxy, or the route configuration of a gateway at the port of the request."""
+    if asked.caller != GATEWAY:
+        return asked.caller
+    servers = next(entry.servers for entry in bench.translation.proxies if entry.name == GATEWAY)
+    served = servers.get(read_request(asked.method, asked.url).port or 80)
+    return served.routes["*"] if served else ""
 
 
 async def reduced(bench: Bench, objects: list[dict[str, Any]], asked: Asked) -> list[dict[str, Any]]:
