@@ -451,7 +451,10 @@ class World:
         for pod in await self.items(POD):
             marks = dict.fromkeys(KNOBS)
             await self.client.merge_patch(
-                POD, "default", pod["metadata"]["name"], {"metadata": {"annotations": marks}}
+                POD,
+                pod["metadata"]["namespace"],
+                pod["metadata"]["name"],
+                {"metadata": {"annotations": marks}},
             )
 
         async def nothing_left() -> bool:
