@@ -88,7 +88,7 @@ On the way
 Rules before it that do not take it
   VirtualService shop/checkout spec.http[0].match[0] "beta"  repo/checkout.yaml:11:11
     header end-user is 'bob', wants exact 'jason'
-  VirtualService shop/checkout spec.http[1].match[0]  repo/checkout.yaml:16:15
+  VirtualService shop/checkout spec.http[1].match[0]  repo/checkout.yaml:17:15
     the caller's label app is missing, wants 'web'
 
 Note: no file defines checkout.shop.svc.cluster.local with port 8080: it is assumed.
