@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gitmesh.istio.hosts import covers
+from gitmesh.istio.matching.reading import integer, items
 from gitmesh.istio.matching.request import DEFAULT_PORTS, Caller, Request
-from gitmesh.model.kinds import GATEWAY
+from gitmesh.model.kinds import GATEWAY, SERVICE
 from gitmesh.model.resource import ResourceSet
 from gitmesh.model.spelling import closest
 from gitmesh.playground.errors import PlaygroundError
 from gitmesh.playground.translate.doors import Doors
-from gitmesh.playground.translate.gateways import routers
+from gitmesh.playground.translate.gateways import BUILT_IN, BUILT_IN_PORTS, routers
 from gitmesh.playground.translate.proxies import CLIENT, Proxy, read_proxies
 from gitmesh.playground.translate.services import includes
 from gitmesh.playground.translate.translation import ProxyEntry, Translation
@@ -63,7 +64,13 @@ def gateway_named(name: str, request: Request, translation: Translation, resourc
         objects = [f"{key.namespace}/{key.name}" for key in resources if key.kind == GATEWAY.kind]
         known = ", ".join([*(proxy.name for proxy in found), *sorted(objects)][:_NAMED_MAX])
         raise PlaygroundError(f"there is no gateway {name} that any Pod serves; there are {known}")
-    caller = Caller(chosen.namespace, chosen.labels, is_gateway=True, name=chosen.name)
+    caller = Caller(
+        chosen.namespace,
+        chosen.labels,
+        is_gateway=True,
+        name=chosen.name,
+        ports=_ports_of(chosen, resources),
+    )
     return Who(caller, _routes_at(entries[chosen.name], request))
 
 
@@ -86,6 +93,22 @@ def _serving(name: str, found: Iterable[Proxy], resources: ResourceSet) -> Proxy
             wanted = {str(k): str(v) for k, v in selector.items()} if isinstance(selector, Mapping) else {}
             return next((proxy for proxy in found if includes(proxy.labels, wanted)), None)
     return None
+
+
+def _ports_of(gateway: Proxy, resources: ResourceSet) -> dict[int, int]:
+    """Return where a gateway's Pod takes what is sent to a port of its Service."""
+    if gateway is BUILT_IN:
+        return dict(BUILT_IN_PORTS)
+    ports: dict[int, int] = {}
+    for key, service in sorted(resources.items()):
+        selector = service.spec.get("selector") if key.kind == SERVICE.kind and not key.group else None
+        if not isinstance(selector, Mapping) or key.namespace != gateway.namespace:
+            continue
+        if selector and includes(gateway.labels, {str(k): str(v) for k, v in selector.items()}):
+            for port in items(service.spec.get("ports")):
+                number = integer(port.get("port"))
+                ports.setdefault(number, integer(port.get("targetPort")) or number)
+    return ports
 
 
 def _routes_at(entry: ProxyEntry, request: Request) -> str:

@@ -25,6 +25,7 @@ from gitmesh.istio.matching.request import Caller, read_request
 from gitmesh.istio.matching.traffic import Traffic
 from gitmesh.playground.envoy.probe import ProbeAnswer
 from gitmesh.playground.translate.fields import render_path
+from gitmesh.playground.translate.gateways import BUILT_IN_PORTS
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio, pytest.mark.timeout(0)]
 
@@ -33,7 +34,7 @@ REQUESTS_PER_WORLD = 60
 # Without them an object is not valid any more.
 KEPT = ("hosts", "route", "destination", "host", "redirect", "directResponse", "port", "number", "weight")
 GATEWAY = "istio-ingressgateway.istio-system"
-INGRESS = Caller("istio-system", {"istio": "ingressgateway"}, is_gateway=True)
+INGRESS = Caller("istio-system", {"istio": "ingressgateway"}, is_gateway=True, ports=BUILT_IN_PORTS)
 CALLERS = {"client": Caller(), GATEWAY: INGRESS} | {
     f"pod-{number}.{namespace}": Caller(namespace, labels)
     for namespace in NAMESPACES

@@ -44,7 +44,7 @@ class GatewayRules:
     def answer(self, request: Request, caller: Caller) -> Answer:
         """Return what takes a request that reached this gateway's workload."""
         port = request.port or DEFAULT_PORTS.get(request.scheme, 80)
-        servers, lost = servers_at(servers_of(self._gateways, caller), port)
+        servers, lost = servers_at(servers_of(self._gateways, caller), port, caller.ports)
         notes = tuple(
             f"server {server.index + 1} of Gateway {server.gateway} has no effect: port {port} is taken "
             f"by {servers[0].gateway}"

@@ -5,7 +5,7 @@ Stage: plan (pure). Source: istio/istio pilot/pkg/model/gateway.go and pilot/pkg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gitmesh.istio.hosts import covers
@@ -57,9 +57,17 @@ def servers_of(gateways: Iterable[Resource], caller: Caller) -> tuple[Server, ..
     return tuple(found)
 
 
-def servers_at(servers: Iterable[Server], port: int) -> tuple[tuple[Server, ...], tuple[Server, ...]]:
-    """Return the servers of a port that share it, and those that lose it to an older one of another kind."""
-    at_port = [server for server in servers if server.port == port]
+def servers_at(
+    servers: Iterable[Server], port: int, ports: Mapping[int, int]
+) -> tuple[tuple[Server, ...], tuple[Server, ...]]:
+    """Return the servers that share a port, and those that lose it to an older one of another kind.
+
+    `ports` leads from the ports of Gateways to those of the Pods, which are what is shared.
+    """
+    bound = ports.get(port, port)
+    at_port = [server for server in servers if ports.get(server.port, server.port) == bound]
+    if port not in [server.port for server in at_port]:
+        return (), ()
     shared = tuple(server for server in at_port if server.kind == at_port[0].kind)
     return shared, tuple(server for server in at_port if server.kind != at_port[0].kind)
 

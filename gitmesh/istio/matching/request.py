@@ -25,12 +25,14 @@ class Caller:
     """Who sends a request: a workload through its sidecar, or (`is_gateway`) a gateway that received it.
 
     For a gateway, namespace and labels are those of the gateway's Pods: they say which Gateways it serves.
+    `ports` leads from ports of its Service to those of the Pods: servers that share the latter share routes.
     """
 
     namespace: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)
     is_gateway: bool = False
     name: str = ""
+    ports: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ INGRESS_LABELS = {"istio": "ingressgateway"}
 BUILT_IN = Proxy(
     "istio-ingressgateway.istio-system", "istio-system", INGRESS_LABELS, "", router=True, outbound=None
 )
-_BUILT_IN_PORTS = {80: 8080, 443: 8443}
+BUILT_IN_PORTS = {80: 8080, 443: 8443}
 _DIRECT_PORTS = "experimental.istio.io/disable-gateway-port-translation"
 _PRIVILEGED_PORTS = range(1, 1024)
 # By these labels a controller tells its Pods apart; nothing is selected by them.
@@ -154,7 +154,7 @@ def _is_ingress(proxy: Proxy) -> bool:
 def _ports_of(world: GatewayWorld, proxy: Proxy) -> dict[int, int]:
     """Return where a gateway Pod takes what is sent to a port of its Services; the oldest Service decides."""
     if proxy is BUILT_IN:
-        return dict(_BUILT_IN_PORTS)
+        return dict(BUILT_IN_PORTS)
     ports: dict[int, int] = {}
     own = (s for s in world.services.values() if s.is_kubernetes and s.namespace == proxy.namespace)
     for service in sorted(own, key=lambda service: (service.created, service.name)):
