@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.real, pytest.mark.anyio, pytest.mark.timeout(0)]
 SECONDS_MAX = 15.0
 REQUESTS_PER_WORLD = 60
 # Without them an object is not valid any more.
-KEPT = ("hosts", "route", "destination", "host", "redirect", "directResponse", "port", "number", "weight")
+KEPT = ("hosts", "route", "destination", "host", "redirect", "directResponse", "port", "number", "protocol", "weight")
 GATEWAY = "istio-ingressgateway.istio-system"
 INGRESS = Caller("istio-system", {"istio": "ingressgateway"}, is_gateway=True, ports=BUILT_IN_PORTS)
 CALLERS = {"client": Caller(), GATEWAY: INGRESS} | {
@@ -72,7 +72,7 @@ async def test_both_name_the_same_route(tmp_path, request: pytest.FixtureRequest
         while played < examples if examples else time.monotonic() - began < SECONDS_MAX:
             asked += await play(bench, first + played)
             played += 1
-    assert asked >= 1000, "the machine was too slow to say anything"
+    assert examples or asked >= 1000, "the machine was too slow to say anything"
 
 
 async def play(bench: Bench, seed: int) -> int:

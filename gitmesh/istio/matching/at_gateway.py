@@ -18,7 +18,7 @@ from gitmesh.istio.matching.outcome import Action, NoRoute, Redirect
 from gitmesh.istio.matching.request import DEFAULT_PORTS, Caller, Request
 from gitmesh.istio.matching.scope import Sources, wildcards_for
 from gitmesh.istio.matching.virtual_services import Candidate, VirtualService, is_present
-from gitmesh.model.resource import Resource
+from gitmesh.model.resource import Resource, ResourceKey
 
 UNHEARD_MAX = 20
 
@@ -80,10 +80,12 @@ class GatewayRules:
             action = Action(Redirect(301, location))
             said = (*notes, "the server says httpsRedirect")
             return Answer(request, caller, name, port, action, notes=said)
-        found = evaluate(_merged(domain, caller, port), request)
+        merged = _merged(domain, caller)
+        found = evaluate((candidate for candidate, _ in merged), request)
         action = Action(NoRoute(f"no rule that is bound to {gateways} for {name} takes it"))
         if found.candidate is not None:
-            action = action_of(found.candidate, request, port, lambda host: self._port_of(host, port))
+            listener = next(port for candidate, port in merged if candidate is found.candidate)
+            action = action_of(found.candidate, request, port, lambda host: self._port_of(host, listener))
         return Answer(
             request=request,
             caller=caller,
@@ -127,6 +129,7 @@ def _domains(servers: Iterable[Server], host: str, sources: Iterable[VirtualServ
     """Return the virtual hosts that have this host, by their domain."""
     ordered = tuple(sources)
     domains: dict[str, _Domain] = {}
+    first: dict[tuple[str, ResourceKey], Server] = {}
     for server in servers:
         if server.redirects_to_https:
             for _, pattern in server.hosts:
@@ -136,24 +139,29 @@ def _domains(servers: Iterable[Server], host: str, sources: Iterable[VirtualServ
             if server.gateway not in source.gateways:
                 continue
             for common in dict.fromkeys(server.common_hosts(source)):
+                # Of several servers of one Gateway, the first says which port the rules are read for.
+                reading = first.setdefault((server.gateway, source.key), server)
                 if covers(common, host):
                     domain = domains.setdefault(common, _Domain())
-                    if not any(s.gateway == server.gateway and v is source for s, v in domain.parts):
-                        domain.parts.append((server, source))
+                    if (reading, source) not in domain.parts:
+                        domain.parts.append((reading, source))
         if server.redirects_to_https:
             for name, domain in domains.items():
                 domain.redirects_to_https |= any(covers(pattern, name) for _, pattern in server.hosts)
     return domains
 
 
-def _merged(domain: _Domain, caller: Caller, port: int) -> list[Candidate]:
-    """Return all alternatives in order; one that takes everything comes after all conditions."""
+def _merged(domain: _Domain, caller: Caller) -> list[tuple[Candidate, int]]:
+    """Return all alternatives in order, with the port for which they are read.
+
+    One that takes everything comes after all conditions.
+    """
     every = [
-        candidate
+        (candidate, server.port)
         for server, source in domain.parts
-        for candidate in source.candidates(Place(server.gateway, port, caller))
+        for candidate in source.candidates(Place(server.gateway, server.port, caller))
     ]
-    return sorted(every, key=lambda c: is_present(c) and is_catch_all(c.conditions))
+    return sorted(every, key=lambda pair: is_present(pair[0]) and is_catch_all(pair[0].conditions))
 
 
 def _precision(host: str) -> tuple[bool, int]:
