@@ -174,8 +174,7 @@ async def test_the_mesh_may_have_another_default_for_retries(bench: Bench):
     await bench.apply(mesh)
     assert (await bench.send(f"{URL}{path}")).status == 200
     assert (await bench.send(f"{URL}/__seen")).seen[path] == 4
-    mesh["data"]["mesh"] = "defaultHttpRetryPolicy: {attempts: 0}"
-    await bench.apply(mesh)
+    await bench.apply({**mesh, "data": {"mesh": "defaultHttpRetryPolicy: {attempts: 0}"}})
     assert "503" in await bench.spread("http://ratings:9080/", 40)
 
 
