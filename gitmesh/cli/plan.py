@@ -32,6 +32,7 @@ from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
 from gitmesh.observe.live import LiveState
 from gitmesh.plan.planner import make_plan
 from gitmesh.plan.render import render_json, render_text
+from gitmesh.plan.requests import moved_requests, render_moved
 from gitmesh.validate.guardrails_plan import guarded
 
 
@@ -100,9 +101,11 @@ async def _plan(
         if ask_server:
             refused = await dry_run(planned, client)
             planned = replace(planned, refusals=(*planned.refusals, *refused))
+    moved = moved_requests(planned, live.resources)
     if output == "json":
-        return json.dumps({**render_json(planned), "notes": notes}, indent=2), not planned.refusals
-    return "\n".join([*render_text(planned), *notes]), not planned.refusals
+        body = {**render_json(planned), "requests": [request.as_json() for request in moved], "notes": notes}
+        return json.dumps(body, indent=2), not planned.refusals
+    return "\n".join([*render_text(planned), *render_moved(moved), *notes]), not planned.refusals
 
 
 def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -> tuple[Plan, list[str]]:
