@@ -81,6 +81,21 @@ def growing_destinations(
     return tuple(growing)
 
 
+def growing_entries(pair: RoutePair, namespace: str) -> list[dict[str, Any]]:
+    """Return the entries of a route that gain, weighted by how much they do; empty when none does.
+
+    A lone entry has no weight: it takes everything.
+    """
+    ramp = _ramp(pair, namespace)
+    if ramp is None:
+        return []
+    gains = [max(end - start, 0) for start, end in zip(ramp.starts, ramp.ends, strict=True)]
+    grown = [{**entry, "weight": gain} for entry, gain in zip(ramp.entries, gains, strict=True) if gain]
+    if len(grown) == 1:
+        del grown[0]["weight"]
+    return grown
+
+
 def changed_destinations(
     stable_spec: Spec, target_spec: Spec, *, namespace: str = ""
 ) -> tuple[Destination, ...]:
