@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,14 @@ from gitmesh.model.diagnostic import MORE_FINDINGS, Diagnostic, Severity, has_er
 from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.revision import Revision
 from gitmesh.parse.manifests import Parsed, parse_files
-from gitmesh.parse.positions import pinpoint_again
+from gitmesh.parse.positions import Places, pinpoint_again
 from gitmesh.parse.suppressions import Rules, suppress
 from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import Validated, validate
 from gitmesh.validate.guardrails_plan import plan_guardrails
 from gitmesh.validate.policies import read_policies
+from gitmesh.validate.route_tests.findings import check_around, check_failures
+from gitmesh.validate.route_tests.run import Tested, read_route_tests, run_route_tests
 from gitmesh.validate.rules_schemas import SCHEMA_RULES
 from gitmesh.validate.schemas.definitions import NO_SCHEMAS, Schemas
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:  # it loads much that `gitmesh validate` has no use for
     from gitmesh.observe.live import LiveState
 
 SCHEMA_UNKNOWN = "GM500"
+ROUTE_TEST_FAILS = "GM350"
 
 
 def examine(
@@ -60,7 +64,9 @@ def examine(
             schemas=schemas,
             previous=before.validated,
         )
-        return _placed(revision, limits, parsed, validated, before)
+        tested = read_route_tests(parsed.resources, parsed.others, context=context, previous=before.tested)
+        read = Examined(parsed, validated, before.placed, tested)
+        return _placed(revision, limits, read, before.tested)
 
 
 @contextmanager
@@ -82,14 +88,29 @@ def _collected_later() -> Iterator[None]:
             gc.enable()
 
 
-def _placed(
-    revision: Revision, limits: ParseLimits, parsed: Parsed, validated: Validated, before: Examined
-) -> Examined:
-    found = (*revision.diagnostics, *parsed.diagnostics, *validated.findings)
+def _placed(revision: Revision, limits: ParseLimits, read: Examined, tested_before: Tested) -> Examined:
+    """Find the places of findings, and run the route tests where nothing is wrong otherwise."""
+    parsed, validated = read.parsed, read.validated
     wanted = parsed.suppressions
-    rules = Rules(CATALOGUE, _unchecked(validated) if wanted else (), limits.diagnostics_max)
-    placed = pinpoint_again(revision.files, found, before.placed)
-    return Examined(parsed, validated, placed, suppress(placed.findings, wanted, rules))
+    unchecked = _unchecked(validated) if wanted else frozenset()
+    found = (
+        *revision.diagnostics,
+        *parsed.diagnostics,
+        *validated.findings,
+        *check_around(read.tested),
+    )
+    placed = pinpoint_again(revision.files, found, read.placed)
+    untested = Rules(CATALOGUE, unchecked | {ROUTE_TEST_FAILS}, limits.diagnostics_max)
+    findings = suppress(placed.findings, wanted, untested)
+    if has_errors(findings):
+        return replace(read, placed=placed, findings=findings)
+    tested = run_route_tests(read.tested, tested_before)
+    failures = tuple(check_failures(tested, Places(revision.files, parsed.resources).of))
+    if failures:
+        placed = pinpoint_again(revision.files, (*found, *failures), placed)
+    if failures or wanted:
+        findings = suppress(placed.findings, wanted, Rules(CATALOGUE, unchecked, limits.diagnostics_max))
+    return replace(read, placed=placed, tested=tested, findings=findings)
 
 
 def _unchecked(validated: Validated) -> frozenset[str]:

@@ -19,6 +19,7 @@ from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
 from gitmesh.validate.check import NOTHING_VALIDATED, Validated
 from gitmesh.validate.guardrail_rules import Compiled
 from gitmesh.validate.guardrails_plan import Note
+from gitmesh.validate.route_tests.run import NOTHING_TESTED, Tested
 
 VERDICTS_MAX = 100  # as many as a policy can ask for in a row
 NEWS_MAX = 1_000
@@ -46,6 +47,7 @@ class Examined:
     parsed: Parsed = NOTHING_READ
     validated: Validated = NOTHING_VALIDATED
     placed: Pinpointed = NOTHING_PLACED
+    tested: Tested = NOTHING_TESTED
     findings: tuple[Diagnostic, ...] = ()
 
 

@@ -13,7 +13,7 @@ from gitmesh.model.spelling import closest
 
 _TRAFFIC = tuple(kind.kind for kind in TRAFFIC_KINDS)
 _OTHER_NETWORKING = ("EnvoyFilter", "ProxyConfig", "WorkloadGroup")
-_IN_GIT = ("RolloutPolicy", "Guardrail", "FreezeWindow")
+_IN_GIT = ("RolloutPolicy", "Guardrail", "RouteTest", "FreezeWindow")
 _IN_CLUSTER = ("TrafficSource", "TrafficRollout")
 _GITMESH_VERSIONS = ("v1alpha1",)
 _SHARED_NAMES = ("Gateway",)  # of the Gateway API, too

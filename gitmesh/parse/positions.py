@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gitmesh.model.diagnostic import Diagnostic, in_order
-from gitmesh.model.resource import Location
+from gitmesh.model.resource import Location, ResourceKey, ResourceSet
 from gitmesh.model.revision import SourceFile
 from gitmesh.parse.marks import Node, Place, locate, read_marks
 from gitmesh.parse.text import decode
@@ -120,3 +120,23 @@ def _with_items(root: Node) -> Iterator[Node]:
 def _narrowed(diagnostic: Diagnostic, at: Location, node: Node) -> Location:
     line, column = locate(node, diagnostic.path, wants_key=diagnostic.wants_key)
     return Location(at.file, line, column)
+
+
+class Places:
+    """Says where fields of objects stand. A file is read when the first place in it is asked for."""
+
+    def __init__(self, files: Mapping[str, SourceFile], resources: ResourceSet) -> None:
+        self._files = files
+        self._resources = resources
+        self._objects: dict[str, dict[Place, Node]] = {}
+
+    def of(self, key: ResourceKey, path: tuple[str | int, ...]) -> Location | None:
+        """Return the place of a field, or of the nearest one above it; None for an object without a file."""
+        resource = self._resources.get(key)
+        origin = resource.origin if resource else None
+        if origin is None or origin.file not in self._files:
+            return None
+        if origin.file not in self._objects:
+            self._objects[origin.file] = objects_by_place(self._files[origin.file])
+        node = self._objects[origin.file].get((origin.line, origin.column))
+        return Location(origin.file, *locate(node, path)) if node else origin.location

@@ -21,6 +21,7 @@ from gitmesh.model.diagnostic import Diagnostic, up_to_errors
 from gitmesh.model.freeze import FreezeSpec
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
+from gitmesh.model.route_test import RouteTestSpec
 from gitmesh.validate.annotations import check_annotations
 from gitmesh.validate.destination_rules import check_destination_rule
 from gitmesh.validate.gateways import check_gateway
@@ -31,6 +32,7 @@ from gitmesh.validate.no_effect_balancing import check_balancing
 from gitmesh.validate.no_effect_policies import check_policy_effect
 from gitmesh.validate.not_yet import check_not_yet
 from gitmesh.validate.remainder import remainder
+from gitmesh.validate.route_tests.alone import check_route_test
 from gitmesh.validate.service_entries import check_service_entry
 from gitmesh.validate.shape import Shaped, check_shape, shape_of, written
 from gitmesh.validate.sidecars import check_sidecar
@@ -97,6 +99,8 @@ def _by_kind(subject: Subject, spec: BaseModel) -> Iterator[Diagnostic]:
             yield from check_sidecar(subject, spec)
         case WorkloadEntrySpec():
             yield from check_workload_entry(subject, spec)
+        case RouteTestSpec():
+            yield from check_route_test(subject, spec)
         case RolloutPolicySpec() | FreezeSpec():
             yield from check_not_yet(subject, spec)
         case _:

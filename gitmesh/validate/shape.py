@@ -20,6 +20,7 @@ from gitmesh.model.guardrail import GuardrailSpec
 from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
+from gitmesh.model.route_test import ROUTE_TEST, RouteTestSpec
 from gitmesh.model.spelling import closest
 from gitmesh.validate.fields import fields_at
 from gitmesh.validate.known_fields import Meant
@@ -29,6 +30,7 @@ SPECS: Mapping[str, type[BaseModel]] = {
     **MODELS,
     "RolloutPolicy": RolloutPolicySpec,
     "Guardrail": GuardrailSpec,
+    ROUTE_TEST: RouteTestSpec,
     "FreezeWindow": FreezeSpec,
 }
 _ERRORS_MAX = 200
@@ -314,7 +316,8 @@ def _by_code(code: str) -> Translate:
 
 def _contradiction(subject: Subject, path: Path, error: ErrorDetails) -> Diagnostic:
     reason = str(error.get("ctx", {}).get("error", error["msg"]))
-    return subject.finding("GM301", f"{dotted(path)}: {reason}", path)
+    code = "GM351" if subject.resource.key.kind == ROUTE_TEST else "GM301"
+    return subject.finding(code, f"{dotted(path)}: {reason}", path)
 
 
 _TRANSLATIONS: Mapping[Translate, frozenset[str]] = {

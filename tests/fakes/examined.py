@@ -10,10 +10,12 @@ from gitmesh.model.context import Context, services_of
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.revision import SourceFile
 from gitmesh.parse.manifests import Parsed, parse_files
-from gitmesh.parse.positions import pinpoint
+from gitmesh.parse.positions import Places, pinpoint
 from gitmesh.parse.suppressions import Rules, suppress
 from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import validate
+from gitmesh.validate.route_tests.findings import check_around, check_failures
+from gitmesh.validate.route_tests.run import read_route_tests, run_route_tests
 
 
 def files_of(texts: Mapping[str, str | bytes]) -> dict[str, SourceFile]:
@@ -51,7 +53,10 @@ def findings(
     files = files_of({"a.yaml": texts} if isinstance(texts, str) else texts)
     result = parse_files(files, default_namespace="default", limits=ParseLimits())
     validated = validate(result.resources, context=known, others=result.others)
-    found = pinpoint(files, (*result.diagnostics, *validated.findings))
+    tested = run_route_tests(read_route_tests(result.resources, result.others, context=known))
+    places = Places(files, result.resources).of
+    around = (*check_around(tested), *check_failures(tested, places))
+    found = pinpoint(files, (*result.diagnostics, *validated.findings, *around))
     marked = suppress(found, result.suppressions, Rules(CATALOGUE))
     return tuple(d for d in marked if suppressed or not d.suppressed)
 

@@ -6,8 +6,9 @@ Source: istio.io, Traffic Management; istio/istio pilot/pkg/networking/core (htt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_
 
 from gitmesh.istio.hosts import covers
 from gitmesh.istio.matching.actions import action_of
@@ -23,7 +24,7 @@ from gitmesh.istio.matching.services import Service, read_services
 from gitmesh.istio.matching.sidecars import ALLOW_ANY, Sidecar, read_sidecars, sidecar_of
 from gitmesh.istio.matching.virtual_services import VirtualService
 from gitmesh.istio.routes import Destination
-from gitmesh.model.kinds import GATEWAY, SIDECAR, VIRTUAL_SERVICE, Kind
+from gitmesh.model.kinds import GATEWAY, SERVICE, SERVICE_ENTRY, SIDECAR, VIRTUAL_SERVICE, Kind
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 
 LITERAL_PORT = 80  # where hosts are served that no service has
@@ -43,22 +44,34 @@ class Traffic:
     """Answers which route takes a request.
 
     `resources` holds the Istio objects and the Kubernetes Services; `services` may add some of which only
-    the host is known. `outbound` says what the mesh does with hosts that it does not know.
+    the host is known. `outbound` says what the mesh does with hosts that it does not know. Of `previous`
+    is taken over what was read of objects that are still the same.
     """
 
     def __init__(
-        self, resources: ResourceSet, *, services: Iterable[Service] = (), outbound: str = ALLOW_ANY
+        self,
+        resources: ResourceSet,
+        *,
+        services: Iterable[Service] = (),
+        outbound: str = ALLOW_ANY,
+        previous: Traffic | None = None,
     ) -> None:
-        self._services = read_services(resources.values())
-        for service in services:
-            self._services.setdefault(service.host, []).append(service)
+        added = tuple(services)
+        self._registered: tuple[Resource | Service, ...] = (
+            *_of_kind(resources, SERVICE),
+            *_of_kind(resources, SERVICE_ENTRY),
+            *added,
+        )
+        self._services: dict[str, list[Service]]
         self._names: dict[str, list[Service]] = {}
-        for found in self._services.values():
-            for service in found:
-                self._name(service)
+        if previous is not None and _same(self._registered, previous._registered):
+            self._services, self._names = previous._services, previous._names
+        else:
+            self._register(added)
         self._outbound = outbound
+        self._read = _virtual_services(resources, previous._read if previous else {})
         self._sources: dict[str, list[VirtualService]] = {}
-        for source in _virtual_services(resources):
+        for _, source in self._read.values():
             for host in source.hosts:
                 self._sources.setdefault(host, []).append(source)
         self._sidecars = read_sidecars(_of_kind(resources, SIDECAR))
@@ -89,6 +102,14 @@ class Traffic:
         services = self._services.get(host, ())
         ports = services[0].ports if services else ()
         return ports[0].number if len(ports) == 1 else listener
+
+    def _register(self, services: Iterable[Service]) -> None:
+        self._services = read_services(r for r in self._registered if isinstance(r, Resource))
+        for service in services:
+            self._services.setdefault(service.host, []).append(service)
+        for found in self._services.values():
+            for service in found:
+                self._name(service)
 
     def _name(self, service: Service) -> None:
         for name in service.names_in(service.namespace):
@@ -228,9 +249,25 @@ def _of_kind(resources: ResourceSet, kind: Kind) -> list[Resource]:
     return [r for key, r in resources.items() if (key.group, key.kind) == (kind.group, kind.kind)]
 
 
-def _virtual_services(resources: ResourceSet) -> list[VirtualService]:
+_Read = dict[ResourceKey, tuple[Resource, VirtualService]]
+
+
+def _virtual_services(resources: ResourceSet, known: _Read) -> _Read:
+    """Read those with hosts. Of `known` is taken over what rests on the same object and delegates."""
     every = _of_kind(resources, VIRTUAL_SERVICE)
     delegates: Mapping[ResourceKey, Resource] = {
         resource.key: resource for resource in every if not texts(resource.spec.get("hosts"))
     }
-    return [VirtualService(resource, delegates) for resource in every if resource.key not in delegates]
+    found: _Read = {}
+    for resource in every:
+        if resource.key in delegates:
+            continue
+        old = known.get(resource.key)
+        if old is None or old[0] is not resource or not old[1].rests_on(delegates):
+            old = resource, VirtualService(resource, delegates)
+        found[resource.key] = old
+    return found
+
+
+def _same(first: Sequence[object], second: Sequence[object]) -> bool:
+    return len(first) == len(second) and all(map(is_, first, second))

@@ -114,6 +114,14 @@ class VirtualService:
         self.hosts: tuple[str, ...] = tuple(dict.fromkeys(names))
         self.gateways = gateways_of(self._spec, namespace)
 
+    def rests_on(self, delegates: Mapping[ResourceKey, Resource]) -> bool:
+        """Say whether its rules would be the same with these delegates."""
+        delegating = [rule for rule in items(self._spec.get("http")) if rule.get("delegate") is not None]
+        return not delegating or all(
+            self._delegates.get(key) is delegates.get(key)
+            for key in {self._delegate_of(rule) for rule in delegating}
+        )
+
     def is_visible_in(self, namespace: str) -> bool:
         """Say whether proxies of that namespace get it."""
         return exported_to(texts(self._spec.get("exportTo")), self.key.namespace, namespace)
@@ -142,10 +150,7 @@ class VirtualService:
                 yield from self._delegated(path, spec)
 
     def _delegated(self, path: Path, root: Spec) -> Iterator[Rule]:
-        wanted = mapping(root.get("delegate"))
-        key = VIRTUAL_SERVICE.key(
-            text(wanted.get("namespace")) or self.key.namespace, text(wanted.get("name"))
-        )
+        key = self._delegate_of(root)
         resource = self._delegates.get(key)
         lacking = _why_no_delegate(key, resource, self.key.namespace)
         if resource is None or lacking:
@@ -161,6 +166,12 @@ class VirtualService:
                 yield Rule(key, inner, spec, self.key, path, why)
             else:
                 yield Rule(key, inner, merged.spec, self.key, path, _inert(merged.spec), merged.origins)
+
+    def _delegate_of(self, rule: Spec) -> ResourceKey:
+        wanted = mapping(rule.get("delegate"))
+        return VIRTUAL_SERVICE.key(
+            text(wanted.get("namespace")) or self.key.namespace, text(wanted.get("name"))
+        )
 
     def candidates(self, place: Place) -> tuple[Candidate, ...]:
         """Return every alternative in order, up to the first that takes all requests at this place."""

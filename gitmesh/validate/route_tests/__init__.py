@@ -1,0 +1,1 @@
+"""Route tests: what a repository says must become of requests, and whether it does."""
