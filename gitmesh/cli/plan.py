@@ -58,7 +58,8 @@ def plan(
 ) -> None:
     """Show what pushing PATHS (default: this directory) would change in the cluster, in waves, and why.
 
-    Nothing is written. Weight changes that a RolloutPolicy walks in steps show their first step.
+    Nothing is written. Weight changes that a RolloutPolicy walks in steps show their first step. At the end
+    stands which requests would go elsewhere, derived from the conditions of the old and of the new rules.
     Exit status 0: shown; 1: the files have errors, or the plan is refused; 2: could not run.
 
     \b

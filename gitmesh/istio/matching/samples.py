@@ -26,6 +26,7 @@ _SAMPLES = (
         _ANY,
     ),
     (re.compile(r"\(\?:|\((?!\?)"), "("),
+    (re.compile(r"([\w/-])[+*?]"), r"\1"),
 )
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HIDDEN = 0xE000  # private use: here an escaped character waits, so that nothing takes it for syntax

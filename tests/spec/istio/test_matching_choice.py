@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from fakes.asked import asked, rules, subsets_of, to
+from fakes.asked import SERVICES, asked, rules, subsets_of, to
+from fakes.mesh_objects import objects
 
 from gitmesh.istio.matching.outcome import DEFAULT_RETRY_ON, Forward, NoRoute, Outside, Redirect, Respond
-from gitmesh.istio.matching.request import Caller
+from gitmesh.istio.matching.request import Caller, read_request
+from gitmesh.istio.matching.traffic import Traffic
 
 REVIEWS = "http://reviews:9080/"
 OLD, NEW = "creationTimestamp: 2024-01-01T00:00:00Z", "creationTimestamp: 2025-01-01T00:00:00Z"
@@ -362,6 +366,16 @@ def test_a_delegated_rule_names_both_places_and_inherits():
 def test_a_delegates_rule_that_contradicts_its_root_is_passed_over():
     answer = asked(DELEGATE + ROOT, "http://reviews:9080/x")
     assert any("contradict" in reason for passed in answer.passed for reason in passed.reasons)
+
+
+def test_an_answer_looks_only_at_the_objects_for_its_host():
+    text = "".join(rules(to("v1"), name=f"vs-{n}", hosts=f"[s{n}.test]") for n in range(300))
+    traffic = Traffic(objects(SERVICES + text))
+    began = time.process_time()
+    for n in range(300):
+        assert traffic.answer(read_request("GET", f"http://s{n}.test/")).taken is not None
+    # About a millisecond each; if every object were looked at, it would be hundreds.
+    assert time.process_time() - began < 3
 
 
 def test_strange_objects_do_no_harm():

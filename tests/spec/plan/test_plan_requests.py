@@ -123,7 +123,8 @@ def test_a_gateway_is_asked_too():
 
 
 @pytest.mark.parametrize(
-    "regex", ["/a.*", "/api/v[0-9]+/.+", "^/(ratings|reviews)/\\d+$", "/[^/]+/x", "/a(/b)?", "\\/x\\.json"]
+    "regex",
+    ["/a.*", "/api/v[0-9]+/.+", "^/(ratings|reviews)/\\d+$", "/[^/]+/x", "/a(/b)?", "\\/x\\.json", "/a+b?"],
 )
 def test_a_request_is_found_for_the_regular_expressions_that_people_write(regex: str):
     sample = sample_of({"uri": {"regex": regex}}, "reviews", 80)
