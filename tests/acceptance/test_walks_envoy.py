@@ -151,13 +151,6 @@ async def test_an_edge_replaces_the_id_of_a_client_from_outside_so_nobody_choose
         assert answer.headers["x-variant"] == ("new" if on_share(request_id, 50) else "old")
 
 
-async def test_an_edge_keeps_the_id_of_a_client_with_a_private_address(bench: Bench):
-    await stand_at(bench, OLD, NEW, by_id(50), gateways=["edge"], hosts=["*"])
-    answer = await bench.enter("http://reviews/", headers={"x-request-id": "order-0000"})
-    assert answer.seen["headers"]["x-request-id"] == "order-0000"
-    assert answer.headers["x-variant"] == "new"
-
-
 async def test_a_share_grows_around_those_that_are_on_it_already(bench: Bench):
     ids = [str(uuid4()) for _ in range(60)]
     before: set[str] = set()
