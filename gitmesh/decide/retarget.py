@@ -12,10 +12,10 @@ from datetime import datetime
 
 from gitmesh.decide.transitions import (
     HISTORY_MAX,
-    advance,
     changed,
     noted,
     quarantine,
+    waiting,
 )
 from gitmesh.istio.canonical import canonical, spec_hash
 from gitmesh.istio.routes import Destination
@@ -28,7 +28,7 @@ from gitmesh.istio.weights import (
 )
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource
-from gitmesh.model.rollout import Advance, Phase, RolloutIntent, RolloutRecord, Snapshot, Target
+from gitmesh.model.rollout import Hold, Phase, RolloutIntent, RolloutRecord, Snapshot, Target
 
 Resolve = Callable[[str, str], Target]  # (fully qualified host, subset) -> how metrics know it
 
@@ -45,19 +45,22 @@ def retarget(
     revision: str,
     now: datetime,
     history_max: int = HISTORY_MAX,
+    shut: Hold | None = None,
+    pardoned: bool = False,
 ) -> RolloutRecord | None:
     """Return the record that fits what is desired now; None where there is nothing to remember.
 
     `live` matters only when there is no record: a live object is then stable as it is, and without one
-    there is nothing to protect and the desired content goes live whole.
+    there is nothing to protect and the desired content goes live whole. What is new waits; to begin is a
+    decision. `shut`: nothing may go forward now. `pardoned`: what it was rolled back for is gone.
     """
     if record is None and policy is None:
         return None
     content = _snapshot(desired, revision)
-    turn = _Turn(content, desired.key.namespace, policy, resolve, intent, revision, now, history_max)
+    turn = _Turn(content, desired.key.namespace, policy, resolve, intent, revision, now, history_max, shut)
     if record is None:
         record = _first_record(turn, live, source)
-    record = _with_policy(record, policy)
+    record = _with_policy(_pardoned(record) if pardoned else record, policy)
     return _follow(turn, _obey(turn, record))
 
 
@@ -73,6 +76,7 @@ class _Turn:
     revision: str
     now: datetime
     history_max: int
+    shut: Hold | None
 
     def note(self, record: RolloutRecord, message: str) -> RolloutRecord:
         return noted(record, self.now, message, self.history_max)
@@ -115,6 +119,12 @@ def _step_at(policy: RolloutPolicySpec, progress: float) -> int:
     return max((i for i, step in enumerate(policy.steps) if step.progress <= progress), default=-1)
 
 
+def _pardoned(record: RolloutRecord) -> RolloutRecord:
+    """Let content go again that was rolled back for another member of its group only."""
+    kept = tuple(content for content in record.quarantined if content != record.canary_hash)
+    return changed(record, quarantined=kept, taken_along="")
+
+
 def _obey(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
     """Do what a person asked for: retry, then roll back. Asked for both, the content stays away."""
     intent = turn.intent
@@ -154,7 +164,7 @@ def _follow(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
         # Not kept as previous: the content that was just reverted has to prove itself again.
         return _at_once(turn, record, "reverted in Git: applied at once", previous=None)
     if record.canary is not None and content == record.canary_hash:
-        return _released(turn, record)
+        return changed(record, awaits="") if record.awaits else record
     return _new_content(turn, record)
 
 
@@ -211,18 +221,14 @@ def _at_rest(turn: _Turn, record: RolloutRecord, phase: Phase) -> RolloutRecord:
         finished_at=turn.now,
         canary=None,
         failed_checks=0,
+        awaits="",
+        shut=False,
+        taken_along="",
     )
 
 
-def _released(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
-    """Let what waited begin, once nothing holds it."""
-    if record.phase is not Phase.WAITING or turn.intent.suspend:
-        return record
-    return _begin(turn, record)
-
-
 def _new_content(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
-    """Start the way to new content, or carry on when it leads to the same weights."""
+    """Wait with new content, or carry on when it leads to the same weights."""
     assert turn.policy is not None
     stable, target = record.stable.spec, turn.desired.spec
     moves = moves_weight(stable, target, namespace=turn.namespace)
@@ -232,6 +238,8 @@ def _new_content(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
         and record.canary is not None
         and same_course(stable, record.canary.spec, target, namespace=turn.namespace)
     )
+    if carries_on and turn.shut:
+        return changed(record, awaits=turn.desired.hash)
     grows = growing_destinations if moves else changed_destinations
     record = changed(
         record,
@@ -239,39 +247,13 @@ def _new_content(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
         canary=turn.desired,
         canary_hash=turn.desired.hash,
         targets=_targets(turn, grows(stable, target, namespace=turn.namespace)),
+        awaits="",
     )
     if carries_on:
         return turn.note(record, f"changed in Git on the way, same weights: stays at {record.progress:g} %")
-    record = _waiting(record, len(turn.policy.spec.steps) if moves else 0)
-    if turn.intent.suspend:
-        return turn.note(record, "new content waits: suspended")
-    return _begin(turn, record)
+    record = waiting(record, len(turn.policy.spec.steps) if moves else 0)
+    return changed(record, message="new content in Git")
 
 
 def _targets(turn: _Turn, destinations: tuple[Destination, ...]) -> tuple[Target, ...]:
     return tuple(dict.fromkeys(turn.resolve(d.host, d.subset) for d in destinations))
-
-
-def _waiting(record: RolloutRecord, steps: int) -> RolloutRecord:
-    return changed(
-        record,
-        phase=Phase.WAITING,
-        step=0,
-        steps=steps,
-        progress=0.0,
-        weights=describe_weights(record.stable.spec),
-        started_at=None,
-        entered_at=None,
-        effective_at=None,
-        next_at=None,
-        finished_at=None,
-        failed_checks=0,
-        verdict=None,
-    )
-
-
-def _begin(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
-    reason = "new weights in Git" if record.steps else "new content in Git, same weights"
-    return advance(
-        record, Advance(0, reason), turn.now, history_max=turn.history_max, namespace=turn.namespace
-    )

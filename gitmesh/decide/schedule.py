@@ -5,11 +5,17 @@ Stage: decide (pure).
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
-from gitmesh.decide.transitions import analysis_of
+from gitmesh.decide.freezes import frozen_by
+from gitmesh.decide.transitions import analysis_of, deadline_of
+from gitmesh.decide.windows import Calendar
+from gitmesh.model.freeze import Freeze
 from gitmesh.model.metrics import RequestQuery
-from gitmesh.model.rollout import RolloutRecord, Verdict
+from gitmesh.model.policy import RolloutPolicySpec
+from gitmesh.model.resource import Resource
+from gitmesh.model.rollout import Hold, Phase, RolloutRecord, Verdict
 
 
 def next_wake(record: RolloutRecord, now: datetime) -> datetime | None:
@@ -17,9 +23,31 @@ def next_wake(record: RolloutRecord, now: datetime) -> datetime | None:
 
     Checks have their own clock, see `next_check`.
     """
-    if not record.phase.in_motion or record.next_at is None:
+    moments = [record.next_at] if record.phase.in_motion or record.phase is Phase.WAITING else []
+    due = deadline_of(record)
+    if due is not None and due > now:  # one that has passed was heeded already, or is on its way to be
+        moments.append(due)
+    return min((max(moment, now) for moment in moments if moment is not None), default=None)
+
+
+def shut_now(
+    policy: RolloutPolicySpec | None, service: Resource, freezes: Iterable[Freeze], calendar: Calendar
+) -> Hold | None:
+    """Return what keeps everything from going forward for a time; None when nothing does."""
+    freeze = frozen_by(freezes, service.key, service.spec, calendar.now)
+    if freeze is not None:
+        return Hold(f"{freeze.text}, until {dated(freeze.end)}", until=freeze.end)
+    opening = calendar.opening(policy.windows if policy else ())
+    if opening.is_open:
         return None
-    return max(record.next_at, now)
+    if opening.until is None:
+        return Hold(f"its windows never open: {opening.problem or 'there is no such day'}")
+    return Hold(f"outside its windows until {dated(opening.until)}", until=opening.until)
+
+
+def dated(moment: datetime) -> str:
+    """Write a moment that may be on another day."""
+    return f"{moment.astimezone(UTC):%a %d %b %H:%M} UTC"
 
 
 def next_check(record: RolloutRecord, latest: Verdict | None, now: datetime) -> datetime | None:

@@ -10,12 +10,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
 
+from gitmesh.decide.gates import closed
 from gitmesh.istio.weights import describe_weights, interpolate
 from gitmesh.model.analysis import Analysis
+from gitmesh.model.policy import OnDeadline
 from gitmesh.model.rollout import (
     Advance,
     Decision,
     Finish,
+    GateAnswer,
     HistoryEntry,
     Hold,
     Outcome,
@@ -23,6 +26,7 @@ from gitmesh.model.rollout import (
     RollBack,
     RolloutRecord,
 )
+from gitmesh.model.values import format_duration
 
 HISTORY_MAX = 20
 QUARANTINE_MAX = 100
@@ -55,20 +59,42 @@ TABLE: Mapping[tuple[Phase, Move], Phase] = {
 }
 
 
-def decide(record: RolloutRecord, *, held: str = "", now: datetime) -> Decision:
+def decide(
+    record: RolloutRecord,
+    *,
+    held: str = "",
+    shut: Hold | None = None,
+    gate: GateAnswer | None = None,
+    now: datetime,
+) -> Decision:
     """Say what a rollout does now. Rolling back comes first, and nothing gates it.
 
-    `held` says what holds every forward step, for example "suspended"; empty when nothing does.
+    `held` says what holds every forward step, for example "suspended"; empty when nothing does. `shut` holds
+    them for a time: a window that is closed, a freeze. `gate` is what the gate of the present step said.
     """
     analysis = analysis_of(record)
     if record.phase.in_motion and analysis and record.failed_checks >= analysis.failures:
         return RollBack(rollback_reason(record))
     if not record.phase.in_motion and record.phase is not Phase.WAITING:
         return Hold(record.message)
+    late = overdue(record, now)
+    if late and record.policy_spec and record.policy_spec.on_deadline is OnDeadline.ROLL_BACK:
+        return RollBack(late)
     if held:  # Forward only: nothing below this line takes traffic off a canary.
         return Hold(f"{held} at {record.progress:g} %")
+    if late:
+        return Hold(f"{late}: stays at {record.progress:g} %")
     if record.phase is Phase.WAITING:
-        return Advance(record.step, "nothing holds it any more")
+        return shut or Advance(
+            0, "new weights in Git" if record.steps else "new content in Git, same weights"
+        )
+    return _next_step(record, shut, gate, now)
+
+
+def _next_step(
+    record: RolloutRecord, shut: Hold | None, gate: GateAnswer | None, now: datetime
+) -> Hold | Advance | Finish:
+    """Say whether a rollout in motion goes on. What a person has to do is told before what time brings."""
     if record.effective_at is None:
         return Hold(f"waits until {record.progress:g} % is live")
     due = record.effective_at + dwell(record)
@@ -76,9 +102,62 @@ def decide(record: RolloutRecord, *, held: str = "", now: datetime) -> Decision:
         return Hold(f"{_stay(record)} until {due:%H:%M:%S} UTC", until=due)
     if missing := missing_evidence(record):
         return Hold(missing)
+    at_gate = closed(record, gate, now)
+    if at_gate and not at_gate.asks:
+        return at_gate
+    if shut or at_gate:  # nobody is asked for what could not be done
+        return shut or at_gate or Hold("")
     if is_last(record):
         return Finish(f"finished: {_passed(record)}")
     return Advance(record.step + 1, _passed(record))
+
+
+def overdue(record: RolloutRecord, now: datetime) -> str:
+    """Say that a rollout in motion has passed its deadline; empty when it has not, or has none."""
+    due = deadline_of(record)
+    if due is None or now < due:
+        return ""
+    assert record.policy_spec is not None
+    assert record.policy_spec.deadline is not None
+    return f"not done within {format_duration(record.policy_spec.deadline)}"
+
+
+def deadline_of(record: RolloutRecord) -> datetime | None:
+    """Return when a rollout in motion has to be done; None without a deadline."""
+    deadline = record.policy_spec.deadline if record.policy_spec else None
+    if deadline is None or record.started_at is None or not record.phase.in_motion:
+        return None
+    return record.started_at + deadline
+
+
+def held_back(record: RolloutRecord, shut: Hold | None) -> RolloutRecord:
+    """Return the record for a time in which nothing may go forward: a step that is not live yet stays out."""
+    not_live = record.phase.in_motion and record.effective_at is None
+    if shut is None or not not_live:
+        return changed(record, shut=False) if record.shut else record
+    return changed(record, shut=True) if record.step > 0 and record.steps else waiting(record, record.steps)
+
+
+def waiting(record: RolloutRecord, steps: int) -> RolloutRecord:
+    """Return the record of a rollout that has not begun: stable is what should be live."""
+    return changed(
+        record,
+        phase=Phase.WAITING,
+        step=0,
+        steps=steps,
+        progress=0.0,
+        weights=describe_weights(record.stable.spec),
+        started_at=None,
+        entered_at=None,
+        effective_at=None,
+        next_at=None,
+        finished_at=None,
+        failed_checks=0,
+        verdict=None,
+        awaits="",
+        shut=False,
+        taken_along="",
+    )
 
 
 def advance(
@@ -98,8 +177,9 @@ def advance(
         case Advance(step, reason):
             after = _enter(record, phase, step, now, namespace)
             return noted(after, now, f"{after.progress:g} % ({after.weights}): {reason}", history_max)
-        case RollBack(reason):
-            return noted(_roll_back(record, now), now, f"rolled back: {reason}", history_max)
+        case RollBack(reason, along):
+            back = changed(_roll_back(record, now), taken_along=along)
+            return noted(back, now, f"rolled back: {reason}", history_max)
         case Finish(reason):
             return noted(_finish(record, now), now, reason, history_max)
         case other:  # pragma: no cover
@@ -213,6 +293,7 @@ def _enter(record: RolloutRecord, phase: Phase, step: int, now: datetime, namesp
         effective_at=None,
         next_at=None,
         finished_at=None,
+        shut=False,
     )
 
 
@@ -228,6 +309,8 @@ def _roll_back(record: RolloutRecord, now: datetime) -> RolloutRecord:
         finished_at=now,
         quarantined=quarantine(record, record.canary_hash),
         canary=None,
+        awaits="",
+        shut=False,
     )
 
 
@@ -245,6 +328,8 @@ def _finish(record: RolloutRecord, now: datetime) -> RolloutRecord:
         previous=record.stable,
         canary=None,
         failed_checks=0,
+        awaits="",
+        shut=False,
     )
 
 

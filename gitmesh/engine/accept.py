@@ -26,7 +26,7 @@ from gitmesh.parse.suppressions import Rules, suppress
 from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import Validated, validate
 from gitmesh.validate.guardrails_plan import plan_guardrails
-from gitmesh.validate.policies import read_policies
+from gitmesh.validate.policies import read_freezes, read_policies
 from gitmesh.validate.route_tests.findings import check_around, check_failures
 from gitmesh.validate.route_tests.run import Tested, read_route_tests, run_route_tests
 from gitmesh.validate.rules_schemas import SCHEMA_RULES
@@ -131,7 +131,7 @@ def desired_of(revision: Revision, parsed: Parsed) -> Desired:
     """Keep what is to be applied, and what rules its way, of a revision without errors."""
     traffic = {key: r for key, r in parsed.resources.items() if key.group == NETWORKING}
     policies, guardrails = read_policies(parsed.resources), plan_guardrails(parsed.resources)
-    return Desired(revision, traffic, policies, guardrails=guardrails)
+    return Desired(revision, traffic, policies, guardrails=guardrails, freezes=read_freezes(parsed.resources))
 
 
 def _is_news(finding: Diagnostic) -> bool:

@@ -1,7 +1,8 @@
 """When things happen: wakes passes, fetches and checks, and never decides anything itself.
 
-Stage: engine (shell). Three tasks run side by side: passes (the single writer), fetches, and the guard. Each
-turn of one is a short method that a simulation can call by itself, with its own clock.
+Stage: engine (shell). Four tasks run side by side: passes (the single writer), fetches, the guard, and
+who asks the hooks of gates. Each turn of one is a short method that a simulation can call by itself, with
+its own clock.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gitmesh.apply.records import write_source_status
 from gitmesh.decide.schedule import next_wake
 from gitmesh.engine.announce import tell
 from gitmesh.engine.fetcher import Fetcher
+from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
 from gitmesh.engine.memory import Memory
 from gitmesh.engine.ports import Ports
@@ -41,10 +43,12 @@ class Daemon:
         self.memory = Memory()
         self.fetcher = Fetcher(ports, config)
         self.guard = Guard(ports, self.memory, config.metrics.timeout)
+        self.gatekeeper = Gatekeeper(ports, self.memory)
         self.reconciler = Reconciler(ports, config, self._settle)
         self._pass_wanted = anyio.Event()
         self._check_wanted = anyio.Event()
         self._fetch_wanted = anyio.Event()
+        self._gate_wanted = anyio.Event()
         self._fetches_due: set[ResourceKey] = set()
         self._fetching: set[ResourceKey] = set()
         self._rollbacks_due: set[ResourceKey] = set()
@@ -99,6 +103,7 @@ class Daemon:
         """Work until cancelled. Begins with an empty memory: another replica may have led meanwhile."""
         self.memory.sources.clear()
         self.guard.forget()
+        self.gatekeeper.forget()
         self._known.clear()
         for key in self._ports.live.snapshot().sources:
             self._source_changed(key)
@@ -109,6 +114,7 @@ class Daemon:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pass_loop)
                 group.start_soon(self._guard_loop, group)
+                group.start_soon(self._gate_loop, group)
                 await self._fetch_loop(group)
         finally:
             await self.fetcher.close()
@@ -131,6 +137,13 @@ class Daemon:
                 group.start_soon(self.check, item)
             self._arm_guard()
             await self._check_wanted.wait()
+
+    async def _gate_loop(self, group: anyio.abc.TaskGroup) -> None:
+        while True:
+            await self._gate_wanted.wait()
+            self._gate_wanted = anyio.Event()
+            for question in self.gatekeeper.take():
+                group.start_soon(self._ask, question)
 
     async def _fetch_loop(self, group: anyio.abc.TaskGroup) -> None:
         while True:
@@ -174,6 +187,11 @@ class Daemon:
             self._make_way(item)
         self.wake()
         self._check_wanted.set()
+
+    async def _ask(self, question: Question) -> None:
+        """Ask one hook whether a rollout may go on, and pass with the answer."""
+        await self.gatekeeper.ask(question)
+        self.wake()
 
     def _make_way(self, item: Measurable) -> None:
         """Stop a pass that may give the failing version more, or that a rollback would have to wait for."""
@@ -220,6 +238,8 @@ class Daemon:
         delay = retry_delay(report, memory.failures)
         memory.failures = memory.failures + 1 if report.errors or report.overtaken else 0
         self._arm_pass(key, report, delay)
+        if self.gatekeeper.want(key, report.moved):
+            self._gate_wanted.set()
 
     async def _within_limits(self, source: Source, work: Callable[[], Awaitable[PassReport]]) -> PassReport:
         """Run work for one source within its time. One source must never stop the others."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.freeze import Freeze
 from gitmesh.model.policy import RolloutPolicy
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.revision import Revision
-from gitmesh.model.rollout import Decision, RolloutRecord, Verdict
+from gitmesh.model.rollout import Decision, GateAnswer, RolloutRecord, Verdict
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
 from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
 from gitmesh.validate.check import NOTHING_VALIDATED, Validated
@@ -38,6 +39,7 @@ class Desired:
     policies: tuple[RolloutPolicy, ...]
     restored: bool = False
     guardrails: tuple[Compiled, ...] = ()  # those that look at plans
+    freezes: tuple[Freeze, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class SourceMemory:
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
     read: dict[ResourceKey, tuple[Resource, RolloutRecord | None]] = field(default_factory=dict)
     verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
+    answers: dict[ResourceKey, GateAnswer] = field(default_factory=dict)  # of hooks, by what they are about
     # plan
     notes: tuple[Note, ...] = ()  # what guardrails said of the last plan that was not empty
     # apply

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from gitmesh.engine.memory import Moved, SourceMemory
+from gitmesh.engine.moving import move
 from gitmesh.engine.report import Source
-from gitmesh.engine.rollouts import move, records_of
+from gitmesh.engine.rollouts import records_of
 from gitmesh.model.config import Config
 from gitmesh.model.resource import ResourceSet
 from gitmesh.observe.live import LiveState

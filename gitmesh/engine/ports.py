@@ -5,7 +5,7 @@ Stage: engine (shell).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -62,6 +62,16 @@ class Metrics(Protocol):
         """Release connections."""
 
 
+class Hooks(Protocol):
+    """Who is asked whether a rollout may go on. Never raises for what a hook does."""
+
+    async def ask(self, url: str, timeout: timedelta, told: Mapping[str, Any]) -> tuple[bool, str]:
+        """Ask one hook; say whether it allows to go on, and why."""
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
 class Events(Protocol):
     """Where people are told. Never raises."""
 
@@ -95,3 +105,4 @@ class Ports:
     open_git: Callable[[ResourceKey], Git]
     meters: Meters
     log: Any  # a structlog logger; untyped upstream
+    hooks: Hooks | None = None

@@ -125,6 +125,9 @@ class RolloutRecord(ApiModel):
     canary: Snapshot | None = None  # what is on its way; None when nothing is
     targets: tuple[Target, ...] = ()
     quarantined: tuple[str, ...] = ()
+    awaits: str = ""  # hash of content that Git has for the same way, while nothing may go forward
+    shut: bool = False  # nothing may go forward, and the present step was not live yet: the one before stays
+    taken_along: str = ""  # path@hash: the member of its group, and the content, for which it was rolled back
     retried: str = ""  # the retry that was honoured, so that one request starts one attempt
     failed_checks: int = 0
     verdict: Verdict | None = None
@@ -135,14 +138,25 @@ class RolloutRecord(ApiModel):
     def live_progress(self) -> float:
         """The progress that may be live: `progress`, or less while a failed check stands against its step.
 
-        A step that is not live yet does not become so after a failure; the step before it stays. Before the
-        first step nothing is held: there would never be requests to prove it better.
+        A step that is not live yet does not become so after a failure, or when its window has closed; the
+        step before it stays. Before the first step nothing is held: there would never be requests to prove
+        it better.
         """
-        waits = self.phase.in_motion and self.failed_checks and self.effective_at is None
+        waits = self.phase.in_motion and (self.failed_checks or self.shut) and self.effective_at is None
         if not waits or self.policy_spec is None or not self.steps:
             return self.progress
         earlier = [step.progress for step in self.policy_spec.steps if step.progress < self.progress]
         return max(earlier, default=self.progress)
+
+
+class GateAnswer(ApiModel):
+    """What a gate said of one step of one content, and when."""
+
+    step: int
+    content: str  # its hash
+    is_open: bool
+    reason: str = ""
+    at: datetime
 
 
 class RolloutIntent(ApiModel):
@@ -151,6 +165,7 @@ class RolloutIntent(ApiModel):
     suspend: bool = False
     roll_back: str = ""  # hash of the content that must leave: quarantined from now on
     retry: str = ""  # hash of the content that may go out again, once; `hash@when` asks another time
+    promote: str = ""  # `hash@step`: opens the gate of this step for this content, whatever kind it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +178,22 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Stay. `until` is when it is worth looking again; None when only an event can change it."""
+    """Stay. `until` is when it is worth looking again; None when only an event can change it.
+
+    `asks`: all is well but for the gate of this step, and somebody has to be asked.
+    """
 
     reason: str
     until: datetime | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RollBack:
-    """Make stable live again and quarantine the canary."""
+    """Make stable live again and quarantine the canary. `along`: for whom, see RolloutRecord.taken_along."""
 
     reason: str
+    along: str = ""
 
 
 @dataclass(frozen=True, slots=True)

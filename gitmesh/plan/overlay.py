@@ -60,9 +60,9 @@ def _overlaid(resource: Resource, record: RolloutRecord | None) -> Resource:
         return resource
     if not record.phase.in_motion:
         return resource.with_spec(record.stable.spec)
-    spec = interpolate(
-        record.stable.spec, resource.spec, record.live_progress, namespace=resource.key.namespace
-    )
+    # What Git has for the same way waits, while nothing may go forward.
+    target = record.canary.spec if record.awaits and record.canary else resource.spec
+    spec = interpolate(record.stable.spec, target, record.live_progress, namespace=resource.key.namespace)
     return resource if spec is resource.spec else resource.with_spec(spec)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pydantic import ValidationError
 
 from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.freeze import Freeze, FreezeSpec, FreezeWindow, read_freeze
 from gitmesh.model.kinds import GITMESH
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
@@ -18,12 +19,29 @@ from gitmesh.validate.across.world import World
 from gitmesh.validate.subject import Subject
 
 ROLLOUT_POLICY = "RolloutPolicy"
+FREEZE_WINDOW = "FreezeWindow"
 
 
 def read_policies(resources: ResourceSet) -> tuple[RolloutPolicy, ...]:
     """Return the policies that are valid, by namespace and name."""
     found = (read_policy(resources[key]) for key in sorted(key for key in resources if is_policy(key)))
     return tuple(policy for policy in found if policy is not None)
+
+
+def read_freezes(resources: ResourceSet) -> tuple[Freeze, ...]:
+    """Return the freezes that are valid, by namespace and name."""
+    keys = sorted(key for key in resources if (key.group, key.kind) == (GITMESH, FREEZE_WINDOW))
+    found = (_read_freeze(resources[key]) for key in keys)
+    return tuple(freeze for freeze in found if freeze is not None)
+
+
+def _read_freeze(resource: Resource) -> Freeze | None:
+    try:
+        spec = FreezeSpec.model_validate(resource.spec)
+        window = FreezeWindow(name=resource.key.name, namespace=resource.key.namespace, spec=spec)
+        return read_freeze(window)
+    except ValueError:  # also pydantic's; what is wrong is said by the rules
+        return None
 
 
 def is_policy(key: ResourceKey) -> bool:

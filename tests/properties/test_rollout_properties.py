@@ -82,7 +82,7 @@ class Rollouts(RuleBasedStateMachine):
             assert self.may_retry, "one request starts one attempt"
             self.may_retry = ""
         turned = record
-        if record.phase.in_motion:
+        if record.phase.in_motion or record.phase is Phase.WAITING:
             record = advance(
                 record,
                 decide(record, held="suspended" if self.intent.suspend else "", now=self.now),
@@ -101,6 +101,9 @@ class Rollouts(RuleBasedStateMachine):
         if not forward:
             return
         assert not self.intent.suspend, "suspended holds forward steps"
+        if before.phase is Phase.WAITING:
+            assert after.step == 0, "a rollout begins with its first step"
+            return
         assert before.effective_at is not None
         assert self.now >= before.effective_at + dwell(before), "no dwell is cut short"
         assert after.step <= before.step + 1, "no step is skipped"

@@ -51,7 +51,10 @@ def turned(
     after = retarget(record, now=now, **arguments)
     again = retarget(after, now=now + seconds(5), **arguments)
     assert again == after, "asking again must change nothing"
-    return after
+    if after is None or after.phase is not Phase.WAITING:
+        return after
+    held = "suspended" if arguments["intent"].suspend else ""
+    return advance(after, decide(after, held=held, now=now), now)
 
 
 def settled(text: str = OLD, previous: str | None = None, **fields: Any) -> RolloutRecord:

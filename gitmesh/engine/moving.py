@@ -1,0 +1,258 @@
+"""What each rollout of a source does in a pass: turn it towards Git, decide for it, and mind the others.
+
+Stage: decide (pure; called by the pass).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitmesh.decide.freezes import frozen_by
+from gitmesh.decide.retarget import retarget
+from gitmesh.decide.schedule import shut_now
+from gitmesh.decide.together import Member, together, unrest
+from gitmesh.decide.transitions import advance, decide, held_back
+from gitmesh.decide.verdict import take_verdict
+from gitmesh.decide.windows import Calendar
+from gitmesh.engine.gates import answer_of
+from gitmesh.engine.memory import Desired, Moved, SourceMemory
+from gitmesh.engine.rollouts import load_records, read_intent, read_record, rollout_key, untaken
+from gitmesh.engine.targets import resolver
+from gitmesh.istio.canonical import spec_hash
+from gitmesh.model.kinds import TRAFFIC_SOURCE, VIRTUAL_SERVICE
+from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, most_precise
+from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
+from gitmesh.model.rollout import Decision, Hold, Phase, RolloutIntent, RolloutRecord
+from gitmesh.model.source import OWNER_ANNOTATION
+from gitmesh.observe.live import LiveState
+
+# Under a freeze, what no policy selects waits too; afterwards it is applied at once, as ever.
+_WITHOUT_POLICY = RolloutPolicy(name="", namespace="", spec=RolloutPolicySpec(analysis=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A rollout that was turned towards Git and has not decided yet. `policy`: what it is counted under."""
+
+    turn: _Turn
+    record: RolloutRecord
+    policy: str = ""
+    shut: Hold | None = None
+    in_git: bool = False
+
+
+def move(
+    memory: SourceMemory,
+    live: LiveState,
+    *,
+    source: str,
+    suspended: bool,
+    history_max: int,
+    now: datetime,
+    inventory: frozenset[ResourceKey] = frozenset(),
+    adopt: bool = False,
+) -> list[Moved]:
+    """Decide for every VirtualService that has a policy or a record. Changes nothing."""
+    desired = None if suspended else memory.desired
+    services = {
+        key: resource
+        for key, resource in (desired.resources if desired else {}).items()
+        if key.kind == VIRTUAL_SERVICE.kind and _is_ours_to_move(key, live, source, inventory, adopt)
+    }
+    turned = _all_turned(services, desired, load_records(memory, live, source), live, source, Calendar(now))
+    members = [_member(one, turned, memory, live, _held(one, suspended, memory)) for one in turned.values()]
+    decisions = together(members)
+    return [
+        Moved(
+            member.key,
+            turned[member.key].turn.record,
+            _after(member.key, member.record, decisions[member.key], now, history_max),
+            decisions[member.key],
+        )
+        for member in members
+    ]
+
+
+def _all_turned(
+    services: Mapping[ResourceKey, Resource],
+    desired: Desired | None,
+    records: Mapping[ResourceKey, RolloutRecord],
+    live: LiveState,
+    source: str,
+    calendar: Calendar,
+) -> dict[ResourceKey, Turned]:
+    """Turn every rollout; those last that went back for another one, for they ask what became of it."""
+    turned: dict[ResourceKey, Turned] = {}
+    keys = sorted(services.keys() | records.keys())
+    along = [key for key in keys if key in records and records[key].taken_along]
+    for key in [*(key for key in keys if key not in along), *along]:
+        turn = _Turn(key, records.get(key), live, source, calendar)
+        if key in services and desired is not None:
+            pardoned = key in along and _is_pardoned(records[key], turned, services)
+            found = _follow_git(turn, services[key], desired, pardoned)
+        elif key in live.resources:
+            found = _without_git(turn)
+        else:
+            continue
+        if found is not None:
+            turned[key] = found
+    return {key: turned[key] for key in keys if key in turned}
+
+
+def _is_pardoned(
+    record: RolloutRecord, turned: Mapping[ResourceKey, Turned], services: Mapping[ResourceKey, Resource]
+) -> bool:
+    """Say whether the content for which a member of a group went back is no longer kept back."""
+    path, _, content = record.taken_along.rpartition("@")
+    culprit = next((one for key, one in turned.items() if key.path == path), None)
+    if culprit is None or content not in culprit.record.quarantined:
+        return True
+    service = services.get(culprit.turn.key)
+    return service is None or spec_hash(service.spec) != content
+
+
+def _member(
+    one: Turned, all_turned: Mapping[ResourceKey, Turned], memory: SourceMemory, live: LiveState, held: str
+) -> Member:
+    record, turn = one.record, one.turn
+    for verdict in untaken(turn.record, memory.verdicts.get(turn.key, ())):
+        record = take_verdict(record, verdict)
+    gate = answer_of(turn.key, record, turn.intent, memory.answers, turn.now)
+    decision = decide(record, held=held, shut=one.shut, gate=gate, now=turn.now)
+    return Member(turn.key, record, decision, _dependency(one, all_turned, live), one.policy or record.policy)
+
+
+def _dependency(one: Turned, all_turned: Mapping[ResourceKey, Turned], live: LiveState) -> str:
+    """Say what a rollout that waits depends on, and is not ready; empty when everything is."""
+    policy = one.record.policy_spec
+    if policy is None or one.record.phase is not Phase.WAITING:
+        return ""
+    for name in policy.after:
+        namespace, _, service = name.rpartition("/")
+        key = VIRTUAL_SERVICE.key(namespace or one.turn.key.namespace, service)
+        known = all_turned.get(key)
+        record = known.record if known else read_record(live.rollouts.get(rollout_key(key)))
+        if record is None and key not in live.resources:
+            return f"{name}, which does not exist"
+        if why := unrest(record):
+            return f"{name}, which {why}"
+    return ""
+
+
+def _held(one: Turned, suspended: bool, memory: SourceMemory) -> str:
+    """Say what holds the forward steps of a rollout; empty when nothing does."""
+    if suspended or one.turn.intent.suspend:
+        return "suspended"
+    if memory.desired is None:
+        return "Git has not been read yet: held"
+    return "" if one.in_git else "no longer in Git: held"
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One VirtualService in one pass."""
+
+    key: ResourceKey
+    record: RolloutRecord | None
+    live: LiveState
+    source: str
+    calendar: Calendar
+
+    @property
+    def now(self) -> datetime:
+        """The moment of this pass."""
+        return self.calendar.now
+
+    @property
+    def intent(self) -> RolloutIntent:
+        return read_intent(self.live.rollouts.get(rollout_key(self.key)))
+
+
+def _is_ours_to_move(
+    key: ResourceKey, live: LiveState, source: str, inventory: frozenset[ResourceKey], adopt: bool
+) -> bool:
+    """Say whether a rollout of this object is ours: two sources must not share one record."""
+    resource = live.resources.get(key)
+    if resource is not None:
+        owner = resource.annotations.get(OWNER_ANNOTATION, "")
+        return owner == source or (not owner and (adopt or key in inventory))
+    record = read_record(live.rollouts.get(rollout_key(key)))
+    if record is None or record.source == source:
+        return True
+    namespace, _, name = record.source.partition("/")
+    return TRAFFIC_SOURCE.key(namespace, name) not in live.sources
+
+
+def _follow_git(turn: _Turn, service: Resource, desired: Desired, pardoned: bool) -> Turned | None:
+    policy = policy_for(service, desired, turn.now)
+    shut = shut_now(policy.spec if policy else None, service, desired.freezes, turn.calendar)
+    record = retarget(
+        turn.record,
+        desired=service,
+        live=turn.live.resources.get(turn.key),
+        policy=policy,
+        resolve=resolver(turn.key.namespace, desired.resources, turn.live.resources),
+        intent=turn.intent,
+        source=turn.source,
+        revision=desired.revision.short,
+        now=turn.now,
+        shut=shut,
+        pardoned=pardoned,
+    )
+    if record is None:
+        return None
+    return Turned(turn, held_back(record, shut), policy.full_name if policy else "", shut, in_git=True)
+
+
+def _without_git(turn: _Turn) -> Turned | None:
+    """Turn a record when Git cannot be read, is not to be followed, or has the object no more.
+
+    The guard works from the record alone, and a person can still ask for a rollback: the record itself
+    says which content is on its way.
+    """
+    record = turn.record
+    if record is None:
+        return None
+    if record.phase is Phase.ROLLED_BACK:
+        return Turned(turn, record, record.policy)
+    content = record.canary or record.stable
+    body = {
+        "apiVersion": VIRTUAL_SERVICE.api_version,
+        "kind": VIRTUAL_SERVICE.kind,
+        "metadata": {"namespace": turn.key.namespace, "name": turn.key.name},
+        "spec": content.spec,
+    }
+    policy = record.policy_spec
+    turned = retarget(
+        record,
+        desired=resource_from_body(body),
+        live=turn.live.resources.get(turn.key),
+        policy=RolloutPolicy(name=record.policy, namespace="", spec=policy) if policy else None,
+        resolve=resolver(turn.key.namespace, turn.live.resources),
+        intent=turn.intent.model_copy(update={"suspend": True}),
+        source=turn.source,
+        revision=record.revision,
+        now=turn.now,
+    )
+    return Turned(turn, turned, record.policy) if turned else None
+
+
+def policy_for(service: Resource, desired: Desired, now: datetime) -> RolloutPolicy | None:
+    """Return the policy that selects an object most precisely. Two equal ones are an error on validation.
+
+    What has none is applied at once, but not while it is frozen: until then it waits as if it had one.
+    """
+    chosen = next(iter(most_precise(desired.policies, service.key, service.spec)), None)
+    if chosen is None and frozen_by(desired.freezes, service.key, service.spec, now):
+        return _WITHOUT_POLICY
+    return chosen
+
+
+def _after(
+    key: ResourceKey, record: RolloutRecord, decision: Decision, now: datetime, history_max: int
+) -> RolloutRecord:
+    if isinstance(decision, Hold) and not (record.phase.in_motion or record.phase is Phase.WAITING):
+        return record  # at rest there is nothing to explain anew
+    return advance(record, decision, now, history_max=history_max, namespace=key.namespace)
