@@ -243,7 +243,7 @@ async def _explain(
     if not who.routes:
         return explanation(answer, None, assumed)
     async with Probe(plane) as probe:
-        headers = [("host", request.authority), *request.headers.items()]
+        headers = [("host", request.authority), *request.sent]
         envoy = await probe.ask(who.routes, request.method, request.url, headers)
     return explanation(answer, envoy, assumed)
 

@@ -50,7 +50,7 @@ def explanation_text(found: Explanation, places: Places) -> str:
 def _request(answer: Answer) -> Iterator[str]:
     request, caller = answer.request, answer.caller
     yield plain(f"{request.method} {request.url}")
-    for name, value in request.headers.items():
+    for name, value in request.sent:
         yield plain(f"  {name}: {value}")
     labels = ", ".join(f"{name}={value}" for name, value in sorted(caller.labels.items()))
     at = "at gateway" if caller.is_gateway else "from"

@@ -134,7 +134,7 @@ def _domains(servers: Iterable[Server], host: str, sources: Iterable[VirtualServ
         if server.redirects_to_https:
             for _, pattern in server.hosts:
                 if covers(pattern, host):
-                    domains.setdefault(pattern, _Domain())
+                    domains.setdefault(pattern, _Domain()).redirects_to_https = True
         for source in ordered:
             if server.gateway not in source.gateways:
                 continue
@@ -143,11 +143,9 @@ def _domains(servers: Iterable[Server], host: str, sources: Iterable[VirtualServ
                 reading = first.setdefault((server.gateway, source.key), server)
                 if covers(common, host):
                     domain = domains.setdefault(common, _Domain())
+                    domain.redirects_to_https |= server.redirects_to_https
                     if (reading, source) not in domain.parts:
                         domain.parts.append((reading, source))
-        if server.redirects_to_https:
-            for name, domain in domains.items():
-                domain.redirects_to_https |= any(covers(pattern, name) for _, pattern in server.hosts)
     return domains
 
 

@@ -58,35 +58,39 @@ class Condition:
     wanted: Wanted
 
     def check(self, request: Request) -> Check:
-        """Say how a request meets it."""
-        actual = self._actual(request)
+        """Say how a request meets it. Of a repeated header each value counts for itself."""
+        values = self._values(request)
+        actual = ", ".join(values) if values else None
         field = f"{self.place}.{self.name}" if self.name else self.place
+        is_presence = self.wanted.kind == "present"
         if self.place == "withoutHeaders":
-            if self.wanted.kind == "present":
-                return Check(field, actual, "no such header", actual is None)
+            if is_presence:
+                return Check(field, actual, "no such header", not values)
             # A header that is missing counts as an empty one.
-            return Check(field, actual, f"anything but {self.wanted}", not self.wanted.accepts(actual or ""))
-        is_there = actual is not None and (self.wanted.kind == "present" or self.wanted.accepts(actual))
+            holds = not any(map(self.wanted.accepts, values or ("",)))
+            return Check(field, actual, f"anything but {self.wanted}", holds)
+        is_there = bool(values) if is_presence else any(map(self.wanted.accepts, values))
         return Check(field, actual, str(self.wanted), is_there)
 
     def holds(self, request: Request) -> bool:
         """Say whether a request meets it."""
         return self.check(request).holds
 
-    def _actual(self, request: Request) -> str | None:
+    def _values(self, request: Request) -> tuple[str, ...]:
         match self.place:
             case "uri":
-                return request.path
+                return (request.path,)
             case "method":
-                return request.method
+                return (request.method,)
             case "scheme":
-                return request.scheme
+                return (request.scheme,)
             case "authority":
-                return request.authority
+                return (request.authority,)
             case "queryParams":
-                return request.query.get(self.name)
+                value = request.query.get(self.name)
+                return () if value is None else (value,)
             case _:
-                return request.headers.get(self.name.lower())
+                return request.values(self.name)
 
 
 def conditions_of(match: Spec) -> tuple[Condition, ...]:

@@ -11,7 +11,9 @@ import re
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # What a canonical path holds only as an escape.
-_TO_ESCAPE = re.compile(r'[\x00-\x20"<>`{}\x7f-\U0010ffff]')
+_TO_ESCAPE = re.compile(r'[\x00-\x20"<>^`{|}\x7f-\U0010ffff]')
+# Parameters behind dots would hide them; those behind dots that are escaped stay.
+_DOTS_WITH_PARAMETERS = re.compile(r"(?<=/)(\.\.?);[^/]*")
 
 
 def split_target(target: str) -> tuple[str, str | None]:
@@ -22,7 +24,8 @@ def split_target(target: str) -> tuple[str, str | None]:
 
 def normalized(path: str) -> str:
     """Return the path with needless escapes undone, and without `.` and `..`."""
-    plain = _ESCAPED.sub(_unescape, path.replace("\\", "/"))
+    bare = _DOTS_WITH_PARAMETERS.sub(r"\1", path)
+    plain = _ESCAPED.sub(_unescape, bare.replace("\\", "/"))
     return _TO_ESCAPE.sub(_escape, _without_dots(plain))
 
 

@@ -39,6 +39,9 @@ class Caller:
 class Request:
     """One request as it reaches the proxy. Header names are in lower case.
 
+    `headers` has the values of a repeated header joined by commas, as services see them; `repeated` has them
+    apart, as conditions do.
+
     `authority` is the Host header as sent. `port` is where the connection goes; 0 leaves that to the
     host: 80, else the main port of the service.
     """
@@ -49,6 +52,19 @@ class Request:
     port: int = 0
     target: str = "/"
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    repeated: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def values(self, header: str) -> tuple[str, ...]:
+        """Return the values of a header; none where it is missing."""
+        name = header.lower()
+        if name in self.repeated:
+            return self.repeated[name]
+        return (self.headers[name],) if name in self.headers else ()
+
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        """The headers as they were sent, each value for itself."""
+        return [(name, value) for name in self.headers for value in self.values(name)]
 
     @cached_property
     def path(self) -> str:
@@ -83,8 +99,7 @@ def split_authority(authority: str) -> tuple[str, int]:
 def read_request(method: str, url: str, headers: Iterable[tuple[str, str]] = ()) -> Request:
     """Read what a person writes for curl. Raises RequestError.
 
-    Of repeated headers the values are joined, as proxies do. A Host header replaces the URL's host, and a
-    port in it the URL's port.
+    A Host header replaces the URL's host, and a port in it the URL's port.
     """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -97,21 +112,29 @@ def read_request(method: str, url: str, headers: Iterable[tuple[str, str]] = ())
         raise RequestError(f"{parts.hostname}: the URL holds a user name, which no route can be chosen by")
     if not method.isascii() or not method.isalpha():
         raise RequestError(f"{method!r} is not a method such as GET or POST")
-    sent = _joined(headers)
-    authority = sent.pop("host", parts.netloc)
+    sent = _by_name(headers)
+    authority = sent.pop("host", (parts.netloc,))[-1]
     port = split_authority(authority)[1] or port or (443 if parts.scheme == "https" else 0)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Request(method, parts.scheme, authority, port, target, MappingProxyType(sent))
+    return Request(
+        method,
+        parts.scheme,
+        authority,
+        port,
+        target,
+        headers=MappingProxyType({name: ",".join(values) for name, values in sent.items()}),
+        repeated=MappingProxyType({name: values for name, values in sent.items() if len(values) > 1}),
+    )
 
 
 _EXAMPLE = "http://reviews:9080/ratings/7"
 
 
-def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    sent: dict[str, str] = {}
+def _by_name(headers: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    sent: dict[str, tuple[str, ...]] = {}
     for name, value in headers:
         lower = name.strip().lower()
         if not lower or lower.startswith(":") or any(c.isspace() or not c.isprintable() for c in lower):
             raise RequestError(f"{name!r} is not the name of a header; write -H 'name: value'")
-        sent[lower] = f"{sent[lower]},{value.strip()}" if lower in sent else value.strip()
+        sent[lower] = (*sent.get(lower, ()), value.strip())
     return sent

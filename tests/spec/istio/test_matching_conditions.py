@@ -181,6 +181,9 @@ def test_the_conditions_that_held_are_told():
         ("/%7euser", "/~user"),
         ("/a%2fb", "/a%2fb"),
         ("/a//b", "/a//b"),
+        ("/a/..;x=1/b", "/b"),
+        ("/a/%2e%2e;x/b", "/a/..;x/b"),
+        ("/a|b^c", "/a%7Cb%5Ec"),
         ("", "/"),
     ],
 )
