@@ -131,7 +131,7 @@ Look around, in another terminal:
   export KUBECONFIG={kubeconfig}
   kubectl get pods,services -o wide
   curl -H 'Host: reviews:9080' {mesh}/reviews{as_pod}
-  curl -H 'Host: reviews:9080' {running.probe_address.url}/reviews
+  gitmesh explain http://reviews:9080/reviews{option}
   curl -i {gateway}/
   kubectl annotate pod reviews-v2 {ERROR_PERCENT}=30 --overwrite
 

@@ -171,6 +171,7 @@ async def test_plan_shows_waves_and_reasons_and_writes_nothing(world: World):
     stepped = await world.gitmesh("plan", ".", cwd=work)
     assert "spec.http[0].route[0].weight: 100 -> 90" in stepped.out, "the first step of the policy"
     assert "1 to update; 1 unchanged" in stepped.out
+    assert "requests that change hands\n  reviews/*: v1 -> v1 90 %, v2 10 %" in stepped.out
     read = json.loads((await world.gitmesh("plan", "--format", "json", ".", cwd=work)).out)
     assert [change["kind"] for wave in read["waves"] for change in wave["changes"]] == ["update"]
 

@@ -69,7 +69,7 @@ class Traffic:
         else:
             self._register(added)
         self._outbound = outbound
-        self._read = _virtual_services(resources, previous._read if previous else {})
+        self._read: _Read = _virtual_services(resources, previous._read if previous else {})
         self._sources: dict[str, list[VirtualService]] = {}
         for _, source in self._read.values():
             for host in source.hosts:
