@@ -20,6 +20,7 @@ COMMANDS = {
     "play": ("gitmesh.cli.play", "Start a mesh on this machine: API server, Envoy, services."),
     "run": ("gitmesh.cli.run", "Run the daemon: make a cluster follow its TrafficSources."),
     "validate": ("gitmesh.cli.validate", "Check traffic configuration in files, without a cluster."),
+    "test": ("gitmesh.cli.test", "Run the RouteTests of a directory on a real Envoy."),
     "explain": (
         "gitmesh.cli.explain_request",
         "Say which route takes a request, and why no earlier one does.",

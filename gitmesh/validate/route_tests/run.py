@@ -55,6 +55,11 @@ class Tested:
     has_run: bool = False
 
     @property
+    def stand_ins(self) -> Mapping[str, tuple[int, ...]]:
+        """The Services that were made up, with their ports."""
+        return self.world.stand_ins if self.world else {}
+
+    @property
     def cases(self) -> Iterator[Case]:
         """Every case that is run, in the order of documents; there is a limit."""
         every = (case for document in self.documents.values() for case in document.cases)

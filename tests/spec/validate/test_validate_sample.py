@@ -20,7 +20,7 @@ HOSTS = ("reviews.default.svc.cluster.local", "ratings.default.svc.cluster.local
 
 
 def test_nothing_is_found():
-    assert len(FILES) == 5
+    assert len(FILES) == 6
     assert [str(d) for d in findings(FILES, known_hosts=HOSTS)] == []
 
 
