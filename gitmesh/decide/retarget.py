@@ -247,6 +247,8 @@ def _new_content(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
         canary=turn.desired,
         canary_hash=turn.desired.hash,
         targets=_targets(turn, grows(stable, target, namespace=turn.namespace)),
+        # What shrinks on the way there is what grows on the way back.
+        baselines=_targets(turn, growing_destinations(target, stable, namespace=turn.namespace)),
         awaits="",
     )
     if carries_on:

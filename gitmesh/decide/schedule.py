@@ -1,4 +1,4 @@
-"""When a rollout wants attention, and what the guard asks then.
+"""When a rollout wants attention, and over which time the guard looks then.
 
 Stage: decide (pure).
 """
@@ -12,7 +12,6 @@ from gitmesh.decide.freezes import frozen_by
 from gitmesh.decide.transitions import analysis_of, deadline_of
 from gitmesh.decide.windows import Calendar
 from gitmesh.model.freeze import Freeze
-from gitmesh.model.metrics import RequestQuery
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Hold, Phase, RolloutRecord, Verdict
@@ -62,14 +61,6 @@ def next_check(record: RolloutRecord, latest: Verdict | None, now: datetime) -> 
     last = verdict.at if verdict else record.started_at or now
     # A clock that was set back must not silence the guard.
     return now if last > now else max(last + analysis.interval, now)
-
-
-def queries(record: RolloutRecord, now: datetime) -> tuple[RequestQuery, ...]:
-    """Return what to ask for one check: each target once, over the window that fits."""
-    if analysis_of(record) is None or not record.phase.in_motion:
-        return ()
-    window = window_of(record, now)
-    return tuple(RequestQuery(target, window) for target in record.targets)
 
 
 def window_of(record: RolloutRecord, now: datetime) -> timedelta:

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from gitmesh.decide.gates import closed
 from gitmesh.istio.weights import describe_weights, interpolate
 from gitmesh.model.analysis import Analysis
+from gitmesh.model.evidence import Judged
 from gitmesh.model.policy import OnDeadline
 from gitmesh.model.rollout import (
     Advance,
@@ -73,7 +74,7 @@ def decide(
     them for a time: a window that is closed, a freeze. `gate` is what the gate of the present step said.
     """
     analysis = analysis_of(record)
-    if record.phase.in_motion and analysis and record.failed_checks >= analysis.failures:
+    if record.phase.in_motion and analysis and is_condemned(record, analysis):
         return RollBack(rollback_reason(record))
     if not record.phase.in_motion and record.phase is not Phase.WAITING:
         return Hold(record.message)
@@ -245,8 +246,22 @@ def missing_evidence(record: RolloutRecord) -> str:
     return f"{verdict.outcome.value}: {verdict.summary}{count}"
 
 
+def is_condemned(record: RolloutRecord, analysis: Analysis) -> bool:
+    """Say whether there is enough evidence to roll back."""
+    return record.failed_checks >= analysis.failures or bool(judged_of(record).condemned)
+
+
+def judged_of(record: RolloutRecord) -> Judged:
+    """Return what has been seen of the present rollout; nothing when the record tells of the one before."""
+    if record.started_at is None or record.judged.rollout != record.started_at:
+        return Judged(rollout=record.started_at)
+    return record.judged
+
+
 def rollback_reason(record: RolloutRecord) -> str:
     """Say why the guard rolls back, with its evidence."""
+    if condemned := judged_of(record).condemned:
+        return condemned
     count = record.failed_checks
     summary = record.verdict.summary if record.verdict else "no evidence kept"
     return f"{summary}; {count} failed {'check' if count == 1 else 'checks'}"

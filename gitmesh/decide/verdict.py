@@ -1,45 +1,65 @@
-"""Verdicts: what the statistics of one check come to.
+"""Verdicts: what the answers of one check come to.
 
 Stage: decide (pure). Four outcomes, worst first: fail, blind, insufficient, pass.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
-from gitmesh.decide.schedule import window_of
-from gitmesh.decide.transitions import analysis_of, changed
-from gitmesh.model.analysis import Analysis, ErrorRate, Response
-from gitmesh.model.metrics import MetricsFailure, RequestStats
-from gitmesh.model.rollout import Evidence, Outcome, RolloutRecord, Target, Verdict
-from gitmesh.model.values import format_duration
+from gitmesh.decide.measuring import Look
+from gitmesh.decide.questions import anchor_of
+from gitmesh.decide.saying import weighed_evidence
+from gitmesh.decide.transitions import analysis_of, changed, judged_of
+from gitmesh.decide.weighing import Weighed, weigh
+from gitmesh.model.analysis import Analysis, Response
+from gitmesh.model.evidence import Judged
+from gitmesh.model.metrics import Answer, MetricsFailure, Query
+from gitmesh.model.rollout import Check, Count, Evidence, Outcome, RolloutRecord, Verdict
 
 __all__ = ["MetricsFailure", "judge", "take_verdict"]
 
 WORST_FIRST = (Outcome.FAIL, Outcome.BLIND, Outcome.INSUFFICIENT, Outcome.PASS)
+CHECKS_KEPT = 5
 
 
-def judge(
-    record: RolloutRecord, stats: Mapping[Target, RequestStats | MetricsFailure], now: datetime
-) -> Verdict:
-    """Judge every metric for every target of a rollout. A target without an answer is blind."""
+def judge(record: RolloutRecord, answers: Mapping[Query, Answer], now: datetime) -> Check:
+    """Judge every metric for every target of a rollout. A question without an answer is blind."""
     analysis = analysis_of(record)
-    metrics = analysis.metrics if analysis else ()
-    window = window_of(record, now)
-    evidence = tuple(
-        _judge_one(metric, target, stats.get(target, MetricsFailure("no answer")), window.total_seconds())
-        for metric in metrics
-        for target in record.targets
-    )
+    evidence: list[Evidence] = []
+    counts: list[Count] = []
+    for metric in analysis.metrics if analysis else ():
+        for target in record.targets:
+            assert analysis is not None
+            found = Look(record, analysis, metric, target, answers, now).seen(len(evidence))
+            if isinstance(found, Count):
+                counts.append(found)
+                found = Evidence(metric=metric.name, outcome=Outcome.INSUFFICIENT, target=target)
+            evidence.append(found)
+    since = anchor_of(record, now)
+    check = Check(at=now, outcome=Outcome.PASS, evidence=tuple(evidence), since=since, counts=tuple(counts))
+    weighed = weigh(record, check)[1] if counts else ()
+    return _with_weighed(check, weighed, analysis)
+
+
+def _with_weighed(check: Check, weighed: Iterable[Weighed], analysis: Analysis | None) -> Check:
+    """Return the check with the evidence that its counts come to."""
+    evidence = list(check.evidence)
+    for item in weighed:
+        assert analysis is not None
+        evidence[item.count.index] = weighed_evidence(item, analysis, check.at - check.since)
+    return check.model_copy(update={"evidence": tuple(evidence), "outcome": _worst(evidence)})
+
+
+def _worst(evidence: Iterable[Evidence]) -> Outcome:
+    """Return the outcome that decides; without any evidence there is too little."""
     outcomes = {item.outcome for item in evidence}
-    worst = next((outcome for outcome in WORST_FIRST if outcome in outcomes), Outcome.INSUFFICIENT)
-    return Verdict(at=now, outcome=worst, evidence=evidence)
+    return next((outcome for outcome in WORST_FIRST if outcome in outcomes), Outcome.INSUFFICIENT)
 
 
 def take_verdict(record: RolloutRecord, verdict: Verdict) -> RolloutRecord:
-    """Count a verdict, once. Only a pass resets the count of failed checks.
+    """Take in a verdict, once: weigh what it counted, and count it if it failed.
 
     Ignored: one that was taken already, and one from before this rollout. One from before the present step
     may still count as a failure, for its requests were this canary's. A pass from then proves nothing for
@@ -48,17 +68,27 @@ def take_verdict(record: RolloutRecord, verdict: Verdict) -> RolloutRecord:
     analysis = analysis_of(record)
     if analysis is None or not record.targets or not record.phase.in_motion or not _is_news(record, verdict):
         return record
-    failed = _counts_as_failed(analysis, verdict.outcome)
+    judged = judged_of(record)
+    weighed: tuple[Weighed, ...] = ()
+    if isinstance(verdict, Check) and verdict.counts:
+        judged, weighed = weigh(record, verdict)
+        verdict = _with_weighed(verdict, weighed, analysis)
+    failed = _counts_as_failed(analysis, verdict, weighed)
     before_step = record.effective_at is None or verdict.at < record.effective_at
-    ends_row = verdict.outcome is Outcome.PASS and record.failed_checks > 0
-    if before_step and not (failed or ends_row):
+    ends_row = failed is False and record.failed_checks > 0
+    if before_step and not (failed or ends_row or weighed):
         return record
-    count = record.failed_checks
-    if failed:
-        count += 1
-    elif verdict.outcome is Outcome.PASS:
-        count = 0
-    return changed(record, verdict=verdict, failed_checks=count)
+    recent = _recent(record, judged, analysis, failed)
+    judged = judged.model_copy(
+        update={"recent": recent, "condemned": judged.condemned or _condemned(verdict, weighed)}
+    )
+    return changed(
+        record,
+        verdict=Verdict(at=verdict.at, outcome=verdict.outcome, evidence=verdict.evidence),
+        checks=_kept(record, verdict),
+        judged=judged,
+        failed_checks=sum(recent),
+    )
 
 
 def _is_news(record: RolloutRecord, verdict: Verdict) -> bool:
@@ -67,72 +97,48 @@ def _is_news(record: RolloutRecord, verdict: Verdict) -> bool:
     return record.verdict is None or verdict.at != record.verdict.at
 
 
-def _counts_as_failed(analysis: Analysis, outcome: Outcome) -> bool:
+def _counts_as_failed(analysis: Analysis, verdict: Verdict, weighed: tuple[Weighed, ...]) -> bool | None:
+    """Say whether a check failed by what it shows by itself; None when it neither failed nor passed.
+
+    What was weighed fails by evidence, and not by the number of checks; but it can lack requests.
+    """
+    outcome = verdict.outcome
+    if weighed:
+        indices = {item.count.index for item in weighed}
+        others = [e for i, e in enumerate(verdict.evidence) if i not in indices]
+        starved = any(not item.tally.last.requests for item in weighed)
+        outcome = _worst(others) if others else Outcome.PASS
+        outcome = Outcome.INSUFFICIENT if starved and outcome is Outcome.PASS else outcome
     match outcome:
         case Outcome.FAIL:
             return True
         case Outcome.INSUFFICIENT:
-            return analysis.on_insufficient_data is Response.ROLL_BACK
+            return True if analysis.on_insufficient_data is Response.ROLL_BACK else None
         case Outcome.BLIND:
-            return analysis.on_metrics_unavailable is Response.ROLL_BACK
+            return True if analysis.on_metrics_unavailable is Response.ROLL_BACK else None
         case Outcome.PASS:
             return False
 
 
-def _judge_one(
-    metric: ErrorRate, target: Target, stats: RequestStats | MetricsFailure, window_seconds: float
-) -> Evidence:
-    base = Evidence(
-        metric=metric.name,
-        outcome=Outcome.BLIND,
-        target=target,
-        bound=metric.max,
-        window_seconds=window_seconds,
-    )
-    if isinstance(stats, MetricsFailure):
-        return _with(base, message=f"{stats.message} ({_name(target)})")
-    counts = _with(base, query=stats.query)
-    if not _is_count(stats.requests) or not _is_count(stats.failed) or stats.failed > stats.requests:
-        return _with(
-            counts,
-            message=f"not countable: {stats.failed:g} of {stats.requests:g} requests ({_name(target)})",
-        )
-    counts = _with(counts, requests=stats.requests, failed_requests=stats.failed)
-    if stats.requests < metric.min_requests:
-        seen = f"{stats.requests:.0f} of {metric.min_requests} requests"
-        return _with(
-            counts,
-            outcome=Outcome.INSUFFICIENT,
-            message=f"{seen} in {_seconds(window_seconds)}, {_name(target)}",
-        )
-    percent = stats.failed * 100 / stats.requests
-    return _with(
-        counts,
-        outcome=Outcome.FAIL if percent > metric.max else Outcome.PASS,
-        value=percent,
-        message=f"{_percent(percent)} % errors, limit {metric.max:g} % ({stats.failed:.0f} of "
-        f"{stats.requests:.0f} requests in {_seconds(window_seconds)}, {_name(target)})",
-    )
+def _recent(
+    record: RolloutRecord, judged: Judged, analysis: Analysis, failed: bool | None
+) -> tuple[bool, ...]:
+    """Return the last checks that are looked at together. Where failures must be in a row, a pass ends it."""
+    recent = judged.recent or (True,) * record.failed_checks  # a record of an older version has only these
+    if failed is None:
+        return recent
+    in_a_row = analysis.checks == analysis.failures
+    recent = (*recent, failed)[-analysis.checks :]
+    return () if not any(recent) or (in_a_row and not failed) else recent
 
 
-def _with(evidence: Evidence, **fields: object) -> Evidence:
-    return evidence.model_copy(update=fields)
+def _condemned(verdict: Verdict, weighed: tuple[Weighed, ...]) -> str:
+    guilty = [item.count.index for item in weighed if item.outcome is Outcome.FAIL]
+    return verdict.evidence[guilty[0]].message if guilty else ""
 
 
-def _is_count(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
-
-
-def _percent(value: float) -> str:
-    """Write a percentage so that it never looks like less than it is: 0.004 is not 0."""
-    return f"{value:.3g}" if value < 1 else f"{round(value, 2):g}"
-
-
-def _seconds(seconds: float) -> str:
-    return format_duration(timedelta(seconds=round(seconds, 1)))
-
-
-def _name(target: Target) -> str:
-    host = target.host.partition(".")[0]
-    version = target.version or target.subset
-    return f"{host} {version}" if version else host
+def _kept(record: RolloutRecord, verdict: Verdict) -> tuple[Verdict, ...]:
+    began = record.started_at or verdict.at
+    bare = tuple(item.model_copy(update={"query": ""}) for item in verdict.evidence)
+    checks = [check for check in record.checks if check.at >= began]
+    return (*checks, Verdict(at=verdict.at, outcome=verdict.outcome, evidence=bare))[-CHECKS_KEPT:]

@@ -12,13 +12,21 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from gitmesh.decide.schedule import next_check, queries
-from gitmesh.decide.verdict import judge
+from gitmesh.decide.questions import questions
+from gitmesh.decide.schedule import next_check
+from gitmesh.decide.verdict import judge, take_verdict
 from gitmesh.engine.memory import Memory
-from gitmesh.engine.ports import Ports
+from gitmesh.engine.ports import Metrics, Ports
 from gitmesh.engine.report import Source
-from gitmesh.engine.rollouts import load_records
-from gitmesh.model.metrics import MetricsFailure, RequestQuery, RequestStats
+from gitmesh.engine.rollouts import load_records, untaken
+from gitmesh.model.metrics import (
+    Answer,
+    LatencyQuery,
+    MetricsFailure,
+    Query,
+    RequestQuery,
+    ValueQuery,
+)
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import RolloutRecord, Verdict
 from gitmesh.observe.errors import MetricsError
@@ -75,7 +83,7 @@ class Guard:
         now, metrics = self._ports.clock.now(), self._ports.metrics
         if metrics is None:
             return
-        for query in {query for item in items for query in queries(item.record, now)}:
+        for query in dict.fromkeys(query for item in items for query in questions(item.record, now)):
             # What is wrong with the metrics, the check itself will find and say.
             with suppress(Exception), anyio.move_on_after(self._timeout.total_seconds()):
                 await metrics.prepare(query)
@@ -112,12 +120,17 @@ class Guard:
 
     async def check(self, item: Measurable) -> Verdict:
         """Measure one rollout and leave the verdict for the next pass."""
+        memory = self._memory.of(item.source)
+        record = item.record
+        # What was heard and not written down yet counts too: evidence grows also while records are refused.
+        for heard in untaken(record, memory.verdicts.get(item.key, ())):
+            record = take_verdict(record, heard)
         try:
-            verdict = await self._measure(item.record)
+            verdict = await self._measure(record)
         finally:
             self._measuring.discard(item.name)
         self._latest[item.name] = verdict
-        self._memory.of(item.source).hear(item.key, verdict)
+        memory.hear(item.key, verdict)
         self._ports.meters.checks.labels(verdict.outcome.value).inc()
         self._ports.log.info(
             "checked",
@@ -129,31 +142,40 @@ class Guard:
         return verdict
 
     async def _measure(self, record: RolloutRecord) -> Verdict:
-        """Ask for every target. The verdict is of the moment of asking: that is what it is about."""
+        """Ask everything. The verdict is of the moment of asking: that is what it is about."""
         now = self._ports.clock.now()
-        asked = queries(record, now)
-        answers: dict[RequestQuery, RequestStats | MetricsFailure] = {}
+        answers: dict[Query, Answer] = {}
 
-        async def ask(query: RequestQuery) -> None:
-            answers[query] = await self._count(query)
+        async def ask(query: Query) -> None:
+            answers[query] = await self._answer(query)
 
         async with anyio.create_task_group() as group:
-            for query in asked:
+            for query in questions(record, now):
                 group.start_soon(ask, query)
-        return judge(record, {query.target: answers[query] for query in asked}, now)
+        return judge(record, answers, now)
 
-    async def _count(self, query: RequestQuery) -> RequestStats | MetricsFailure:
+    async def _answer(self, query: Query) -> Answer:
         if self._ports.metrics is None:
             return MetricsFailure("no metrics provider is configured; set --prometheus or --scrape")
         # A provider has limits of its own and better words for them; this one is for a provider that hangs.
         seconds = 2 * self._timeout.total_seconds()
         try:
             with anyio.fail_after(seconds):
-                return await self._ports.metrics.count(query)
+                return await _asked(self._ports.metrics, query)
         except MetricsError as error:
             return MetricsFailure(str(error))
         except TimeoutError:
             return MetricsFailure(f"the metrics provider gave no answer within {seconds:g} s")
         except Exception as error:  # one target must never stop the guard of the others
-            self._ports.log.exception("check failed unexpectedly", stage="observe", target=str(query.target))
+            self._ports.log.exception("check failed unexpectedly", stage="observe", query=str(query))
             return MetricsFailure(f"{type(error).__name__}: {error}")
+
+
+async def _asked(metrics: Metrics, query: Query) -> Answer:
+    match query:
+        case RequestQuery():
+            return await metrics.count(query)
+        case LatencyQuery():
+            return await metrics.latency(query)
+        case ValueQuery():
+            return await metrics.value(query)

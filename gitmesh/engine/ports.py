@@ -13,7 +13,15 @@ from typing import Any, Protocol
 from gitmesh.engine.clock import Clock
 from gitmesh.engine.meters import Meters
 from gitmesh.kube.protocol import Body, ClusterClient
-from gitmesh.model.metrics import RequestQuery, RequestStats
+from gitmesh.model.metrics import (
+    LatencyQuery,
+    LatencyStats,
+    Query,
+    RequestQuery,
+    RequestStats,
+    ValueQuery,
+    ValueStats,
+)
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.revision import Revision
 from gitmesh.observe.live import LiveState
@@ -52,11 +60,17 @@ class Live(Protocol):
 class Metrics(Protocol):
     """Request statistics. Raises MetricsError."""
 
-    async def prepare(self, query: RequestQuery) -> None:
+    async def prepare(self, query: Query) -> None:
         """Be ready to answer this query from now on, for a provider that has to look twice to count."""
 
     async def count(self, query: RequestQuery) -> RequestStats:
         """Count the requests that the query names."""
+
+    async def latency(self, query: LatencyQuery) -> LatencyStats:
+        """Count the requests that the query names by how long they took."""
+
+    async def value(self, query: ValueQuery) -> ValueStats:
+        """Return the one number that the query is for."""
 
     async def close(self) -> None:
         """Release connections."""

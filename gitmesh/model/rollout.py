@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from gitmesh.model.evidence import Counts, Judged
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.values import ApiModel
 
@@ -50,16 +51,23 @@ class Target(ApiModel):
 
 
 class Evidence(ApiModel):
-    """One metric for one target in one window: what was asked, what came back, what it is held against."""
+    """One metric for one target in one window: what was asked, what came back, what it is held against.
+
+    `stable` is what the stable version shows, where it is compared. `above` and `below` say how much of the
+    evidence is there that it takes to roll back, and to advance: 1 is enough.
+    """
 
     metric: str
     outcome: Outcome
     target: Target
     value: float | None = None  # percent for error-rate
     bound: float | None = None
+    stable: float | None = None
     requests: float | None = None
     failed_requests: float | None = None
     window_seconds: float = 0.0
+    above: float | None = None
+    below: float | None = None
     query: str = ""
     message: str = ""
 
@@ -78,6 +86,30 @@ class Verdict(ApiModel):
             if item.outcome is self.outcome:
                 return item.message
         return self.outcome.value
+
+
+class Count(ApiModel):
+    """What was counted of one target for one claim since the anchor of a check.
+
+    `index` is that of the evidence which follows from it. `limit`: what counted as slow. `next_limit`: what
+    should from now on, as far as this check can say.
+    """
+
+    index: int
+    claim: str
+    target: Target
+    counts: Counts
+    stable: Counts | None = None
+    limit: float | None = None
+    next_limit: float | None = None
+    query: str = ""
+
+
+class Check(Verdict):
+    """A verdict with what was counted for it, as the guard hears it; a record keeps only the verdict."""
+
+    since: datetime
+    counts: tuple[Count, ...] = ()
 
 
 class Snapshot(ApiModel):
@@ -124,6 +156,7 @@ class RolloutRecord(ApiModel):
     canary_hash: str = ""
     canary: Snapshot | None = None  # what is on its way; None when nothing is
     targets: tuple[Target, ...] = ()
+    baselines: tuple[Target, ...] = ()  # the stable versions that the targets take their traffic from
     quarantined: tuple[str, ...] = ()
     awaits: str = ""  # hash of content that Git has for the same way, while nothing may go forward
     shut: bool = False  # nothing may go forward, and the present step was not live yet: the one before stays
@@ -131,6 +164,8 @@ class RolloutRecord(ApiModel):
     retried: str = ""  # the retry that was honoured, so that one request starts one attempt
     failed_checks: int = 0
     verdict: Verdict | None = None
+    checks: tuple[Verdict, ...] = ()  # the last ones, without their queries
+    judged: Judged = Judged()
     message: str = ""
     history: tuple[HistoryEntry, ...] = ()
 

@@ -48,7 +48,8 @@ def _read_duration(value: Any) -> Any:
     return parse_duration(value)
 
 
-def _read_percent(value: Any) -> Any:
+def parse_percent(value: Any) -> float:
+    """Read a percentage such as `1%`, `0.5 %` or 2. Raises ValueError."""
     if isinstance(value, str):
         number = value.strip().removesuffix("%").strip()
         try:
@@ -70,7 +71,7 @@ Duration = Annotated[
 ]
 Percent = Annotated[
     float,
-    BeforeValidator(_read_percent),
+    BeforeValidator(parse_percent),
     WithJsonSchema({"type": "number"}),
 ]
 

@@ -12,13 +12,21 @@ from typing import Any
 
 import orjson
 
-from gitmesh.model.metrics import RequestQuery, RequestStats
+from gitmesh.model.metrics import (
+    LatencyQuery,
+    LatencyStats,
+    Query,
+    RequestQuery,
+    RequestStats,
+    ValueQuery,
+    ValueStats,
+)
 from gitmesh.model.rollout import Target
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.http import Endpoint
-from gitmesh.observe.requests import ENVOY_NAME, ISTIO_NAME, is_failure
+from gitmesh.observe.requests import ENVOY_BUCKET, ENVOY_NAME, ISTIO_BUCKET, ISTIO_NAME, is_failure
 
-_CODE, _GRPC = "response_code", "grpc_response_status"
+_CODE, _GRPC, _BOUND = "response_code", "grpc_response_status", "le"
 SERIES_MAX = 10_000
 
 
@@ -41,16 +49,51 @@ class PrometheusMetrics:
             headers=headers,
         )
 
-    async def prepare(self, query: RequestQuery) -> None:
+    async def prepare(self, query: Query) -> None:
         """Do nothing: a Prometheus has been looking all the time."""
 
     async def count(self, query: RequestQuery) -> RequestStats:
         """Count the requests to one target. No series at all means none. Raises MetricsError."""
         text = expression(query)
-        # POST: a query may be longer than a URL. Source: prometheus.io, HTTP API, "Instant queries".
-        status, body = await self._endpoint.request("POST", "/api/v1/query", {"query": text})
-        requests, failed = self._counts(self._result(status, body))
+        requests, failed = self._counts(await self._ask(text, _moment(query)))
         return RequestStats(requests, failed, text)
+
+    async def latency(self, query: LatencyQuery) -> LatencyStats:
+        """Count the requests to one target by how long they took. Raises MetricsError."""
+        text = expression(query)
+        buckets: dict[float, float] = {}
+        for item in await self._ask(text, _moment(query)):
+            (bound,), count = self._series(item, (_BOUND,))
+            try:
+                limit = float(bound)
+            except ValueError:
+                raise self._odd(f"le is no number: {bound[:40]!r}") from None
+            if limit in buckets or math.isnan(limit):
+                raise self._odd("several series where one was meant")
+            buckets[limit] = count
+        if buckets and math.inf not in buckets:
+            raise self._odd("the histogram has no bucket for all requests")
+        return LatencyStats(tuple(sorted(buckets.items())), text)
+
+    async def value(self, query: ValueQuery) -> ValueStats:
+        """Return the number that a query is for: a scalar, or exactly one series. Raises MetricsError."""
+        result = await self._ask(query.text, {})
+        if not result:
+            raise self._odd("no series; the query found nothing")
+        if len(result) > 1:
+            raise self._odd(f"{len(result)} series where one was meant; aggregate them, for example with sum")
+        try:
+            value = float(result[0]["value"][1])
+        except (TypeError, ValueError, KeyError, IndexError):
+            raise self._odd("a series has not the form of an instant vector") from None
+        if not math.isfinite(value):
+            raise self._odd(f"{value} is no number")
+        return ValueStats(value, query.text)
+
+    async def _ask(self, text: str, at: Mapping[str, str]) -> list[Any]:
+        # POST: a query may be longer than a URL. Source: prometheus.io, HTTP API, "Instant queries".
+        status, body = await self._endpoint.request("POST", "/api/v1/query", {"query": text, **at})
+        return self._result(status, body)
 
     async def close(self) -> None:
         """Release connections."""
@@ -74,54 +117,65 @@ class PrometheusMetrics:
             raise self._odd(f"the answer may be partial: {'; '.join(warnings)[:300]}")
         data = answer.get("data")
         result = data.get("result") if isinstance(data, Mapping) else None
-        if (
-            not isinstance(data, Mapping)
-            or data.get("resultType") != "vector"
-            or not isinstance(result, list)
-        ):
+        kind = data.get("resultType") if isinstance(data, Mapping) else None
+        if kind == "scalar":
+            return [{"metric": {}, "value": result}]
+        if kind != "vector" or not isinstance(result, list):
             raise self._odd("the answer is no vector")
         return result
 
     def _counts(self, result: list[Any]) -> tuple[float, float]:
         if len(result) > SERIES_MAX:
             raise self._odd(f"{len(result)} series where response codes were meant")
-        seen: set[tuple[str, str]] = set()
+        seen: set[tuple[str, ...]] = set()
         requests = failed = 0.0
         for item in result:
-            code, grpc, value = self._series(item)
-            if (code, grpc) in seen:
+            codes, value = self._series(item, (_CODE, _GRPC))
+            if codes in seen:
                 raise self._odd("several series where one was meant")
-            seen.add((code, grpc))
+            seen.add(codes)
             requests += value
-            failed += value if is_failure(code, grpc) else 0.0
+            failed += value if is_failure(*codes) else 0.0
         return requests, failed
 
-    def _series(self, item: Any) -> tuple[str, str, float]:
+    def _series(self, item: Any, names: tuple[str, ...]) -> tuple[tuple[str, ...], float]:
+        """Return the labels that were asked for, and the count."""
         try:
             labels, value = item["metric"], float(item["value"][1])
-            unknown = set(labels) - {_CODE, _GRPC}
+            unknown = set(labels) - set(names)
         except (TypeError, ValueError, KeyError, IndexError):
             raise self._odd("a series has not the form of an instant vector") from None
         if unknown:
             raise self._odd(f"series with labels that were not asked for: {', '.join(sorted(unknown))[:200]}")
         if not math.isfinite(value) or value < 0:
             raise self._odd(f"{value} is no count of requests")
-        return str(labels.get(_CODE, "")), str(labels.get(_GRPC, "")), value
+        return tuple(str(labels.get(name, "")) for name in names), value
 
     def _odd(self, problem: str) -> MetricsError:
         return MetricsError(f"{self._endpoint.where}: {problem}")
 
 
-def expression(query: RequestQuery) -> str:
-    """Return the PromQL for a query: one series per response code and gRPC status."""
+def expression(query: RequestQuery | LatencyQuery) -> str:
+    """Return the PromQL for a query: one series per response code and gRPC status, or per bucket."""
     window = f"{max(1, round(query.window.total_seconds() * 1000))}ms"
+    then = f"offset {window}" if query.since is None else f"@ {query.since.timestamp():.3f}"
+    if isinstance(query, LatencyQuery):
+        names, by = (ISTIO_BUCKET, ENVOY_BUCKET), _BOUND
+    else:
+        names, by = (ISTIO_NAME, ENVOY_NAME), f"{_CODE}, {_GRPC}"
     return " or ".join(
-        f"sum by ({_CODE}, {_GRPC}) ({_growth(name + _selector(query.target), window)})"
-        for name in (ISTIO_NAME, ENVOY_NAME)
+        f"sum by ({by}) ({_growth(name + _selector(query.target), window, then)})" for name in names
     )
 
 
-def _growth(series: str, window: str) -> str:
+def _moment(query: RequestQuery | LatencyQuery) -> Mapping[str, str]:
+    """Return when to evaluate: what is counted from one moment on must not be counted up to it as well."""
+    if query.since is None:
+        return {}
+    return {"time": f"{(query.since + query.window).timestamp():.3f}"}
+
+
+def _growth(series: str, window: str, then: str) -> str:
     """Return by how much a counter grew in the window.
 
     Not `increase` alone: it needs two scrapes inside the window, so that a short window sees nothing; it
@@ -129,11 +183,12 @@ def _growth(series: str, window: str) -> str:
     of a canary are. So: now minus then, where there was a then. A counter that is lower than then, or that is
     new although its process was scraped already then, has grown by all that it shows. What remains are
     processes that came or went meanwhile: what `increase` makes of them.
-    Source: prometheus.io, Querying, "offset modifier", "increase"; `up`: "Automatically generated labels".
+    Source: prometheus.io, Querying, "offset modifier", "@ modifier", "increase"; `up`: "Automatically
+    generated labels".
     """
-    scraped_then = f"(up offset {window} == 1)"
+    scraped_then = f"(up {then} == 1)"
     return (
-        f"({series} - {series} offset {window} >= 0)"
+        f"({series} - {series} {then} >= 0)"
         f" or ({series} and on (job, instance) {scraped_then})"
         f" or increase({series}[{window}])"
     )

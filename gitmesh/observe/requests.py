@@ -1,4 +1,4 @@
-"""What the labels of Istio's request counter mean to us.
+"""What Istio's request metrics are called, and what their labels mean to us.
 
 Stage: observe (pure). Source: istio.io, "Istio Standard Metrics". Envoy's exposition puts `envoy_` in front.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 ISTIO_NAME = "istio_requests_total"
 ENVOY_NAME = "envoy_istio_requests_total"
 NAMES = frozenset({ISTIO_NAME, ENVOY_NAME})
+ISTIO_BUCKET = "istio_request_duration_milliseconds_bucket"
+ENVOY_BUCKET = f"envoy_{ISTIO_BUCKET}"
+BUCKET_NAMES = frozenset({ISTIO_BUCKET, ENVOY_BUCKET})
 
 # The codes by which a server says that it failed; the others blame the caller, or nobody.
 # Source: OpenTelemetry semantic conventions for gRPC, status of server spans; grpc.io, status codes.

@@ -5,58 +5,50 @@ Stage: observe (effect).
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+import math
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import anyio
 
-from gitmesh.model.metrics import RequestQuery, RequestStats
+from gitmesh.model.metrics import (
+    LatencyQuery,
+    LatencyStats,
+    Query,
+    RequestQuery,
+    RequestStats,
+    ValueQuery,
+    ValueStats,
+)
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.exposition import MalformedError, Sample, labels, samples
+from gitmesh.observe.growth import Growth, SeriesKey, Totals
 from gitmesh.observe.http import Endpoint
-from gitmesh.observe.requests import ISTIO_NAME, NAMES, is_failure
+from gitmesh.observe.requests import BUCKET_NAMES, ISTIO_BUCKET, ISTIO_NAME, NAMES, is_failure
 
-SAMPLES_MAX = 1_024
 SERIES_MAX = 50_000
-STRETCH = 2.0  # a difference may span up to so many windows, never more
+ANCHOR_SECONDS_MAX = 120.0  # so long after an anchor it is asked for the first time, or not exactly
 
 Destination = tuple[str, str]  # destination_service, destination_version
-SeriesKey = tuple[str, str]  # name, labels as text
+Key = tuple[Destination, float]  # and what is counted: ALL, FAILED, or how many milliseconds it took at most
+ALL, FAILED = -1.0, -2.0
 
 
 class Clock(Protocol):
     """The part of the clock that scraping needs."""
 
+    def now(self) -> datetime:
+        """Return the time."""
+
     def monotonic(self) -> float:
         """Return seconds that never go back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What the labels of one series say."""
-
-    destination: Destination
-    failure: bool
-    counts: bool  # False: reported by the destination's side, so counted twice
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """All that was counted since the first scrape, at one moment."""
-
-    at: float
-    requests: Mapping[Destination, float] = field(default_factory=dict)
-    failed: Mapping[Destination, float] = field(default_factory=dict)
 
 
 class ScrapeMetrics:
     """Scrapes one endpoint when it is asked, and answers from the difference to an older scrape.
 
-    A counter that became smaller, or that is new, began at zero: its process did. What an endpoint had
-    counted before the first scrape belongs to no window. Questions at one moment share one scrape.
+    Questions at one moment share one scrape. Histograms are read once somebody has asked for them.
     """
 
     def __init__(self, url: str, *, timeout: timedelta, response_bytes_max: int, clock: Clock) -> None:
@@ -64,43 +56,83 @@ class ScrapeMetrics:
             "the metrics endpoint", url, timeout=timeout, response_bytes_max=response_bytes_max
         )
         self._clock = clock
-        self._history: list[Totals] = []
-        self._values: dict[SeriesKey, float] = {}  # of the last scrape
-        self._series: dict[str, Series] = {}  # by the text of the labels, so that each is read once
+        self.requests: Growth[Key] = Growth()
+        self._latency: Growth[Key] | None = None
+        self._series: dict[str, tuple[Key, ...]] = {}  # by the text of the labels, so that each is read once
         self._longest = 0.0  # seconds; the longest window that was asked for
         self._turn = anyio.Lock()
         self._finished = 0
         self._failure: MetricsError | None = None
 
-    async def prepare(self, query: RequestQuery) -> None:
+    async def prepare(self, query: Query) -> None:
         """Take the scrape that the next answers are compared with. Raises MetricsError."""
-        self._longest = max(self._longest, query.window.total_seconds())
-        await self._scrape_together()
+        if not isinstance(query, ValueQuery):
+            self._expect(query)
+            await self._scrape_together()
 
     async def count(self, query: RequestQuery) -> RequestStats:
         """Count the requests to one target. Raises MetricsError."""
-        window = query.window.total_seconds()
-        self._longest = max(self._longest, window)
+        self._expect(query)
         await self._scrape_together()
-        newest = self._history[-1]
-        base = _base(self._history, window)
+        base = self._base(self.requests, query)
         host, version = query.target.host, query.target.version
+        newest = self.requests.newest
         return RequestStats(
-            requests=_sum(newest.requests, host, version) - _sum(base.requests, host, version),
-            failed=_sum(newest.failed, host, version) - _sum(base.failed, host, version),
-            query=f'growth of {ISTIO_NAME}{{destination_service="{host}",destination_version="{version}"}}'
-            f" in {newest.at - base.at:.1f} s, {self._endpoint.where}",
+            requests=_sum(newest, base, host, version, ALL),
+            failed=_sum(newest, base, host, version, FAILED),
+            query=self._words(ISTIO_NAME, query, newest.at - base.at),
+        )
+
+    async def latency(self, query: LatencyQuery) -> LatencyStats:
+        """Count the requests to one target by how long they took. Raises MetricsError."""
+        self._expect(query)
+        await self._scrape_together()
+        assert self._latency is not None
+        base, newest = self._base(self._latency, query), self._latency.newest
+        host, version = query.target.host, query.target.version
+        bounds = sorted({bound for (service, _), bound in newest.counts if service == host})
+        buckets = tuple((bound, _sum(newest, base, host, version, bound)) for bound in bounds)
+        return LatencyStats(buckets, self._words(ISTIO_BUCKET, query, newest.at - base.at))
+
+    async def value(self, query: ValueQuery) -> ValueStats:
+        """Refuse: nothing here evaluates a query. Raises MetricsError."""
+        raise MetricsError(
+            f"{self._endpoint.where} answers no queries; give --prometheus or another provider",
+            retryable=False,
         )
 
     async def close(self) -> None:
         """Release connections."""
         await self._endpoint.close()
 
+    def _expect(self, query: RequestQuery | LatencyQuery) -> None:
+        seconds = query.window.total_seconds()
+        if query.since is not None:
+            seconds = min(seconds, ANCHOR_SECONDS_MAX)
+        self._longest = max(self._longest, seconds)
+        if isinstance(query, LatencyQuery) and self._latency is None:
+            self._latency = Growth()
+
+    def _base(self, growth: Growth[Key], query: RequestQuery | LatencyQuery) -> Totals[Key]:
+        if query.since is None:
+            return growth.window(query.window.total_seconds())
+        ago = (self._clock.now() - query.since).total_seconds()
+        return growth.anchored(query.since, self._clock.monotonic() - ago)
+
+    def _words(self, name: str, query: RequestQuery | LatencyQuery, seconds: float) -> str:
+        host, version = query.target.host, query.target.version
+        return (
+            f'growth of {name}{{destination_service="{host}",destination_version="{version}"}}'
+            f" in {seconds:.1f} s, {self._endpoint.where}"
+        )
+
     async def _scrape_together(self) -> None:
         """Scrape, or share the outcome of the scrape that is under way."""
         finished = self._finished
         async with self._turn:
-            if self._finished == finished:
+            # One that was under way when the first question for histograms came did not read them.
+            blank = self._latency is not None and not self._latency.history
+            if self._finished == finished or blank:
                 try:
                     await self._scrape()
                     self._failure = None
@@ -112,54 +144,24 @@ class ScrapeMetrics:
 
     async def _scrape(self) -> None:
         body = await self._endpoint.get()
+        names = NAMES | BUCKET_NAMES if self._latency is not None else NAMES
         try:
-            found = _preferred(samples(body, NAMES))
+            found = list(samples(body, names))
             if len(found) > SERIES_MAX:
                 raise MalformedError(f"more than {SERIES_MAX} series")
-            series = {raw: self._series.get(raw) or _series(raw) for _, raw in found}
+            counts = _preferred((s for s in found if s.name in NAMES), ISTIO_NAME)
+            buckets = _preferred((s for s in found if s.name in BUCKET_NAMES), ISTIO_BUCKET)
+            self._series = {raw: self._series.get(raw) or _keys(raw) for _, raw in (*counts, *buckets)}
         except MalformedError as error:
             raise MetricsError(f"{self._endpoint.where}: {error}") from error
-        self._history.append(self._totals(found, series))
-        self._values, self._series = found, series
-        self._prune()
-
-    def _totals(self, found: Mapping[SeriesKey, float], series: Mapping[str, Series]) -> Totals:
         at = self._clock.monotonic()
-        if not self._history:
-            return Totals(at)
-        requests = defaultdict(float, self._history[-1].requests)
-        failed = defaultdict(float, self._history[-1].failed)
-        for key, value in found.items():
-            one = series[key[1]]
-            if not one.counts:
-                continue
-            before = self._values.get(key, 0.0)
-            growth = value - before if value >= before else value
-            requests[one.destination] += growth
-            if one.failure:
-                failed[one.destination] += growth
-        return Totals(at, dict(requests), dict(failed))
-
-    def _prune(self) -> None:
-        keep_from = self._history[-1].at - STRETCH * self._longest
-        self._history = [totals for totals in self._history if totals.at >= keep_from]
-        if len(self._history) > SAMPLES_MAX:
-            # The older half needs only half the resolution.
-            del self._history[1 : SAMPLES_MAX // 2 : 2]
+        for growth, values in ((self.requests, counts), (self._latency, buckets)):
+            if growth is not None:
+                growth.take(at, values, {series: self._series[series[1]] for series in values})
+                growth.prune(self._longest)
 
 
-def _base(history: Sequence[Totals], window: float) -> Totals:
-    """Return what to subtract: the newest that is a window old, else the oldest younger one.
-
-    One that is far older is none: in the time between, nobody asked, and what happened then is not asked now.
-    """
-    newest = history[-1].at
-    recent = [totals for totals in history if totals.at >= newest - STRETCH * window]
-    old_enough = [totals for totals in recent if totals.at <= newest - window]
-    return old_enough[-1] if old_enough else recent[0]
-
-
-def _preferred(found: Iterable[Sample]) -> dict[SeriesKey, float]:
+def _preferred(found: Iterable[Sample], istio_name: str) -> dict[SeriesKey, float]:
     """Return the value of each series; of one name only, should the counter be there under both."""
     values: dict[SeriesKey, float] = {}
     for sample in found:
@@ -167,21 +169,36 @@ def _preferred(found: Iterable[Sample]) -> dict[SeriesKey, float]:
         if key in values:
             raise MalformedError("several series where one was meant")
         values[key] = sample.value
-    if any(name == ISTIO_NAME for name, _ in values):
-        return {key: value for key, value in values.items() if key[0] == ISTIO_NAME}
+    if any(name == istio_name for name, _ in values):
+        return {key: value for key, value in values.items() if key[0] == istio_name}
     return values
 
 
-def _series(raw_labels: str) -> Series:
+def _keys(raw_labels: str) -> tuple[Key, ...]:
+    """Return what a series counts for; nothing when the destination's side counts it again."""
     known = labels(raw_labels)
-    return Series(
-        destination=(known.get("destination_service", ""), known.get("destination_version", "")),
-        failure=is_failure(known.get("response_code", ""), known.get("grpc_response_status", "")),
-        counts=known.get("reporter", "source") == "source",
-    )
+    if known.get("reporter", "source") != "source":
+        return ()
+    destination = (known.get("destination_service", ""), known.get("destination_version", ""))
+    if "le" in known:
+        return ((destination, _bound(known["le"])),)
+    if is_failure(known.get("response_code", ""), known.get("grpc_response_status", "")):
+        return (destination, ALL), (destination, FAILED)
+    return ((destination, ALL),)
 
 
-def _sum(counts: Mapping[Destination, float], host: str, version: str) -> float:
+def _bound(text: str) -> float:
+    try:
+        bound = float(text)
+    except ValueError:
+        raise MalformedError(f"le is no number: {text[:40]!r}") from None
+    if math.isnan(bound) or bound < 0:
+        raise MalformedError(f"le is no duration: {text[:40]!r}")
+    return bound
+
+
+def _sum(newest: Totals[Key], base: Totals[Key], host: str, version: str, what: float) -> float:
     if version:
-        return counts.get((host, version), 0.0)
-    return sum(count for (service, _), count in counts.items() if service == host)
+        return newest.since(base, ((host, version), what))
+    destinations = {of for of, counted in newest.counts if of[0] == host and counted == what}
+    return sum(newest.since(base, (of, what)) for of in destinations)

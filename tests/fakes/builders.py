@@ -8,7 +8,8 @@ from typing import Any
 from gitmesh.decide.transitions import dwell
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.istio.weights import describe_weights, interpolate
-from gitmesh.model.analysis import Analysis, ErrorRate
+from gitmesh.model.analysis import Analysis, Mode
+from gitmesh.model.metric import Metric
 from gitmesh.model.metrics import RequestStats
 from gitmesh.model.plan import Change, Plan
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
@@ -21,10 +22,11 @@ from gitmesh.model.values import parse_duration
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SOURCE = "gitmesh/mesh"
 ANALYSIS = Analysis(
+    mode=Mode.THRESHOLD,
     interval=timedelta(seconds=1),
     window=timedelta(seconds=5),
     failures=2,
-    metrics=(ErrorRate(max=5.0, min_requests=20),),
+    metrics=(Metric(max=5.0, min_requests=20),),
 )
 
 

@@ -6,6 +6,8 @@ writes that are refused. A daemon that was killed carries out nothing any more, 
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -28,7 +30,15 @@ from gitmesh.kube.errors import ClusterError, RejectedError
 from gitmesh.kube.protocol import Body, WatchEvent
 from gitmesh.model.config import Config
 from gitmesh.model.kinds import SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
-from gitmesh.model.metrics import RequestQuery, RequestStats
+from gitmesh.model.metrics import (
+    LatencyQuery,
+    LatencyStats,
+    Query,
+    RequestQuery,
+    RequestStats,
+    ValueQuery,
+    ValueStats,
+)
 from gitmesh.model.resource import ResourceKey, content_hash
 from gitmesh.model.revision import Revision, SourceFile
 from gitmesh.model.rollout import RolloutRecord
@@ -207,37 +217,84 @@ class FakeMirror:
 
 
 class FakeMetrics:
-    """A `Metrics` port: requests flow by live weights, and some share of each version's fails."""
+    """A `Metrics` port: requests flow by live weights, and some share of each version's fails or is slow."""
 
-    def __init__(self, cluster: WorldCluster) -> None:
+    def __init__(self, cluster: WorldCluster, clock: VirtualClock) -> None:
         self._cluster = cluster
+        self._clock = clock
         self.error_percent: dict[tuple[str, str], float] = {}  # (service, version) -> percent
+        self.slow_percent: dict[tuple[str, str], float] = {}  # of requests that take 800 ms; others take 200
+        self.values: dict[str, float] = {}  # of queries
         self.requests_per_second: dict[str, float] = {}
         self.blind = False
         self.hanging: set[str] = set()  # services whose queries are never answered
         self.answered: Callable[[str, str, RequestStats], None] = lambda *_: None
         self.prepared: list[str] = []
+        self._flowed: dict[tuple[str, str], list[tuple[float, float, float]]] = {}  # when, requests, failed
 
-    async def prepare(self, query: RequestQuery) -> None:
-        service = query.target.host.partition(".")[0]
-        self.prepared.append(service)
-        await anyio.sleep(100_000 if service in self.hanging else 0.01)
-        if self.blind:
-            raise MetricsError("the metrics server is down")
+    async def prepare(self, query: Query) -> None:
+        if isinstance(query, ValueQuery):
+            return
+        self.prepared.append(query.target.host.partition(".")[0])
+        await self._answer(query)
 
     async def count(self, query: RequestQuery) -> RequestStats:
         count_effect()
-        service = query.target.host.partition(".")[0]
-        await anyio.sleep(100_000 if service in self.hanging else 0.01)
+        service, version = query.target.host.partition(".")[0], query.target.version
+        await self._answer(query)
+        self._flow(service, version)
+        if query.since is None:
+            requests = self._rate(service, version) * query.window.total_seconds()
+            failed = requests * self.error_percent.get((service, version), 0.0) / 100
+        else:
+            end = self._clock.monotonic() - (self._clock.now() - query.since - query.window).total_seconds()
+            begin = end - query.window.total_seconds()
+            (r1, f1), (r0, f0) = (self._total(service, version, moment) for moment in (end, begin))
+            requests, failed = r1 - r0, f1 - f0
+        stats = RequestStats(requests, failed, "count")
+        self.answered(service, version, stats)
+        return stats
+
+    async def latency(self, query: LatencyQuery) -> LatencyStats:
+        service, version = query.target.host.partition(".")[0], query.target.version
+        asked = RequestQuery(query.target, query.window, query.since)
+        requests = (await self.count(asked)).requests
+        fast = requests * (1 - self.slow_percent.get((service, version), 0.0) / 100)
+        return LatencyStats(((100, 0), (250, fast), (500, fast), (1000, requests), (math.inf, requests)), "")
+
+    async def value(self, query: ValueQuery) -> ValueStats:
+        count_effect()
+        await anyio.sleep(0.01)
+        if self.blind or query.text not in self.values:
+            raise MetricsError(f"no series for {query.text}")
+        return ValueStats(self.values[query.text], query.text)
+
+    async def _answer(self, query: RequestQuery | LatencyQuery) -> None:
+        hangs = query.target.host.partition(".")[0] in self.hanging
+        await anyio.sleep(100_000 if hangs else 0.01)
         if self.blind:
             raise MetricsError("the metrics server is down")
-        share = share_of(self._cluster.find(VIRTUAL_SERVICE, "default", service), query.target.version)
-        rate = self.requests_per_second.get(service, 500.0)
-        requests = rate * share * query.window.total_seconds()
-        failed = requests * self.error_percent.get((service, query.target.version), 0.0) / 100
-        stats = RequestStats(requests, failed, "count")
-        self.answered(service, query.target.version, stats)
-        return stats
+
+    def _rate(self, service: str, version: str) -> float:
+        share = share_of(self._cluster.find(VIRTUAL_SERVICE, "default", service), version)
+        return self.requests_per_second.get(service, 500.0) * share
+
+    def _flow(self, service: str, version: str) -> None:
+        """Let what flows now have flowed since the last look."""
+        now = self._clock.monotonic()
+        past = self._flowed.setdefault((service, version), [(now, 0.0, 0.0)])
+        before, requests, failed = past[-1]
+        new = self._rate(service, version) * (now - before)
+        bad = new * self.error_percent.get((service, version), 0.0) / 100
+        past.append((now, requests + new, failed + bad))
+
+    def _total(self, service: str, version: str, moment: float) -> tuple[float, float]:
+        past = self._flowed[service, version]
+        for early, late in itertools.pairwise(past):
+            if moment <= late[0]:
+                part = max(moment - early[0], 0.0) / ((late[0] - early[0]) or 1.0)
+                return early[1] + part * (late[1] - early[1]), early[2] + part * (late[2] - early[2])
+        return past[-1][1:]
 
     async def close(self) -> None:
         return None
@@ -284,7 +341,7 @@ class DaemonWorld:
         self.random = random.Random(seed)
         self.clock = VirtualClock()
         self.cluster = WorldCluster(self.clock)
-        self.metrics = FakeMetrics(self.cluster)
+        self.metrics = FakeMetrics(self.cluster, self.clock)
         self.has_metrics = True
         self.repositories: dict[str, Repository] = {}
         self.mirrors: dict[ResourceKey, dict[str, Commit]] = {}
@@ -464,6 +521,7 @@ def a_policy(
     analysis: bool = True,
     failures: int = 2,
     policy: str = "careful",
+    mode: str = "threshold",
 ) -> dict[str, Any]:
     parts = [part.split() for part in steps.split(",")]
     return {
@@ -478,6 +536,7 @@ def a_policy(
             ],
             "bake": bake,
             "analysis": {
+                "mode": mode,
                 "interval": "1s",
                 "window": "5s",
                 "failures": failures,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fakes.builders import NOON, a_rollout, a_target, a_verdict, seconds
 
-from gitmesh.decide.schedule import next_check, next_wake, queries
+from gitmesh.decide.questions import questions
+from gitmesh.decide.schedule import next_check, next_wake
 from gitmesh.model.metrics import RequestQuery
 from gitmesh.model.rollout import Phase
 
@@ -39,11 +40,11 @@ def test_an_overdue_check_is_due_now_also_when_the_clock_was_set_back():
 def test_nothing_is_checked_at_rest_without_an_analysis_or_without_a_target():
     for record in (a_rollout(phase=Phase.ROLLED_BACK), a_rollout(analysis=None), a_rollout(targets=())):
         assert next_check(record, None, NOON) is None
-        assert queries(record, NOON) == ()
+        assert questions(record, NOON) == ()
 
 
 def test_the_window_does_not_reach_back_before_the_rollout():
     started = a_rollout(started_at=NOON)
-    assert queries(started, NOON + seconds(60)) == (RequestQuery(a_target(), seconds(5)),)
-    assert queries(started, NOON + seconds(3))[0].window == seconds(3)
-    assert queries(started, NOON)[0].window == seconds(1)
+    assert questions(started, NOON + seconds(60)) == (RequestQuery(a_target(), seconds(5)),)
+    assert questions(started, NOON + seconds(3))[0].window == seconds(3)
+    assert questions(started, NOON)[0].window == seconds(1)

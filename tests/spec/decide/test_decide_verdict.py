@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 import pytest
 from fakes.builders import ANALYSIS, NOON, a_rollout, a_target, a_verdict, seconds, stats
 
+from gitmesh.decide.questions import questions
 from gitmesh.decide.verdict import judge, take_verdict
 from gitmesh.model.analysis import Response
-from gitmesh.model.metrics import MetricsFailure, RequestStats
-from gitmesh.model.rollout import Outcome, Phase, RolloutRecord
+from gitmesh.model.metrics import Answer, MetricsFailure, RequestStats
+from gitmesh.model.rollout import Outcome, Phase, RolloutRecord, Target
 
 T = a_target()
 
 
-def judged(answer: RequestStats | MetricsFailure):
-    return judge(a_rollout(), {T: answer}, NOON)
+def judged(answer: RequestStats | MetricsFailure, record: RolloutRecord | None = None):
+    return judged_all(record or a_rollout(), {T: answer})
+
+
+def judged_all(record: RolloutRecord, answers: dict[Target, Answer], at: datetime = NOON):
+    return judge(record, {q: answers[q.target] for q in questions(record, at)}, at)  # type: ignore[union-attr]
 
 
 def test_a_failure_says_value_limit_counts_window_and_where():
@@ -57,7 +63,7 @@ def test_the_worst_target_decides():
     record = a_rollout(targets=(T, other))
 
     def outcome(one, two):
-        return judge(record, {T: one, other: two}, NOON).outcome.value
+        return judged_all(record, {T: one, other: two}).outcome.value
 
     good, bad, few, none = stats(), stats(error_percent=50), stats(requests=1), MetricsFailure("down")
     assert outcome(good, good) == "pass"

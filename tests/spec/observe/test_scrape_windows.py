@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
+from fakes.builders import NOON
 
 from gitmesh.model.metrics import RequestQuery, RequestStats
 from gitmesh.model.rollout import Target
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.http import Endpoint
-from gitmesh.observe.scrape import SAMPLES_MAX, ScrapeMetrics
+from gitmesh.observe.growth import SAMPLES_MAX
+from gitmesh.observe.scrape import ScrapeMetrics
 
 pytestmark = pytest.mark.anyio
 HOST = "reviews.default.svc.cluster.local"
@@ -59,6 +61,9 @@ class World:
 
     def monotonic(self) -> float:
         return self.time
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.time)
 
     async def count(
         self, text: str | None = None, *, after: float = 1, window: float = 5, version: str = "v2"
@@ -189,7 +194,7 @@ async def test_a_cancelled_scrape_does_not_answer_for_those_who_wait(world: Worl
 async def test_the_history_is_bounded(world: World) -> None:
     for count in range(SAMPLES_MAX * 2):
         await world.count(line(count), after=0.01, window=3600)
-    assert len(world.metrics._history) <= SAMPLES_MAX
+    assert len(world.metrics.requests.history) <= SAMPLES_MAX
     assert await world.count(after=0, window=3600) == (SAMPLES_MAX * 2 - 1, 0), "and its beginning is kept"
     assert (await world.count(after=0, window=0.05))[0] == 5, "and its end is exact"
 

@@ -46,7 +46,7 @@ def test_a_policy_that_is_not_valid_is_left_out():
         ("steps: [{progress: half}, {progress: 100}]", "GM301", "not a percentage"),
         ("bake: 10", "GM301", "a duration is text"),
         ("analysis: {interval: 1m, window: 1s}", "GM301", "window must not be shorter"),
-        ("analysis: {metrics: [{name: latency, max: 1}]}", "GM104", "one of: error-rate"),
+        ("analysis: {metrics: [{name: latency, max: 1}]}", "GM301", "there are error-rate, latency-p99"),
         ("analysis: {onInsufficientData: ignore}", "GM104", "one of: hold, rollback"),
         ("select: {kinds: [Gateway]}", "GM104", "VirtualService"),
         ("select: [reviews]", "GM102", "must be a mapping, found a list"),
