@@ -7,29 +7,53 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from gitmesh.kube.errors import ApplyConflictError, ClusterError, NotFoundError, StaleWriteError
-from gitmesh.kube.protocol import Body, ClusterClient
-from gitmesh.model.kinds import kind_of
+from gitmesh.kube.protocol import Body
+from gitmesh.model.kinds import Kind, kind_of
 from gitmesh.model.plan import Change, ChangeKind, Plan, Refusal, Wave
 from gitmesh.model.resource import Resource, resource_from_body
 
 CONCURRENT_MAX = 8
+# What was started when a rollback becomes due is mostly answered by then, and is known and not guessed.
+GRACE_SECONDS = 0.1
+NOT_DONE = frozenset({409, 425, 429})  # answers that say that nothing was written, and are worth another try
+
+
+class Writer(Protocol):
+    """The part of a `ClusterClient` that writes."""
+
+    async def apply(self, kind: Kind, body: Body, *, force: bool = False, dry_run: bool = False) -> Body:
+        """Apply server-side; return the object as stored."""
+
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
+    ) -> None:
+        """Delete one object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of one change: the object as stored (None for a delete), or why it failed."""
+    """What became of one change: the object as stored (None for a delete), or why it failed.
+
+    `is_open`: nobody knows. There was no answer, so it may be carried out, even later.
+    """
 
     change: Change
     result: Resource | None
     error: ClusterError | None
 
+    @property
+    def is_open(self) -> bool:
+        """True when the change may be carried out although it counts as failed."""
+        return self.error is not None and self.error.retryable and self.error.status not in NOT_DONE
 
-async def dry_run(plan: Plan, client: ClusterClient) -> tuple[Refusal, ...]:
+
+async def dry_run(plan: Plan, client: Writer) -> tuple[Refusal, ...]:
     """Ask the server about every change and return all its refusals, in the order of the plan.
 
     Nothing is written. Raises ClusterError when the server cannot be asked, or live has moved meanwhile:
@@ -58,11 +82,12 @@ async def dry_run(plan: Plan, client: ClusterClient) -> tuple[Refusal, ...]:
 
 
 async def execute(
-    plan: Plan, client: ClusterClient, sleep: Callable[[float], Awaitable[None]]
+    plan: Plan, client: Writer, sleep: Callable[[float], Awaitable[None]]
 ) -> AsyncIterator[Applied]:
     """Apply wave by wave and yield what became of each change; end after the first wave with an error.
 
-    A cancellation starts no further write, waits for the started ones, and still yields their outcome.
+    A cancellation starts no further write, waits a moment for the started ones, and still yields what
+    became of each.
     """
     for number, wave in enumerate(plan.waves):
         landed: dict[int, Applied] = {}
@@ -80,22 +105,44 @@ async def execute(
             return
 
 
-async def _apply(wave: Wave, client: ClusterClient, landed: dict[int, Applied]) -> None:
+async def _apply(wave: Wave, client: Writer, landed: dict[int, Applied]) -> None:
     limit = anyio.Semaphore(CONCURRENT_MAX)
+    started: set[anyio.CancelScope] = set()
 
     async def write(index: int, change: Change) -> None:
         async with limit:
             await checkpoint_if_cancelled()
-            # Half a write is the one thing that nobody could explain later. The client's time limit ends it.
-            with anyio.CancelScope(shield=True):
+            # To know what became of a write is worth a moment, and no more: a rollback may be waiting.
+            with anyio.CancelScope(shield=True) as shield:
+                started.add(shield)
                 landed[index] = await _outcome(change, client)
+            started.discard(shield)
+            if shield.cancelled_caught:
+                landed[index] = Applied(change, None, _given_up(change))
 
-    async with anyio.create_task_group() as group:
-        for index, change in enumerate(wave.changes):
-            group.start_soon(write, index, change)
+    async def give_up_when_cancelled() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            for shield in started:
+                shield.deadline = anyio.current_time() + GRACE_SECONDS
+
+    async with anyio.create_task_group() as watch:
+        watch.start_soon(give_up_when_cancelled)
+        async with anyio.create_task_group() as group:
+            for index, change in enumerate(wave.changes):
+                group.start_soon(write, index, change)
+        watch.cancel_scope.cancel()
 
 
-async def _outcome(change: Change, client: ClusterClient) -> Applied:
+def _given_up(change: Change) -> ClusterError:
+    return ClusterError(
+        f"{change.kind.value} {change.key}: given up without an answer, for something more urgent",
+        retryable=True,
+    )
+
+
+async def _outcome(change: Change, client: Writer) -> Applied:
     try:
         stored = await _write(change, client, dry_run=False)
     except ClusterError as error:
@@ -103,7 +150,7 @@ async def _outcome(change: Change, client: ClusterClient) -> Applied:
     return Applied(change, resource_from_body(stored) if stored else None, None)
 
 
-async def _write(change: Change, client: ClusterClient, *, dry_run: bool) -> Body | None:
+async def _write(change: Change, client: Writer, *, dry_run: bool) -> Body | None:
     key, kind = change.key, kind_of(change.key)
     if change.kind is ChangeKind.DELETE:
         # With the uid, so that an object that somebody made anew under the same name stays.
@@ -111,7 +158,15 @@ async def _write(change: Change, client: ClusterClient, *, dry_run: bool) -> Bod
         await client.delete(kind, key.namespace, key.name, uid=uid, dry_run=dry_run)
         return None
     assert change.after is not None, f"{change.kind} of {key} without an object"
-    return await client.apply(kind, change.after.body, force=change.force, dry_run=dry_run)
+    return await client.apply(kind, _body(change, change.after), force=change.force, dry_run=dry_run)
+
+
+def _body(change: Change, after: Resource) -> Body:
+    """Return what is sent. A write that is carried out late must not undo what was written after it."""
+    if not change.if_unchanged or change.before is None:
+        return after.body
+    version: dict[str, Any] = {"resourceVersion": change.before.resource_version}
+    return {**after.body, "metadata": {**after.metadata, **version}}
 
 
 def _hint(error: ClusterError) -> str:

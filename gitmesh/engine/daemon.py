@@ -7,7 +7,7 @@ its own clock.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import timedelta
 
 import anyio
@@ -22,6 +22,7 @@ from gitmesh.engine.memory import Memory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.reconciler import Reconciler
 from gitmesh.engine.report import PassReport, Source, guarded_source, read_source
+from gitmesh.engine.requests import asked_back
 from gitmesh.engine.retries import ROLLBACK_RETRY, retry_delay
 from gitmesh.engine.status import invalid_status
 from gitmesh.kube.errors import ClusterError
@@ -51,6 +52,7 @@ class Daemon:
         self._gate_wanted = anyio.Event()
         self._fetches_due: set[ResourceKey] = set()
         self._fetching: set[ResourceKey] = set()
+        self._rollback_wanted = anyio.Event()
         self._rollbacks_due: set[ResourceKey] = set()
         self._settling = False
         self._known: dict[ResourceKey, tuple[str, str, str, timedelta]] = {}
@@ -77,6 +79,9 @@ class Daemon:
         """Take note that the cluster has changed."""
         if key.kind == TRAFFIC_SOURCE.kind:
             self._source_changed(key)
+        going_back = asked_back(key, self._ports.live.snapshot())
+        if going_back is not None:
+            self._make_way(going_back)
         self.wake()
 
     def _source_changed(self, key: ResourceKey) -> None:
@@ -113,6 +118,7 @@ class Daemon:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pass_loop)
+                group.start_soon(self._rollback_loop, group)
                 group.start_soon(self._guard_loop, group)
                 group.start_soon(self._gate_loop, group)
                 await self._fetch_loop(group)
@@ -184,7 +190,7 @@ class Daemon:
         """Measure one rollout; a failure stops what must not go on."""
         verdict = await self.guard.check(item)
         if verdict.outcome is Outcome.FAIL:
-            self._make_way(item)
+            self._make_way(item.source)
         self.wake()
         self._check_wanted.set()
 
@@ -193,10 +199,11 @@ class Daemon:
         await self.gatekeeper.ask(question)
         self.wake()
 
-    def _make_way(self, item: Measurable) -> None:
+    def _make_way(self, source: ResourceKey) -> None:
         """Stop a pass that may give the failing version more, or that a rollback would have to wait for."""
-        self._rollbacks_due.add(item.source)
-        if self.reconciler.moving == item.source or not self._settling:
+        self._rollbacks_due.add(source)
+        self._rollback_wanted.set()
+        if self.reconciler.moving == source or not self._settling:
             self.reconciler.preempt()
 
     async def pass_all(self) -> None:
@@ -207,8 +214,7 @@ class Daemon:
             del self.memory.sources[key]
             self._ports.alarms.cancel(f"pass {key}")
             await self.fetcher.forget(key)
-        for key in sorted(present):
-            await self._roll_back(key)
+        await self._roll_back_all(present)
         for key in sorted(present):
             await self._pass_one(key)
         self._count_rollouts()
@@ -252,6 +258,20 @@ class Daemon:
             self._ports.log.exception("pass failed unexpectedly", stage="engine", source=source.name)
             return PassReport(errors=[f"{type(error).__name__}: {error}"])
 
+    async def _roll_back_all(self, keys: Iterable[ResourceKey]) -> None:
+        async with anyio.create_task_group() as group:
+            for key in sorted(keys):
+                group.start_soon(self._roll_back, key)
+
+    async def _rollback_loop(self, group: anyio.abc.TaskGroup) -> None:
+        """Begin a rollback that comes due while the pass is busy with another one, which may be stuck."""
+        while True:
+            await self._rollback_wanted.wait()
+            await self._ports.clock.sleep(self._config.debounce.total_seconds())
+            self._rollback_wanted = anyio.Event()
+            if self.reconciler.going_back:
+                group.start_soon(self._roll_back_all, frozenset(self._rollbacks_due))
+
     async def _roll_back(self, key: ResourceKey) -> None:
         """Do for one source what nothing may hold up: not a settle time, not a pass of another source."""
         self._rollbacks_due.discard(key)
@@ -281,8 +301,7 @@ class Daemon:
                 part = min(seconds, SETTLE_PART_SECONDS)
                 await self._ports.clock.sleep(part)
                 seconds -= part
-                for key in sorted(self._rollbacks_due - {self.reconciler.moving}):
-                    await self._roll_back(key)
+                await self._roll_back_all(self._rollbacks_due - {self.reconciler.moving})
         finally:
             self._settling = False
 

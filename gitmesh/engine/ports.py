@@ -108,7 +108,10 @@ class Alarms(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything that the engine touches."""
+    """Everything that the engine touches.
+
+    `urgent` is the same cluster by connections of its own, for what must not wait behind anything else.
+    """
 
     cluster: ClusterClient
     live: Live
@@ -119,4 +122,5 @@ class Ports:
     open_git: Callable[[ResourceKey], Git]
     meters: Meters
     log: Any  # a structlog logger; untyped upstream
+    urgent: ClusterClient
     hooks: Hooks | None = None

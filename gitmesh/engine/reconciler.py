@@ -7,10 +7,12 @@ middle of a ramp and a lost write are all the same case.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 
 import anyio
 
-from gitmesh.apply.executor import Applied, dry_run, execute
+from gitmesh.apply.executor import Applied, Writer, dry_run, execute
+from gitmesh.apply.hurry import Hurried
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_guardrails, note_status, tell
@@ -18,6 +20,7 @@ from gitmesh.engine.memory import Desired, Moved, SourceMemory
 from gitmesh.engine.planning import move_rollouts, plan_input
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport, Source
+from gitmesh.engine.retries import ROLLBACK_RETRY, Doubts, Patience
 from gitmesh.engine.rollouts import (
     confirmed,
     rollout_key,
@@ -47,7 +50,10 @@ class Reconciler:
         self._config = config
         self._settle = settle
         self._forward: anyio.CancelScope | None = None
+        self._doubts = Doubts()
+        self._patience = Patience(config.api_timeout.total_seconds())
         self.moving: ResourceKey | None = None  # the source whose pass is moving forward
+        self.going_back: set[ResourceKey] = set()  # the VirtualServices that are being rolled back now
 
     def preempt(self) -> None:
         """Stop a pass that is moving forward, between two writes, because something more urgent is due."""
@@ -70,10 +76,13 @@ class Reconciler:
     # Back: decide, plan and apply what was rolled back, one by one, so that none waits for another ---------
 
     async def roll_back(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
-        """Make stable live where a rollout was rolled back and that has not been seen live yet."""
+        """Make stable live where a rollout was rolled back and that has not been seen live yet.
+
+        Another call may be at work meanwhile: what it does is left to it.
+        """
         back = [item for item in self._move(source, memory) if _goes_back(item)]
         async with anyio.create_task_group() as group:
-            for item in back:
+            for item in [item for item in back if self._takes(item.key, report)]:
                 group.start_soon(self._roll_back_alone, source, memory, item, back, report)
 
     async def _roll_back_alone(
@@ -85,6 +94,19 @@ class Reconciler:
             self._ports.log.exception("rollback failed unexpectedly", stage="apply", rollout=str(item.key))
             report.errors.append(f"{type(error).__name__}: {error}")
             report.rollback_pending = True
+            self._patience.disappointed(item.key, self._ports.clock.monotonic())
+        finally:
+            self.going_back.discard(item.key)
+
+    def _takes(self, key: ResourceKey, report: PassReport) -> bool:
+        """Take one rollback upon this call, unless it is being tried, or was a moment ago."""
+        if key in self.going_back:
+            return False
+        if self._patience.since(key, self._ports.clock.monotonic()) < ROLLBACK_RETRY.total_seconds():
+            report.rollback_pending = True
+            return False
+        self.going_back.add(key)
+        return True
 
     async def _roll_back_one(
         self, source: Source, memory: SourceMemory, item: Moved, back: list[Moved], report: PassReport
@@ -96,10 +118,13 @@ class Reconciler:
         given = self._plan_input(source, memory, desired, back)
         plan = make_rollback_plan(given, frozenset({item.key}))
         report.refusals += plan.refusals
-        errors = await self._apply(plan, source, memory)
-        report.errors += errors
-        report.rollback_pending = report.rollback_pending or bool(errors)
+        client = Hurried(self._ports.urgent, self._patience.seconds(item.key))
+        errors = await self._apply(plan, source, memory, report, client)
+        if errors:
+            report.rollback_pending = True
+            self._patience.disappointed(item.key, self._ports.clock.monotonic())
         if self._is_live(given, item):
+            self._patience.rewarded(item.key)
             await write_down_urgently(confirmed(item, self._ports.clock.now()), memory, self._ports)
 
     # Forward ---------------------------------------------------------------------------------------------
@@ -135,7 +160,7 @@ class Reconciler:
             report.refusals += refused
             if not refused:
                 await self._record_intent(source, memory.desired, plan)
-                report.errors += await self._apply(plan, source, memory)
+                await self._apply(plan, source, memory, report, self._ports.cluster)
         await self._confirm(given, memory, report)
         if report.complete:
             await self._forget_rollouts(source, report.moved)
@@ -168,22 +193,27 @@ class Reconciler:
         self, source: Source, memory: SourceMemory, desired: ResourceSet, moved: Iterable[Moved]
     ) -> PlanInput:
         live = self._ports.live.snapshot().resources
-        return plan_input(source, memory, desired, moved, live, self._config)
+        given = plan_input(source, memory, desired, moved, live, self._config)
+        return replace(given, doubtful=self._doubts.standing(self._ports.clock.monotonic()))
 
     def _is_live(self, given: PlanInput, item: Moved) -> bool:
         wanted = given.effective.get(item.key)
         live = self._ports.live.snapshot().resources.get(item.key)
         return wanted is not None and live is not None and is_live(wanted, live, given.source)
 
-    async def _apply(self, plan: Plan, source: Source, memory: SourceMemory) -> list[str]:
-        """Carry out a plan, take in what became of each change, and return what went wrong."""
-        errors, seen = [], self._ports.live.snapshot()
-        async for applied in execute(plan, self._ports.cluster, self._settle):
+    async def _apply(
+        self, plan: Plan, source: Source, memory: SourceMemory, report: PassReport, client: Writer
+    ) -> int:
+        """Carry out a plan and take in what became of each change; return how many were not carried out."""
+        failed, seen = 0, self._ports.live.snapshot()
+        async for applied in execute(plan, client, self._settle):
             self._absorb(applied)
+            self._doubts.note(applied, self._ports.clock.monotonic())
             note_change(source, memory, applied, seen, self._ports)
             if applied.error is not None:
-                errors.append(str(applied.error))
-        return errors
+                report.failed(applied.error)
+                failed += 1
+        return failed
 
     def _absorb(self, applied: Applied) -> None:
         if applied.error is None and applied.change.kind is ChangeKind.DELETE:

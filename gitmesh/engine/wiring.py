@@ -24,7 +24,7 @@ from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Git, Metrics, Ports
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.fetch.watch import RepositoryWatch
-from gitmesh.kube.connect import connect
+from gitmesh.kube.connect import apart, connect
 from gitmesh.kube.lease import LeaderElector
 from gitmesh.kube.protocol import ClusterClient
 from gitmesh.model.config import Config
@@ -81,6 +81,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
     log, clock, alarms = structlog.get_logger(), SystemClock(), SchedulerAlarms()
     metrics = open_metrics(config, clock)  # nothing is open yet: it may refuse the address
     cluster = await connect(kubeconfig, context=context, timeout=config.api_timeout)
+    urgent = apart(cluster)
     # The cache calls the daemon and the daemon reads the cache; nothing is called before the cache runs.
     live = LiveCache(
         cluster,
@@ -94,7 +95,8 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
 
     meters = Meters()
     events = EventRecorder(cluster, clock)
-    built = Daemon(Ports(cluster, live, metrics, events, alarms, clock, open_git, meters, log), config)
+    ports = Ports(cluster, live, metrics, events, alarms, clock, open_git, meters, log, urgent)
+    built = Daemon(ports, config)
     alarms.start()
     try:
         async with anyio.create_task_group() as group:
@@ -112,6 +114,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         alarms.stop()
         if metrics is not None:
             await metrics.close()
+        await urgent.close()
         await cluster.close()
 
 

@@ -30,6 +30,8 @@ class KubeClient:
 
     def __init__(self, api: Any, *, timeout: timedelta) -> None:
         self._transport = Transport(api, timeout=timeout)
+        self.configuration = api.configuration  # the official client's: address and login
+        self.timeout = timeout
 
     @property
     def address(self) -> str:

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Mapping
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,14 @@ async def connect(
                 await client.close()
             raise
     return client
+
+
+def apart(client: KubeClient) -> KubeClient:
+    """Return a client of the same server and login that opens a connection for every request.
+
+    A connection that was kept may lead to nowhere, and nothing tells before a request on it has failed.
+    """
+    return KubeClient(_api_client(copy(client.configuration), kept=False), timeout=client.timeout)
 
 
 async def _greet(client: KubeClient) -> None:
@@ -144,7 +153,8 @@ def _safe_text(error: Exception) -> str:
     return type(error).__name__ if "{" in text or len(text) > 300 else text
 
 
-def _api_client(configuration: Any) -> Any:
+def _api_client(configuration: Any, *, kept: bool = True) -> Any:
+    """Return the official client; `kept`: it keeps connections for the next request."""
     from kubernetes.aio.client.api_client import ApiClient
 
     try:
@@ -157,7 +167,10 @@ def _api_client(configuration: Any) -> Any:
     api.user_agent = f"gitmesh/{__version__}"
     configuration.client_session_kwargs = {
         "connector": aiohttp.TCPConnector(
-            ssl=api.rest_client.ssl_context, limit=CONNECTIONS_MAX, socket_factory=_socket
+            ssl=api.rest_client.ssl_context,
+            limit=CONNECTIONS_MAX,
+            force_close=not kept,
+            socket_factory=_socket,
         ),
         # As in Go, a proxy of the environment is never used for loopback; aiohttp would use it.
         "trust_env": not _is_loopback(configuration.host),

@@ -40,6 +40,7 @@ class Change:
     `after` is the whole object to be applied (None for a delete), with our ownership marks;
     `before` is the live one (None for a create). `drift` is true when live moved without Git moving.
     `force` takes fields back from other field managers: only ever set on objects that we own.
+    `if_unchanged`: refused by the server when `before` is not live any more.
     """
 
     kind: ChangeKind
@@ -50,6 +51,7 @@ class Change:
     reason: str = ""
     drift: bool = False
     force: bool = False
+    if_unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

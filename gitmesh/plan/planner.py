@@ -28,7 +28,8 @@ class PlanInput:
     owned by its last status. `moving` are the objects whose rollout record asks for something that has not
     been seen live yet: a difference there is no drift. `reasons` may say why an effective object is not as
     Git says (`plan.overlay.overlay_reasons`). `empty_source` is true when Git holds no traffic object at
-    all, for then `effective` may still hold what was rolled back.
+    all, for then `effective` may still hold what was rolled back. `doubtful` are the objects of which a write
+    was never answered: it may be carried out yet, so that what is live is not certain.
     """
 
     source: str
@@ -42,6 +43,7 @@ class PlanInput:
     moving: frozenset[ResourceKey] = frozenset()
     reasons: Mapping[ResourceKey, str] = field(default_factory=dict)
     empty_source: bool = False
+    doubtful: frozenset[ResourceKey] = frozenset()
 
     def owns(self, live: Resource) -> bool:
         """Say whether a live object is this source's: by its mark, or by inventory and nobody's mark."""
@@ -104,16 +106,27 @@ def _write(given: PlanInput, resource: Resource, *, urgent: bool = False) -> Cha
     if live is not None and not given.owns(live):
         return _foreign(given, live, after)
     fields = diff(comparable(live, after), compared(after)) if live else ()
-    if live is not None and not fields:
+    if live is not None and not fields and not (urgent and resource.key in given.doubtful):
         return None
-    moving = urgent or resource.key in given.moving
+    awaited = resource.key in given.moving
+    moving = urgent or awaited or resource.key in given.doubtful
     known = live is not None or resource.key in given.inventory
     drift = known and not moving and given.previous_revision == given.revision
     if drift and not given.spec.heal:
         return None
     kind = ChangeKind.UPDATE if live else ChangeKind.CREATE
     reason = _reason(given, resource.key, live, drift=drift, moving=moving)
-    return Change(kind, resource.key, live, after, fields, reason, drift=drift, force=live is not None)
+    return Change(
+        kind,
+        resource.key,
+        live,
+        after,
+        fields,
+        reason,
+        drift=drift,
+        force=live is not None,
+        if_unchanged=awaited and not urgent,
+    )
 
 
 def _reason(given: PlanInput, key: ResourceKey, live: Resource | None, *, drift: bool, moving: bool) -> str:

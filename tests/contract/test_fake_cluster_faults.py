@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
 from gitmesh.kube.errors import ClusterError, NotFoundError, StaleWriteError, WatchExpiredError
 from gitmesh.model.kinds import VIRTUAL_SERVICE
-from tests.fakes.cluster import Delay, FakeCluster, Fault, Request, a_cluster
+from tests.fakes.cluster import Delay, FakeCluster, Fault, Late, Request, a_cluster
 
 pytestmark = pytest.mark.anyio
 REVIEWS: dict[str, Any] = {
@@ -64,6 +65,18 @@ async def test_a_delay_waits_on_the_clock_that_was_given():
     cluster.faults = on_writes(Delay(30))
     await cluster.apply(VIRTUAL_SERVICE, REVIEWS)
     assert waited == [30]
+
+
+async def test_a_late_write_is_carried_out_although_its_sender_has_gone():
+    hold = anyio.Event()
+    cluster = FakeCluster(sleep=lambda _: hold.wait())
+    cluster.faults = on_writes(Late(30))
+    with anyio.move_on_after(0.01):
+        await cluster.apply(VIRTUAL_SERVICE, REVIEWS)
+    assert cluster.find(VIRTUAL_SERVICE, "default", "reviews") is None
+    hold.set()
+    await anyio.wait_all_tasks_blocked()
+    assert cluster.find(VIRTUAL_SERVICE, "default", "reviews") is not None
 
 
 async def test_every_request_is_noted():

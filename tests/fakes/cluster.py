@@ -6,6 +6,7 @@ it to the behaviour of the real process. A fault is chosen for each request by `
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -55,6 +56,13 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """The request is carried out after this time, also when its sender has gone meanwhile."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One call of the client. `verb` is the name of the method."""
 
@@ -72,7 +80,7 @@ class Request:
         return f"{self.verb} {self.kind} {self.namespace}/{self.name}"
 
 
-Faults = Callable[[Request], Fault | Delay | None]
+Faults = Callable[[Request], Fault | Delay | Late | None]
 
 
 @cache
@@ -103,6 +111,7 @@ class FakeCluster:
         self.faults: Faults = lambda request: None
         self.requests: list[Request] = []
         self._sleep = sleep
+        self._late: set[asyncio.Task[Any]] = set()
         self.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
 
     # What a test does behind the client's back
@@ -267,12 +276,22 @@ class FakeCluster:
                 str(request), 410, "Expired", {"kind": "Status", "message": "too old resource version"}
             )
         try:
-            result = work()
+            result = await self._later(fault.seconds, work) if isinstance(fault, Late) else work()
         except ApiError as error:
             raise error_of(str(request), error.code, error.reason, error.status()) from error
         if fault is Fault.ANSWER_LOST:
             raise ClusterError(f"{request}: connection reset", retryable=True)
         return _copy(result) if isinstance(result, dict) else result
+
+    async def _later(self, seconds: float, work: Callable[[], Any]) -> Any:
+        async def carry_out() -> Any:
+            await self._sleep(seconds)
+            return work()
+
+        task = asyncio.ensure_future(carry_out())
+        self._late.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(lambda done: self._late.discard(done) or done.cancelled() or done.exception())
+        return await asyncio.shield(task)
 
     def _served(self, kind: Kind) -> ServedKind:
         served = self.api.registry.find(kind.group, kind.version, kind.plural)

@@ -447,6 +447,7 @@ class DaemonWorld:
             )
             ports = Ports(
                 cluster=self.cluster,
+                urgent=self.cluster,
                 live=live,
                 metrics=self.metrics if self.has_metrics else None,
                 events=EventRecorder(self.cluster, self.clock),
