@@ -19,13 +19,8 @@ from gitmesh.decide.transitions import (
 )
 from gitmesh.istio.canonical import canonical, spec_hash
 from gitmesh.istio.routes import Destination
-from gitmesh.istio.weights import (
-    changed_destinations,
-    describe_weights,
-    growing_destinations,
-    moves_weight,
-    same_course,
-)
+from gitmesh.istio.walks.way import Way, way_of
+from gitmesh.istio.weights import describe_weights
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Hold, Phase, RolloutIntent, RolloutRecord, Snapshot, Target
@@ -59,8 +54,8 @@ def retarget(
     content = _snapshot(desired, revision)
     turn = _Turn(content, desired.key.namespace, policy, resolve, intent, revision, now, history_max, shut)
     if record is None:
-        record = _first_record(turn, live, source)
-    record = _with_policy(_pardoned(record) if pardoned else record, policy)
+        record = changed(_first_record(turn, live, source), kind=desired.key.kind)
+    record = _with_policy(_pardoned(record) if pardoned else record, policy, turn.namespace)
     return _follow(turn, _obey(turn, record))
 
 
@@ -100,23 +95,44 @@ def _first_record(turn: _Turn, live: Resource | None, source: str) -> RolloutRec
     return turn.note(record, "created" if live is None else "found live as it is")
 
 
-def _with_policy(record: RolloutRecord, policy: RolloutPolicy | None) -> RolloutRecord:
+def _with_policy(record: RolloutRecord, policy: RolloutPolicy | None, namespace: str) -> RolloutRecord:
     """Take over a changed policy. What is in motion keeps its progress and finds it in the new steps."""
     if policy is None or record.policy_spec == policy.spec:
         return record if policy is None else changed(record, policy=policy.name)
-    record = changed(record, policy=policy.name, policy_spec=policy.spec)
-    if record.steps == 0 or not (record.phase.in_motion or record.phase is Phase.WAITING):
+    record = changed(record, policy=policy.name, policy_spec=_in_motion(record, policy.spec))
+    waits = record.phase is Phase.WAITING
+    if not waits and (record.steps == 0 or not record.phase.in_motion):
         return record
     if record.phase is Phase.PROGRESSING:
-        record = changed(record, step=_step_at(policy.spec, record.progress))
+        record = changed(record, step=_step_at(policy.spec, record))
     elif record.phase is Phase.PROMOTING:
         record = changed(record, step=len(policy.spec.steps) - 1)
+    elif record.canary is not None and not way_of(record, namespace).moves:
+        return changed(record, steps=0)
     return changed(record, steps=len(policy.spec.steps))
 
 
-def _step_at(policy: RolloutPolicySpec, progress: float) -> int:
-    """Return the last step that is not ahead of `progress`; -1 when every step is."""
-    return max((i for i, step in enumerate(policy.steps) if step.progress <= progress), default=-1)
+def _in_motion(record: RolloutRecord, policy: RolloutPolicySpec) -> RolloutPolicySpec:
+    """Return what a changed policy means for what is in motion: it ends on the way on which it began."""
+    before = record.policy_spec
+    if before is None or not record.phase.in_motion or before.walk is policy.walk:
+        return policy
+    return policy.model_copy(update={"walk": before.walk})
+
+
+def _step_at(policy: RolloutPolicySpec, record: RolloutRecord) -> int:
+    """Return the last step that is not ahead of the record; -1 when every step is.
+
+    Before the first weight that is the step with the same number, if it moves no weight either.
+    """
+    return max(
+        (
+            index
+            for index, step in enumerate(policy.steps)
+            if step.progress <= record.progress and (record.progress > 0 or index <= record.step)
+        ),
+        default=-1,
+    )
 
 
 def _pardoned(record: RolloutRecord) -> RolloutRecord:
@@ -230,31 +246,29 @@ def _at_rest(turn: _Turn, record: RolloutRecord, phase: Phase) -> RolloutRecord:
 def _new_content(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
     """Wait with new content, or carry on when it leads to the same weights."""
     assert turn.policy is not None
-    stable, target = record.stable.spec, turn.desired.spec
-    moves = moves_weight(stable, target, namespace=turn.namespace)
+    walk = turn.policy.spec.walk
+    way = Way(record.kind, record.stable.spec, turn.desired.spec, walk, turn.namespace)
     carries_on = (
-        moves
+        way.moves
         and record.phase.in_motion
         and record.canary is not None
-        and same_course(stable, record.canary.spec, target, namespace=turn.namespace)
+        and way_of(record, turn.namespace).stays_on_course(turn.desired.spec)
     )
     if carries_on and turn.shut:
         return changed(record, awaits=turn.desired.hash)
-    grows = growing_destinations if moves else changed_destinations
     record = changed(
         record,
         revision=turn.revision,
         canary=turn.desired,
         canary_hash=turn.desired.hash,
-        targets=_targets(turn, grows(stable, target, namespace=turn.namespace)),
-        # What shrinks on the way there is what grows on the way back.
-        baselines=_targets(turn, growing_destinations(target, stable, namespace=turn.namespace)),
+        targets=_targets(turn, way.watched),
+        baselines=_targets(turn, way.baselines),
         awaits="",
     )
     if carries_on:
         return turn.note(record, f"changed in Git on the way, same weights: stays at {record.progress:g} %")
-    record = waiting(record, len(turn.policy.spec.steps) if moves else 0)
-    return changed(record, message="new content in Git")
+    record = waiting(record, len(turn.policy.spec.steps) if way.moves else 0)
+    return changed(record, message="new content in Git", policy_spec=turn.policy.spec)
 
 
 def _targets(turn: _Turn, destinations: tuple[Destination, ...]) -> tuple[Target, ...]:

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from gitmesh.decide.gates import closed
-from gitmesh.istio.weights import describe_weights, interpolate
+from gitmesh.istio.walks.way import way_of
+from gitmesh.istio.weights import describe_weights
 from gitmesh.model.analysis import Analysis
 from gitmesh.model.evidence import Judged
 from gitmesh.model.policy import OnDeadline
@@ -232,10 +233,11 @@ def dwell(record: RolloutRecord) -> timedelta:
 def missing_evidence(record: RolloutRecord) -> str:
     """Say which evidence the next move lacks; empty when there is enough, or none was asked for.
 
-    Nothing on the canary yet (progress 0), or an end without a bake, has nothing to be measured.
+    Nothing on the canary yet, or an end without a bake, has nothing to be measured. Copies are not counted
+    where requests are sent.
     """
     bakes = not is_last(record) or dwell(record) > timedelta(0)
-    if analysis_of(record) is None or not record.targets or record.progress <= 0 or not bakes:
+    if analysis_of(record) is None or not record.targets or not bakes or not _reaches_canary(record):
         return ""
     verdict = record.verdict
     if verdict is None or (record.effective_at is not None and verdict.at < record.effective_at):
@@ -256,6 +258,10 @@ def judged_of(record: RolloutRecord) -> Judged:
     if record.started_at is None or record.judged.rollout != record.started_at:
         return Judged(rollout=record.started_at)
     return record.judged
+
+
+def _reaches_canary(record: RolloutRecord) -> bool:
+    return record.progress > 0 or bool(record.stand.matches)
 
 
 def rollback_reason(record: RolloutRecord) -> str:
@@ -294,15 +300,10 @@ def progress_at(record: RolloutRecord, step: int) -> float:
 
 
 def _enter(record: RolloutRecord, phase: Phase, step: int, now: datetime, namespace: str) -> RolloutRecord:
-    progress = progress_at(record, step)
-    target = record.canary.spec if record.canary else record.stable.spec
-    live = interpolate(record.stable.spec, target, progress, namespace=namespace)
+    record = changed(record, phase=phase, step=step, progress=progress_at(record, step))
     return changed(
         record,
-        phase=phase,
-        step=step,
-        progress=progress,
-        weights=describe_weights(live),
+        weights=way_of(record, namespace).describe(record.stand),
         started_at=record.started_at or now,
         entered_at=now,
         effective_at=None,

@@ -103,7 +103,7 @@ async def write_down_urgently(item: Moved, memory: SourceMemory, ports: Ports) -
 
 def confirmed(item: Moved, now: datetime) -> Moved:
     """Note that what the record asks for is live now: its dwell counts from here."""
-    if item.after.live_progress != item.after.progress:
+    if item.after.live_stand != item.after.stand:
         return item
     return replace(item, before=item.after, after=mark_effective(item.after, now))
 

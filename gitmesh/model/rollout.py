@@ -12,6 +12,7 @@ from typing import Any
 
 from gitmesh.model.evidence import Counts, Judged
 from gitmesh.model.policy import RolloutPolicySpec
+from gitmesh.model.stand import Stand
 from gitmesh.model.values import ApiModel
 
 
@@ -113,7 +114,7 @@ class Check(Verdict):
 
 
 class Snapshot(ApiModel):
-    """A VirtualService spec that was, or is, stable, and the commit that it came from."""
+    """A spec that was, or is, stable, and the commit that it came from."""
 
     spec: dict[str, Any]
     hash: str
@@ -138,6 +139,7 @@ class RolloutRecord(ApiModel):
     """
 
     phase: Phase
+    kind: str = "VirtualService"  # of the object that moves
     source: str = ""  # namespace/name of the TrafficSource
     policy: str = ""
     policy_spec: RolloutPolicySpec | None = None  # so that a rollback needs neither Git nor policy
@@ -170,8 +172,13 @@ class RolloutRecord(ApiModel):
     history: tuple[HistoryEntry, ...] = ()
 
     @property
-    def live_progress(self) -> float:
-        """The progress that may be live: `progress`, or less while a failed check stands against its step.
+    def stand(self) -> Stand:
+        """What the present step says should be live."""
+        return self._stand_at(self.step)
+
+    @property
+    def live_stand(self) -> Stand:
+        """What may be live: the present step, or an earlier one while a failed check stands against it.
 
         A step that is not live yet does not become so after a failure, or when its window has closed; the
         step before it stays. Before the first step nothing is held: there would never be requests to prove
@@ -179,9 +186,22 @@ class RolloutRecord(ApiModel):
         """
         waits = self.phase.in_motion and (self.failed_checks or self.shut) and self.effective_at is None
         if not waits or self.policy_spec is None or not self.steps:
-            return self.progress
-        earlier = [step.progress for step in self.policy_spec.steps if step.progress < self.progress]
-        return max(earlier, default=self.progress)
+            return self.stand
+        earlier = [
+            index
+            for index, step in enumerate(self.policy_spec.steps)
+            if (step.progress < self.progress if self.progress > 0 else index < self.step)
+        ]
+        return self._stand_at(earlier[-1]) if earlier else self.stand
+
+    def _stand_at(self, index: int) -> Stand:
+        policy = self.policy_spec
+        if policy is None or not self.steps:
+            return Stand(self.progress)
+        at = policy.steps[index] if 0 <= index < len(policy.steps) else None
+        matches = tuple(match for step in policy.steps[: index + 1] for match in step.match)
+        progress = self.progress if at is None or index == self.step else at.progress
+        return Stand(progress, matches, at.mirror if at else 0.0, policy.walk)
 
 
 class GateAnswer(ApiModel):

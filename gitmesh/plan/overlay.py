@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from gitmesh.istio.weights import interpolate
+from gitmesh.istio.walks.way import way_of
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
@@ -62,7 +62,7 @@ def _overlaid(resource: Resource, record: RolloutRecord | None) -> Resource:
         return resource.with_spec(record.stable.spec)
     # What Git has for the same way waits, while nothing may go forward.
     target = record.canary.spec if record.awaits and record.canary else resource.spec
-    spec = interpolate(record.stable.spec, target, record.live_progress, namespace=resource.key.namespace)
+    spec = way_of(record, resource.key.namespace, target).at(record.live_stand)
     return resource if spec is resource.spec else resource.with_spec(spec)
 
 
@@ -94,8 +94,8 @@ def _why(record: RolloutRecord) -> str:
         return f"rolled back ({record.message})" if record.message else "rolled back"
     if record.phase is Phase.WAITING:
         return f"waits: {record.message}"
-    if record.live_progress != record.progress:
-        return f"rollout held at {record.live_progress:g} % by a failed check"
+    if record.live_stand != record.stand:
+        return f"rollout held at {record.live_stand.progress:g} % by a failed check"
     return f"rollout at {record.progress:g} % ({record.weights})"
 
 

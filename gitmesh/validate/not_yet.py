@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import FreezeSpec
-from gitmesh.model.policy import RolloutPolicySpec, Walk
+from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.steps import Step
 from gitmesh.validate.subject import Path, Subject, dotted
 
@@ -28,8 +28,6 @@ def _of_policy(spec: RolloutPolicySpec) -> Iterator[Path]:
         yield "select", "kinds"
     for index, step in enumerate(spec.steps):
         yield from (("steps", index, name) for name in _of_step(step))
-    if spec.walk is not Walk.WEIGHTS:
-        yield ("walk",)
     written = {
         "windows": spec.windows,
         "maxConcurrent": spec.max_concurrent,
@@ -43,9 +41,5 @@ def _of_policy(spec: RolloutPolicySpec) -> Iterator[Path]:
 
 
 def _of_step(step: Step) -> Iterator[str]:
-    if step.match:
-        yield "match"
-    if step.mirror:
-        yield "mirror"
     if step.gate:
         yield "gate"
