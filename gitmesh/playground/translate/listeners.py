@@ -7,6 +7,8 @@ Source: istio/istio pilot/pkg/networking/core, listener.go, for the defaults of 
 
 from __future__ import annotations
 
+import hashlib
+
 from gitmesh.playground.translate.actions import CORS, FAULT
 from gitmesh.playground.translate.doors import Address
 from gitmesh.playground.translate.naming import Envoy, typed
@@ -47,6 +49,17 @@ def outbound_manager(routes: str, *, workload: str = "") -> Envoy:
 def probe_name(routes: str) -> str:
     """Return the name of the listener that answers for a route configuration."""
     return f"probe|{routes}"
+
+
+def probe_address(routes: str) -> Address:
+    """Return where the probe of a route configuration listens: an address of its own, on any free port.
+
+    A new listener takes over the socket of one that is going, if both have the same address, and any free
+    port counts as the same one; two probes would then share a socket, and answer for one another.
+    """
+    digest = hashlib.sha256(routes.encode()).digest()
+    # 127.128.0.1 to 127.255.255.254: away from the addresses of Pods.
+    return Address(f"127.{128 + digest[0] % 128}.{digest[1]}.{1 + digest[2] % 254}", 0)
 
 
 def probe_listener(address: Address, routes: str) -> Envoy:

@@ -38,6 +38,7 @@ from gitmesh.playground.translate.listeners import (
     manager_filter,
     outbound_listener,
     outbound_manager,
+    probe_address,
     probe_listener,
 )
 from gitmesh.playground.translate.memo import Memo
@@ -231,7 +232,7 @@ def _probes(parts: _Parts, entries: Iterable[ProxyEntry], doors: Doors) -> None:
     """Make a probe for each route configuration; that of the built-in client has a fixed address."""
     fixed = next((entry.routes for entry in entries if entry.name == CLIENT), "")
     for routes in parts.routes:
-        address = doors.probe if routes == fixed else Address(doors.probe.host, 0)
+        address = doors.probe if routes == fixed else probe_address(routes)
         parts.listen(probe_listener(address, routes))
 
 
