@@ -15,6 +15,7 @@ import click
 
 from gitmesh.cli.connection import run_async
 from gitmesh.cli.logs import LEVELS, configure
+from gitmesh.engine.clock import SystemClock
 from gitmesh.model.errors import EdgeError
 from gitmesh.playground.pods import ERROR_PERCENT
 from gitmesh.playground.state import default_directory
@@ -54,6 +55,12 @@ _PORT = click.IntRange(0, 65535)
 )
 @click.option("--memory", is_flag=True, help="Keep no objects on disk.")
 @click.option("--reset", is_flag=True, help="Throw away the objects of last time.")
+@click.option(
+    "--repo",
+    "folder",
+    type=click.Path(path_type=Path, exists=True),
+    help="A working copy to preview: what is saved there is validated, and live at once.",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
 def play(
     directory: Path | None,
@@ -63,6 +70,7 @@ def play(
     mesh_port: int,
     memory: bool,
     reset: bool,
+    folder: Path | None,
     log_level: str,
 ) -> None:
     """Start a mesh on this machine and keep it running until Ctrl-C.
@@ -71,19 +79,26 @@ def play(
     it, and a process of a sample service for each Pod. Everything listens on 127.x addresses only. Objects
     are kept for the next time, unless --memory or --reset says otherwise. A port of 0 takes a free one.
 
+    With --repo the playground follows a working copy: a saved file is live at once, a state with an error is
+    not, and the last good one stays.
+
     \b
     Examples:
       gitmesh play
+      gitmesh play --repo manifests
       gitmesh play --reset --dir /tmp/mesh --api-port 0 --gateway-port 0 \\
         --gateway-tls-port 0 --mesh-port 0
     """
     configure(log_level, "auto")
     where = (directory or default_directory()).absolute()
     ports = Ports(api=api_port, gateway=gateway_port, gateway_tls=gateway_tls_port, mesh=mesh_port)
-    run_async(lambda: _play(where, ports, memory=memory, reset=reset, is_default=directory is None))
+    is_default = directory is None
+    run_async(lambda: _play(where, ports, folder, memory=memory, reset=reset, is_default=is_default))
 
 
-async def _play(directory: Path, ports: Ports, *, memory: bool, reset: bool, is_default: bool) -> None:
+async def _play(
+    directory: Path, ports: Ports, folder: Path | None, *, memory: bool, reset: bool, is_default: bool
+) -> None:
     option = "" if is_default else f" --playground-dir {shlex.quote(str(directory))}"
     failure: EdgeError | None = None
     async with anyio.create_task_group() as group:
@@ -92,8 +107,11 @@ async def _play(directory: Path, ports: Ports, *, memory: bool, reset: bool, is_
             async with playground(
                 directory, ports, memory=memory, reset=reset, on_progress=_progress
             ) as running:
-                click.echo(_welcome(running, option=option))
-                await anyio.sleep_forever()
+                click.echo(_welcome(running, option=option, folder=folder))
+                if folder is None:
+                    await anyio.sleep_forever()
+                else:
+                    await _preview(running, folder)
         except EdgeError as error:  # the group would wrap it
             failure = error
         group.cancel_scope.cancel()
@@ -102,11 +120,25 @@ async def _play(directory: Path, ports: Ports, *, memory: bool, reset: bool, is_
     click.echo("stopped", err=True)
 
 
+async def _preview(running: Playground, folder: Path) -> None:
+    from gitmesh.cli.preview_text import preview_text
+    from gitmesh.playground.preview import Preview
+
+    click.echo(f"Following {folder}. Save a file to change the mesh.\n")
+    preview = Preview(
+        running.client,
+        folder,
+        on_shown=lambda shown: click.echo(f"{preview_text(shown)}\n"),
+        clock=SystemClock(),
+    )
+    await preview.run()
+
+
 def _progress(step: str) -> None:
     click.echo(f"{step} ...", err=True)
 
 
-def _welcome(running: Playground, *, option: str) -> str:
+def _welcome(running: Playground, *, option: str, folder: Path | None) -> str:
     kubeconfig = shlex.quote(str(running.kubeconfig))
     gateway, mesh = running.gateway_address.url, running.mesh_address.url
     rows = (
@@ -134,7 +166,10 @@ Look around, in another terminal:
   gitmesh explain http://reviews:9080/reviews{option}
   curl -i {gateway}/
   kubectl annotate pod reviews-v2 {ERROR_PERCENT}=30 --overwrite
+{_STEERED.format(option=option) if folder is None else ""}"""
 
+
+_STEERED = """
 Have a repository steer it:
 
   gitmesh run --playground{option} --repo DIR

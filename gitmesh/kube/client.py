@@ -86,9 +86,17 @@ class KubeClient:
         call = Call(_doing("get", kind, namespace, name), "GET", _path(kind, namespace, name))
         return _typed(kind, await self._transport.send(call))
 
-    async def apply(self, kind: Kind, body: Body, *, force: bool = False, dry_run: bool = False) -> Body:
-        """Apply server-side as `FIELD_MANAGER`, with strict field validation; return the object as stored."""
-        query = {**_WRITE, "force": "true" if force else "false", **_dry(dry_run)}
+    async def apply(
+        self,
+        kind: Kind,
+        body: Body,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        manager: str = FIELD_MANAGER,
+    ) -> Body:
+        """Apply server-side as `manager`, with strict field validation; return the object as stored."""
+        query = {**_WRITE, "fieldManager": manager, "force": "true" if force else "false", **_dry(dry_run)}
         return await self._write("apply", "PATCH", kind, body, query, content_type=APPLY)
 
     async def create(self, kind: Kind, body: Body) -> Body:
