@@ -32,7 +32,18 @@ pytestmark = [pytest.mark.real, pytest.mark.anyio, pytest.mark.timeout(0)]
 SECONDS_MAX = 15.0
 REQUESTS_PER_WORLD = 60
 # Without them an object is not valid any more.
-KEPT = ("hosts", "route", "destination", "host", "redirect", "directResponse", "port", "number", "protocol", "weight")
+KEPT = (
+    "hosts",
+    "route",
+    "destination",
+    "host",
+    "redirect",
+    "directResponse",
+    "port",
+    "number",
+    "protocol",
+    "weight",
+)
 GATEWAY = "istio-ingressgateway.istio-system"
 INGRESS = Caller("istio-system", {"istio": "ingressgateway"}, is_gateway=True, ports=BUILT_IN_PORTS)
 CALLERS = {"client": Caller(), GATEWAY: INGRESS} | {

@@ -49,6 +49,7 @@ VERBS = {
 # Calls whose kind is a variable: file -> the kinds that it can be.
 VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
     "apply/executor.py": TRAFFIC_KINDS,
+    "apply/hurry.py": TRAFFIC_KINDS,
     "apply/records.py": (TRAFFIC_SOURCE, TRAFFIC_ROLLOUT),
     "kube/reflector.py": CACHED_KINDS,
 }

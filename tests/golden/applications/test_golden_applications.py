@@ -12,7 +12,7 @@ from gitmesh.model.diagnostic import Diagnostic, Severity
 HERE = Path(__file__).parent
 APPLICATIONS = sorted(path for path in HERE.iterdir() if path.is_dir() and not path.name.startswith("_"))
 FILES = sorted(path for folder in APPLICATIONS for path in folder.iterdir())
-# Kinds that are left alone, subsets that lead to an egress gateway, and what settings do beside what they say.
+# Kinds left alone, subsets that lead to an egress gateway, and what settings do beside what they say.
 REMARKS = {"GM019", "GM411", "GM435", "GM436"}
 
 

@@ -14,8 +14,8 @@ from fakes.builders import NOON
 from gitmesh.model.metrics import RequestQuery, RequestStats
 from gitmesh.model.rollout import Target
 from gitmesh.observe.errors import MetricsError
-from gitmesh.observe.http import Endpoint
 from gitmesh.observe.growth import SAMPLES_MAX
+from gitmesh.observe.http import Endpoint
 from gitmesh.observe.scrape import ScrapeMetrics
 
 pytestmark = pytest.mark.anyio
