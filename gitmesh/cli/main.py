@@ -28,6 +28,7 @@ COMMANDS = {
     "plan": ("gitmesh.cli.plan", "Show what a directory would change in the cluster, and why."),
     "sync": ("gitmesh.cli.sync", "Make the daemon fetch and apply now, and wait for the outcome."),
     "status": ("gitmesh.cli.status", "Show sources and rollouts; --watch follows them."),
+    "why": ("gitmesh.cli.why", "Say why a rollout stands where it stands, with the evidence."),
     "rollback": ("gitmesh.cli.rollback", "Take a rollout back to stable now, and keep it there."),
     "retry": ("gitmesh.cli.retry", "Let rolled-back content go out again."),
 }

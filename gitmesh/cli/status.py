@@ -152,6 +152,7 @@ def tables(live: LiveState, name: str | None, now: datetime) -> Group:
         parts += [_source_table(sources), *_findings(sources)]
     if records:
         parts += [Text()] * bool(parts) + [_rollout_table(records, now)]
+        parts += _evidence(records) if name is not None else []
     if not parts:
         parts = [Text("no TrafficSource yet: gitmesh run --repo URL creates one, or kubectl apply does")]
     return Group(*parts)
@@ -211,6 +212,15 @@ def _rollout_table(records: list[tuple[str, RolloutRecord]], now: datetime) -> T
             verdict,
         )
     return table
+
+
+def _evidence(records: list[tuple[str, RolloutRecord]]) -> list[RenderableType]:
+    """Return each metric of the last checks below the table, where it has the whole width."""
+    return [
+        Padding(Text(f"{item.outcome.value}: {item.metric}: {item.message}"), (0, 0, 0, 2))
+        for _, record in records
+        for item in (record.verdict.evidence if record.verdict else ())
+    ]
 
 
 def _until(moment: datetime | None, now: datetime) -> str:

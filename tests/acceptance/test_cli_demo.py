@@ -88,7 +88,7 @@ def test_the_demo_keeps_its_promises_in_plain_lines_and_leaves_nothing_behind(tm
     steps = [(int(step), int(v1), int(v2)) for step, v1, v2 in STEP.findall(out)]
     assert {(1, 90, 10), (2, 75, 25), (3, 50, 50), (4, 0, 100)} <= set(steps)
     assert re.search(r"measured v2 \d+\.\d %, errors \d+\.\d %, next in \d\.\d s", out)
-    assert re.search(r"rolled back: [\d.]+ % errors, limit 5 % \(\d+ of \d+ requests in ", out)
+    assert re.search(r"rolled back: [\d.]+ % errors, limit 3 % \(\d+ of \d+ requests ", out)
     assert family.left() == {}
     assert list(tmp_path.iterdir()) == []
 

@@ -35,7 +35,7 @@ def test_the_policy_moves_reviews_and_nothing_else():
     assert moved == ["reviews"]
     assert [step.progress for step in policy.spec.steps] == [10, 25, 50, 100]
     assert policy.spec.analysis is not None
-    assert policy.spec.analysis.interval == timedelta(seconds=1)
+    assert policy.spec.analysis.interval == timedelta(seconds=0.5)
 
 
 def test_reviews_begins_with_everything_on_v1():
