@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from benchmarks import help_time, idle, push, rollback, translate, validation, weight_changes
+from benchmarks import help_time, idle, push, rollback, route_tests, translate, validation, weight_changes
 from benchmarks.figures import Figure
 from gitmesh.cli.logs import configure
 
@@ -18,6 +18,7 @@ MEASUREMENTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "help": help_time.measure,
     "validation": validation.measure,
     "translate": translate.measure,
+    "route-tests": route_tests.measure,
     "push": push.measure,
     "weights": weight_changes.measure,
     "rollback": rollback.measure,

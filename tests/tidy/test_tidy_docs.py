@@ -19,6 +19,7 @@ from gitmesh.model.config import ParseLimits
 from gitmesh.model.guardrail import GuardrailSpec
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.rollout import Phase
+from gitmesh.model.route_test import RouteTestSpec
 from gitmesh.model.source import TrafficSourceSpec
 from gitmesh.parse.yaml_text import read_yaml
 from gitmesh.validate.catalogue import CATALOGUE
@@ -28,6 +29,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 OWN_KINDS = {
     "Guardrail": GuardrailSpec,
     "RolloutPolicy": RolloutPolicySpec,
+    "RouteTest": RouteTestSpec,
     "TrafficSource": TrafficSourceSpec,
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)

@@ -42,9 +42,11 @@ Asked = frozenset[tuple[str, int, str]]  # host of a request, its port (0: none)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one object says of hosts: those it serves, those it names (with ports), and their subsets."""
+    """What one object says of hosts: those it serves, or as a VirtualService answers for; those it names,
+    with ports; and their subsets."""
 
     serves: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
     names: tuple[tuple[str, int], ...] = ()
     subsets: tuple[tuple[str, str], ...] = ()
 
@@ -137,7 +139,7 @@ def world_of(
             outbound=_outbound(inputs.get(MESH_CONFIG)),
             previous=before.traffic if before else None,
         ),
-        hosts=frozenset({*served, *stand_ins, *_rule_hosts(facts, inputs)}),
+        hosts=frozenset({*served, *stand_ins, *(h for fact in facts.values() for h in fact.answers)}),
         subsets=_subsets(facts.values()),
         stand_ins=stand_ins,
         workloads=_workloads(inputs.values(), context),
@@ -162,7 +164,8 @@ def facts_of(resource: Resource) -> Facts:
     key, spec = resource.key, resource.spec
     match (key.group, key.kind):
         case (VIRTUAL_SERVICE.group, VIRTUAL_SERVICE.kind):
-            return Facts(names=tuple(_named_by_rules(spec, key.namespace)))
+            own = (fully_qualified(host, key.namespace).lower() for host in texts(spec.get("hosts")))
+            return Facts(answers=tuple(own), names=tuple(_named_by_rules(spec, key.namespace)))
         case (DESTINATION_RULE.group, DESTINATION_RULE.kind):
             host = fully_qualified(text(spec.get("host")), key.namespace).lower()
             subsets = tuple((host, text(subset.get("name"))) for subset in items(spec.get("subsets")))
@@ -187,14 +190,6 @@ def _subsets(facts: Iterable[Facts]) -> dict[str, frozenset[str]]:
         for host, name in fact.subsets:
             found.setdefault(host, set()).add(name)
     return {host: frozenset(names) for host, names in found.items()}
-
-
-def _rule_hosts(facts: Mapping[ResourceKey, Facts], inputs: Mapping[ResourceKey, Resource]) -> Iterator[str]:
-    """Yield the hosts that VirtualServices answer for; nobody else may."""
-    for key in facts:
-        if key.kind == VIRTUAL_SERVICE.kind:
-            for host in texts(inputs[key].spec.get("hosts")):
-                yield fully_qualified(host, key.namespace).lower()
 
 
 def _stand_ins(
