@@ -147,6 +147,8 @@ class Reconciler:
 
     async def _move_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         report.moved = self._move(source, memory)
+        if memory.desired is not None and not source.spec.suspend and any(m.changed for m in report.moved):
+            await self._record_intent(source, memory.desired)
         for item in report.moved:
             await write_down(item, memory, self._ports)
         if memory.desired is None or source.spec.suspend:
@@ -221,13 +223,14 @@ class Reconciler:
         elif applied.result is not None:
             self._ports.live.absorb(applied.result.body)
 
-    async def _record_intent(self, source: Source, desired: Desired, plan: Plan) -> None:
+    async def _record_intent(self, source: Source, desired: Desired, plan: Plan | None = None) -> None:
         """Before the first write, keep what a crash must not lose.
 
         The union of old and new inventory leaves no orphan. The accepted revision keeps a restart from going
-        on with an older one, which could delete what this one brought.
+        on with an older one, which could delete what this one brought, or take its rollouts for reverted.
         """
-        created = {c.key.path for c in plan.changes() if c.kind is not ChangeKind.DELETE}
+        changes = plan.changes() if plan else ()
+        created = {c.key.path for c in changes if c.kind is not ChangeKind.DELETE}
         current = self._ports.live.snapshot().sources.get(source.resource.key, source.resource)
         status = source.status.model_copy(
             update={

@@ -1,4 +1,4 @@
-"""What breaks other tools, told as stories: restarts, edits, silence, refusals. Scenarios K1 to K16; K14 has its own file."""
+"""What breaks other tools, told as stories: restarts, edits, silence, refusals. K1 to K16 without K14."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ def known_fields(target: Target, body: Body, validation: str) -> tuple[Body, tup
 
     Raises 400 naming all of them when `validation` is Strict.
     """
-    report = schema.check(body, target.schema)
-    if not report.unknown:
+    unknown = schema.unknown(body, target.schema)
+    if not unknown:
         return body, ()
-    notes = tuple(dict.fromkeys(error.message for error in report.unknown))
+    notes = tuple(dict.fromkeys(error.message for error in unknown))
     if validation == "Strict":
         kind, version = target.kind.kind, target.version
         raise failures.bad_request(
@@ -34,7 +34,7 @@ def known_fields(target: Target, body: Body, validation: str) -> tuple[Body, tup
 def check_valid(target: Target, body: Body) -> None:
     """Raise 422 with every field that is wrong."""
     causes = metadata.problems(target, body)
-    causes += [(e.field, e.detail) for e in schema.check(body, target.schema).errors]
+    causes += [(e.field, e.detail) for e in schema.errors(body, target.schema)]
     if causes:
         name = str(metadata_of(body).get("name", ""))
         raise failures.invalid(name, target.kind.group, target.kind.kind, causes)

@@ -13,7 +13,7 @@ from gitmesh.playground.apiserver.objects.pruning import default, prune, unknown
 from gitmesh.playground.apiserver.objects.structure import Path, Schema, path_text, whole
 from gitmesh.playground.apiserver.objects.validation import Finding, validate
 
-__all__ = ["FieldError", "SchemaReport", "check", "default", "prune"]
+__all__ = ["FieldError", "SchemaReport", "check", "default", "errors", "prune", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,18 @@ class SchemaReport:
 
 def check(body: Any, schema: Schema) -> SchemaReport:
     """Check a whole object, metadata included."""
-    errors = [_error(finding) for finding in validate(body, whole(schema))]
-    unknown = []
-    for path in unknown_fields(body, schema):
-        text = f'unknown field "{path_text(path)}"'
-        unknown.append(FieldError(path, text, text))
-    return SchemaReport(errors, unknown)
+    return SchemaReport(errors(body, schema), unknown(body, schema))
+
+
+def errors(body: Any, schema: Schema) -> list[FieldError]:
+    """Return what refuses a write."""
+    return [_error(finding) for finding in validate(body, whole(schema))]
+
+
+def unknown(body: Any, schema: Schema) -> list[FieldError]:
+    """Return the fields that would be pruned."""
+    texts = ((path, f'unknown field "{path_text(path)}"') for path in unknown_fields(body, schema))
+    return [FieldError(path, text, text) for path, text in texts]
 
 
 def _error(finding: Finding) -> FieldError:

@@ -74,9 +74,9 @@ def whole(schema: Schema) -> Schema:
 def field_schema(schema: Schema, key: str) -> Schema | None:
     """Return the schema of a field, or None when the field is not known and would be pruned."""
     schema = embedded(schema)
-    properties = _mapping(schema.get("properties"))
-    if key in properties:
-        return _mapping(properties[key])
+    known = _mapping(schema.get("properties")).get(key)
+    if known is not None:
+        return _mapping(known)
     additional = schema.get("additionalProperties")
     if isinstance(additional, Mapping):
         return additional
@@ -122,4 +122,5 @@ def _says_object(schema: Schema) -> bool:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    # Nearly always a dict, and asking that first is fast.
+    return value if isinstance(value, (dict, Mapping)) else {}

@@ -26,7 +26,9 @@ from gitmesh.playground.apiserver.objects.structure import (
     path_text,
 )
 
+_BOUNDS = frozenset({"minimum", "maximum", "multipleOf", "format"})
 _INTEGER_BOUNDS = {"int32": 2**31, "int64": 2**63}
+_ALTERNATIVES = frozenset({"allOf", "anyOf", "oneOf", "not"})
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -143,6 +145,8 @@ def _pattern_matches(pattern: str, value: str) -> bool:
 
 
 def _number(value: int | float, schema: Schema, path: Path) -> Iterator[Finding]:
+    if _BOUNDS.isdisjoint(schema):
+        return
     name, low, high = _name(path), schema.get("minimum"), schema.get("maximum")
     if low is not None:
         if schema.get("exclusiveMinimum") and value <= low:
@@ -221,6 +225,8 @@ def _duplicate_keys(values: list[Any], keys: tuple[str, ...], path: Path) -> Ite
 
 
 def _alternatives(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
+    if _ALTERNATIVES.isdisjoint(schema):
+        return
     where = f'"{path_text(path)}"'
     for option in schema.get("allOf") or ():
         yield from validate(value, option, path)
