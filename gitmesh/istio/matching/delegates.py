@@ -119,7 +119,7 @@ def _texts_conflict(root: Any, leaf: Any) -> bool:
         return False
     outer, inner = _written(root), _written(leaf)
     if "regex" in outer or "regex" in inner:
-        return bool(outer) and bool(inner)
+        return True
     if "exact" in outer:
         return outer["exact"] != inner.get("exact")
     if "prefix" in outer and inner:
