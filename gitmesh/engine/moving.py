@@ -21,13 +21,14 @@ from gitmesh.engine.memory import Desired, Moved, SourceMemory
 from gitmesh.engine.rollouts import load_records, read_intent, read_record, rollout_key, untaken
 from gitmesh.engine.targets import resolver
 from gitmesh.istio.canonical import spec_hash
-from gitmesh.model.kinds import TRAFFIC_SOURCE, VIRTUAL_SERVICE
+from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Decision, Hold, Phase, RolloutIntent, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import LiveState
 
+WALKED = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind})
 # Under a freeze, what no policy selects waits too; afterwards it is applied at once, as ever.
 _WITHOUT_POLICY = RolloutPolicy(name="", namespace="", spec=RolloutPolicySpec(analysis=None))
 
@@ -54,12 +55,12 @@ def move(
     inventory: frozenset[ResourceKey] = frozenset(),
     adopt: bool = False,
 ) -> list[Moved]:
-    """Decide for every VirtualService that has a policy or a record. Changes nothing."""
+    """Decide for every object that has a policy or a record. Changes nothing."""
     desired = None if suspended else memory.desired
     services = {
         key: resource
         for key, resource in (desired.resources if desired else {}).items()
-        if key.kind == VIRTUAL_SERVICE.kind and _is_ours_to_move(key, live, source, inventory, adopt)
+        if key.kind in WALKED and _is_ours_to_move(key, live, source, inventory, adopt)
     }
     turned = _all_turned(services, desired, load_records(memory, live, source), live, source, Calendar(now))
     members = [_member(one, turned, memory, live, _held(one, suspended, memory)) for one in turned.values()]
@@ -152,7 +153,7 @@ def _held(one: Turned, suspended: bool, memory: SourceMemory) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """One VirtualService in one pass."""
+    """One VirtualService or DestinationRule in one pass."""
 
     key: ResourceKey
     record: RolloutRecord | None
@@ -219,8 +220,8 @@ def _without_git(turn: _Turn) -> Turned | None:
         return Turned(turn, record, record.policy)
     content = record.canary or record.stable
     body = {
-        "apiVersion": VIRTUAL_SERVICE.api_version,
-        "kind": VIRTUAL_SERVICE.kind,
+        "apiVersion": kind_of(turn.key).api_version,
+        "kind": turn.key.kind,
         "metadata": {"namespace": turn.key.namespace, "name": turn.key.name},
         "spec": content.spec,
     }

@@ -17,6 +17,7 @@ from gitmesh.model.resource import ResourceSet
 from gitmesh.observe.live import LiveState
 from gitmesh.plan.overlay import overlay, overlay_reasons
 from gitmesh.plan.planner import PlanInput
+from gitmesh.plan.twins import sharers
 
 
 def move_rollouts(
@@ -48,7 +49,7 @@ def plan_input(
     records = records_of(moved)
     effective = overlay(desired, records, live)
     restored = memory.desired is not None and memory.desired.restored
-    awaited = (m for m in moved if m.before is not None and (m.changed or m.after.effective_at is None))
+    awaited = {m.key for m in moved if m.before is not None and (m.changed or m.after.effective_at is None)}
     return PlanInput(
         source=source.name,
         revision=memory.desired.revision.id if memory.desired else "",
@@ -58,7 +59,7 @@ def plan_input(
         previous_revision=source.status.last_applied_revision,
         spec=source.spec.model_copy(update={"prune": source.spec.prune and not restored}),
         settle_seconds=config.settle.total_seconds(),
-        moving=frozenset(m.key for m in awaited),
+        moving=frozenset(awaited.union(*(sharers(key, effective, live) for key in awaited))),
         reasons=overlay_reasons(desired, records, effective),
         empty_source=not desired,
     )

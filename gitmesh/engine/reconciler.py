@@ -23,8 +23,8 @@ from gitmesh.engine.report import PassReport, Source
 from gitmesh.engine.retries import ROLLBACK_RETRY, Doubts, Patience
 from gitmesh.engine.rollouts import (
     confirmed,
+    object_key,
     rollout_key,
-    service_key,
     write_down,
     write_down_urgently,
 )
@@ -36,6 +36,7 @@ from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase
 from gitmesh.plan.planner import PlanInput, is_live, make_plan, make_rollback_plan
+from gitmesh.plan.twins import sharers
 from gitmesh.validate.guardrails_plan import guarded
 
 
@@ -80,16 +81,17 @@ class Reconciler:
 
         Another call may be at work meanwhile: what it does is left to it.
         """
-        back = [item for item in self._move(source, memory) if _goes_back(item)]
+        moved = self._move(source, memory)
+        back = [item for item in moved if _goes_back(item)]
         async with anyio.create_task_group() as group:
             for item in [item for item in back if self._takes(item.key, report)]:
-                group.start_soon(self._roll_back_alone, source, memory, item, back, report)
+                group.start_soon(self._roll_back_alone, source, memory, item, moved, report)
 
     async def _roll_back_alone(
-        self, source: Source, memory: SourceMemory, item: Moved, back: list[Moved], report: PassReport
+        self, source: Source, memory: SourceMemory, item: Moved, moved: list[Moved], report: PassReport
     ) -> None:
         try:
-            await self._roll_back_one(source, memory, item, back, report)
+            await self._roll_back_one(source, memory, item, moved, report)
         except Exception as error:  # a bug that one rollout meets must not keep another on its canary
             self._ports.log.exception("rollback failed unexpectedly", stage="apply", rollout=str(item.key))
             report.errors.append(f"{type(error).__name__}: {error}")
@@ -109,13 +111,14 @@ class Reconciler:
         return True
 
     async def _roll_back_one(
-        self, source: Source, memory: SourceMemory, item: Moved, back: list[Moved], report: PassReport
+        self, source: Source, memory: SourceMemory, item: Moved, moved: list[Moved], report: PassReport
     ) -> None:
         await write_down_urgently(item, memory, self._ports)
         live = self._ports.live.snapshot().resources
         follows = {} if source.spec.suspend or memory.desired is None else memory.desired.resources
-        desired = {**{other.key: live[other.key] for other in back if other.key in live}, **follows}
-        given = self._plan_input(source, memory, desired, back)
+        back = [other.key for other in moved if _goes_back(other)]
+        desired = {**{key: live[key] for key in back if key in live}, **follows}
+        given = self._plan_input(source, memory, desired, moved)
         plan = make_rollback_plan(given, frozenset({item.key}))
         report.refusals += plan.refusals
         client = Hurried(self._ports.urgent, self._patience.seconds(item.key))
@@ -175,12 +178,12 @@ class Reconciler:
                 await write_down(seen, memory, self._ports)
 
     async def _forget_rollouts(self, source: Source, moved: Iterable[Moved]) -> None:
-        """Delete the records of VirtualServices that are in Git no more and live no more."""
+        """Delete the records of objects that are in Git no more and live no more."""
         live = self._ports.live.snapshot()
         kept = {rollout_key(item.key) for item in moved}
         for key, rollout in live.rollouts.items():
             status = rollout.body.get("status") or {}
-            if status.get("source") != source.name or key in kept or service_key(key) in live.resources:
+            if status.get("source") != source.name or key in kept or object_key(key) in live.resources:
                 continue
             await self._ports.cluster.delete(TRAFFIC_ROLLOUT, key.namespace, key.name)
             self._ports.live.drop(key)
@@ -199,9 +202,13 @@ class Reconciler:
         return replace(given, doubtful=self._doubts.standing(self._ports.clock.monotonic()))
 
     def _is_live(self, given: PlanInput, item: Moved) -> bool:
-        wanted = given.effective.get(item.key)
-        live = self._ports.live.snapshot().resources.get(item.key)
-        return wanted is not None and live is not None and is_live(wanted, live, given.source)
+        """Say whether what a rollout asks for is live: its object, and routes that share with its twins."""
+        live = self._ports.live.snapshot().resources
+        keys = {item.key} | sharers(item.key, given.effective, live)
+        return all(
+            key in given.effective and key in live and is_live(given.effective[key], live[key], given.source)
+            for key in keys
+        )
 
     async def _apply(
         self, plan: Plan, source: Source, memory: SourceMemory, report: PassReport, client: Writer

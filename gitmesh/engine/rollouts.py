@@ -18,21 +18,25 @@ from gitmesh.engine.announce import note_move
 from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.kube.errors import ClusterError
-from gitmesh.model.kinds import TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
+from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import RolloutIntent, RolloutRecord, Verdict
 from gitmesh.observe.live import LiveState
 
+_OF_RULE = ".destinationrule"
 RECORD_PATIENCE_SECONDS = 0.25  # so long a rollback waits for its own record
 
 
 def rollout_key(key: ResourceKey) -> ResourceKey:
-    """Return the key of the TrafficRollout that belongs to a VirtualService."""
-    return TRAFFIC_ROLLOUT.key(key.namespace, key.name)
+    """Return the key of the TrafficRollout of an object: that of a VirtualService has its name."""
+    suffix = _OF_RULE if key.kind == DESTINATION_RULE.kind else ""
+    return TRAFFIC_ROLLOUT.key(key.namespace, key.name + suffix)
 
 
-def service_key(key: ResourceKey) -> ResourceKey:
-    """Return the key of the VirtualService that a TrafficRollout belongs to."""
+def object_key(key: ResourceKey) -> ResourceKey:
+    """Return the key of the object that a TrafficRollout belongs to."""
+    if key.name.endswith(_OF_RULE):
+        return DESTINATION_RULE.key(key.namespace, key.name.removesuffix(_OF_RULE))
     return VIRTUAL_SERVICE.key(key.namespace, key.name)
 
 
@@ -66,7 +70,7 @@ def load_records(memory: SourceMemory, live: LiveState, source: str) -> dict[Res
         record = known[1] if known and known[0] is resource else read_record(resource)
         memory.read[key] = resource, record
         if record is not None:
-            records.setdefault(service_key(key), record)
+            records.setdefault(object_key(key), record)
     return records
 
 
@@ -109,5 +113,5 @@ def confirmed(item: Moved, now: datetime) -> Moved:
 
 
 def records_of(moved: Iterable[Moved]) -> Mapping[ResourceKey, RolloutRecord]:
-    """Return the records after this pass, by VirtualService."""
+    """Return the records after this pass, by the object that moves."""
     return {item.key: item.after for item in moved}

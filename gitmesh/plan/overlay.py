@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 
+from gitmesh.istio.walks import rules
 from gitmesh.istio.walks.way import way_of
+from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.plan.references import Need, Offers, any_answered, needs_of, offers_of, services_in
+from gitmesh.plan.twins import left_alone, sharers, sharing
 from gitmesh.plan.widen import widened
 
 
@@ -34,6 +37,8 @@ def overlay(
         }
     else:
         effective = {key: _overlaid(resource, records.get(key)) for key, resource in desired.items()}
+    effective.update(left_alone(effective, records, live))
+    effective.update(sharing(effective, records))
     ways_back = [
         effective[key].with_spec(record.stable.spec)
         for key, record in records.items()
@@ -47,19 +52,36 @@ def overlay_reasons(
 ) -> Mapping[ResourceKey, str]:
     """Say, for each object that is not as Git says, why."""
     reasons = {}
+    shared = _why_shared(records, effective)
     for key, resource in effective.items():
         if resource is desired.get(key):
             continue
         record = records.get(key)
-        reasons[key] = _why(record) if record else _why_retained(desired.get(key), resource)
+        if record is None or (record.phase is Phase.SUCCEEDED and key in shared):
+            reasons[key] = shared.get(key) or _why_retained(desired.get(key), resource)
+        else:
+            reasons[key] = _why(record)
     return reasons
+
+
+def _why_shared(
+    records: Mapping[ResourceKey, RolloutRecord], effective: ResourceSet
+) -> dict[ResourceKey, str]:
+    return {
+        key: f"shares with {rule.kind} {rule.name}: {_why(record)}"
+        for rule, record in records.items()
+        if rule.kind == DESTINATION_RULE.kind
+        for key in sharers(rule, effective, {})
+    }
 
 
 def _overlaid(resource: Resource, record: RolloutRecord | None) -> Resource:
     if record is None or record.phase is Phase.SUCCEEDED:
         return resource
     if not record.phase.in_motion:
-        return resource.with_spec(record.stable.spec)
+        is_rule = resource.key.kind == DESTINATION_RULE.kind
+        stable = record.stable.spec
+        return resource.with_spec(rules.with_added(stable, resource.spec) if is_rule else stable)
     # What Git has for the same way waits, while nothing may go forward.
     target = record.canary.spec if record.awaits and record.canary else resource.spec
     spec = way_of(record, resource.key.namespace, target).at(record.live_stand)

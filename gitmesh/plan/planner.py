@@ -14,8 +14,9 @@ from gitmesh.model.source import OWNER_ANNOTATION, PRUNE_ANNOTATION, TrafficSour
 from gitmesh.plan.diff import diff
 from gitmesh.plan.guard import refuse_empty, refuse_many_deletes
 from gitmesh.plan.normalize import comparable, compared, to_apply
-from gitmesh.plan.references import Offers, any_answered, needs_of, offers_of
+from gitmesh.plan.references import Offers, any_answered, needs_of, offers_of, services_in
 from gitmesh.plan.refusals import without_breaking
+from gitmesh.plan.twins import sharers
 from gitmesh.plan.waves import in_waves
 from gitmesh.plan.widen import widened
 
@@ -67,11 +68,13 @@ def make_plan(given: PlanInput) -> Plan:
 def make_rollback_plan(given: PlanInput, keys: Collection[ResourceKey]) -> Plan:
     """Return the plan for some keys alone: what was rolled back, which nothing else may hold up.
 
-    It deletes nothing. Subsets and hosts that the rolled back specs name, and live lacks, come along.
+    It deletes nothing. Subsets and hosts that the rolled back specs name, and live lacks, come along; and so
+    do the routes that have to leave the twins of a rolled back rule.
     """
+    keys = frozenset(keys).union(*(sharers(key, given.effective, given.live) for key in keys))
     services = [given.effective[key] for key in sorted(keys) if key in given.effective]
     offers = Offers(given.live.values())
-    lacking = frozenset(n for service in services for n in needs_of(service) if not offers.meets(n))
+    lacking = frozenset(n for s in services_in(services) for n in needs_of(s) if not offers.meets(n))
     providers = [
         _only_wider(given, resource)
         for key, resource in sorted(given.effective.items())

@@ -24,8 +24,6 @@ def check_not_yet(subject: Subject, spec: RolloutPolicySpec | FreezeSpec) -> Ite
 
 
 def _of_policy(spec: RolloutPolicySpec) -> Iterator[Path]:
-    if "DestinationRule" in spec.select.kinds:
-        yield "select", "kinds"
     for index, step in enumerate(spec.steps):
         yield from (("steps", index, name) for name in _of_step(step))
     written = {

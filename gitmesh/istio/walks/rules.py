@@ -7,7 +7,8 @@ itself, and no route names a twin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,14 @@ from gitmesh.istio.canonical import canonical
 from gitmesh.istio.hosts import fully_qualified
 from gitmesh.istio.routes import PROTOCOLS, Destination, Route, Spec, destination_of, entries_of, routes_of
 from gitmesh.istio.walks import services
+from gitmesh.istio.walks.routes import MARK
 from gitmesh.model.resource import content_hash
 from gitmesh.model.stand import Stand
 
 TWIN = "gitmesh"  # `<subset>-gitmesh-<digest of what it says>`
 _NAME_MAX = 63  # Source: Istio's validation: a subset is a DNS label
 _DIGEST = 8
+_TWIN_NAME = re.compile(rf"(?:^|-){TWIN}-[0-9a-f]{{{_DIGEST}}}$")
 _WALKED = frozenset({"trafficPolicy", "subsets"})
 _PORTS = "portLevelSettings"
 # Source: istio/istio, util.MergeTrafficPolicy: the settings of a port replace all of these, also by nothing.
@@ -54,7 +57,11 @@ def effective(stable: Spec, target: Spec, stand: Stand, *, namespace: str = "") 
 def with_added(stable: Spec, target: Spec) -> Spec:
     """Return the stable spec with the subsets that only the target has, each with all that it means there."""
     known = _subsets(stable)
-    new = [_beside(stable, target, subset) for name, subset in _subsets(target).items() if name not in known]
+    new = [
+        _beside(stable, target, subset)
+        for name, subset in _subsets(target).items()
+        if name not in known and not is_twin(name)  # what is live may stand for what Git says
+    ]
     if not new or stable.get("host") != target.get("host"):
         return stable
     return {**stable, "subsets": [*known.values(), *new]}
@@ -103,6 +110,66 @@ def through(spec: Spec, given: Iterable[Twin], stand: Stand, *, namespace: str =
         return spec
     twinned = _renamed(spec, named, namespace)
     return spec if twinned is spec else services.effective(spec, twinned, stand, namespace=namespace)
+
+
+def is_twin(name: str) -> bool:
+    """Say whether a subset is there for a while only, by its name."""
+    return _TWIN_NAME.search(name) is not None
+
+
+def original(name: str, known: Iterable[str]) -> str:
+    """Return the subset that a twin stands for; empty for the host as a whole."""
+    begin = _TWIN_NAME.sub("", name)
+    return next((other for other in known if begin and other.startswith(begin) and other != name), begin)
+
+
+def without_twins(spec: Spec, host: str, originals: Mapping[str, str], *, namespace: str = "") -> Spec:
+    """Return the spec of a VirtualService with each twin's share back on the subset that it stands for."""
+    changed: dict[str, list[Route]] = {}
+    for protocol in PROTOCOLS:
+        routes = routes_of(spec, protocol)
+        kept = [_without(route, host, originals, namespace) for route in routes]
+        if kept != list(routes):
+            changed[protocol] = [route for route in kept if route is not None]
+    return {**spec, **changed} if changed else spec
+
+
+def _without(route: Route, host: str, originals: Mapping[str, str], namespace: str) -> Route | None:
+    """Return a route without twins; None for one that stands for another route only to share with a twin."""
+
+    def is_ours(entry: Any) -> bool:
+        to = destination_of(entry, namespace) if isinstance(entry, Mapping) else None
+        return to is not None and to.host == host and to.subset in originals
+
+    entries = entries_of(route)
+    if any(is_ours(entry) for entry in entries):
+        if str(route.get("name", "")).endswith(MARK):
+            return None
+        route = {**route, "route": _merged_back(entries, originals, is_ours, namespace)}
+    mirrors = route.get("mirrors")
+    if isinstance(mirrors, list) and any(is_ours(mirror) for mirror in mirrors):
+        rest = [mirror for mirror in mirrors if not is_ours(mirror)]
+        route = {**{n: v for n, v in route.items() if n != "mirrors"}, **({"mirrors": rest} if rest else {})}
+    return route
+
+
+def _merged_back(
+    entries: Iterable[Mapping[str, Any]],
+    originals: Mapping[str, str],
+    is_ours: Callable[[Any], bool],
+    namespace: str,
+) -> list[Mapping[str, Any]]:
+    found: dict[Destination, Mapping[str, Any]] = {}
+    for entry in entries:
+        if is_ours(entry):
+            said = {name: value for name, value in entry["destination"].items() if name != "subset"}
+            subset = originals[entry["destination"]["subset"]]
+            entry = {**entry, "destination": {**said, **({"subset": subset} if subset else {})}}
+        to = destination_of(entry, namespace)
+        before = found.get(to)
+        weight = (before or {}).get("weight", 0) + entry.get("weight", 0)
+        found[to] = {**entry, "weight": weight} if before or "weight" in entry else entry
+    return list(found.values())
 
 
 def describe(stable: Spec, target: Spec, stand: Stand) -> str:

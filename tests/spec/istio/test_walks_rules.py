@@ -5,7 +5,17 @@ from typing import Any
 from fakes.builders import a_route
 
 from gitmesh.istio.routes import Destination
-from gitmesh.istio.walks.rules import cannot_be_walked, effective, moves, through, twins, watched
+from gitmesh.istio.walks.rules import (
+    cannot_be_walked,
+    effective,
+    is_twin,
+    moves,
+    original,
+    through,
+    twins,
+    watched,
+    without_twins,
+)
 from gitmesh.istio.weights import describe_weights
 from gitmesh.model.stand import END, Stand
 from gitmesh.model.steps import RequestMatch
@@ -142,3 +152,26 @@ def test_a_long_name_leaves_room_for_what_makes_it_a_twin():
 
 def test_looked_at_is_the_subset_itself_for_its_twin_looks_like_it():
     assert watched(STABLE, TARGET, namespace="default") == (Destination(HOST, "v1"),)
+
+
+def test_shares_of_twins_go_back_without_knowing_what_they_were_made_from():
+    found = twins(STABLE, TARGET, namespace="default")
+    originals = {twin.name: original(twin.name, ["v1", "v2"]) for twin in found}
+    beta = RequestMatch.model_validate({"headers": {"x-group": {"exact": "beta"}}})
+    spec = {"http": [a_route("v1 50, v2 50", name="all")], "tcp": [a_route("v1")]}
+    for stand in (Stand(10), Stand(10, (beta,)), Stand(0, mirror=50), Stand(50, (beta,))):
+        live = through(spec, found, stand, namespace="default")
+        back = without_twins(live, HOST, originals, namespace="default")
+        assert {w.split()[0]: w.split()[1] for w in describe_weights({"http": back["http"]}).split(", ")} == {
+            "v1": "50",
+            "v2": "50",
+        }
+        assert describe_weights({"tcp": back["tcp"]}) == "v1 100"
+        assert not [name for name in originals if name in str(back)]
+    assert without_twins(spec, HOST, originals, namespace="default") is spec
+
+
+def test_a_subset_of_a_person_is_no_twin():
+    assert not is_twin("v1-gitmesh")
+    assert not is_twin("gitmesh-canary")
+    assert is_twin(twins(STABLE, TARGET)[0].name)
