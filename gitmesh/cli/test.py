@@ -25,7 +25,7 @@ from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import has_errors
 from gitmesh.parse.positions import Places
 from gitmesh.playground.route_tests.run import Outcome, real_envoy
-from gitmesh.validate.route_tests.reading import Case
+from gitmesh.validate.route_tests.reading import Case, is_route_test
 from gitmesh.validate.route_tests.run import Result, Tested, run_route_tests
 
 
@@ -74,7 +74,8 @@ def test(paths: tuple[Path, ...], form: str, wanted: str, output: Path | None, n
     places = Places(files, examined.parsed.resources)
     progress = Progress(tested.results, quiet=form != "text" or output is not None)
     outcomes = run_async(lambda: _run(tested, progress))
-    report = TestReport(outcomes, places.of, monotonic() - began, tested.stand_ins, wrong)
+    about = tuple(found for found in wrong if found.key and is_route_test(found.key))
+    report = TestReport(outcomes, places.of, monotonic() - began, tested.stand_ins, about)
     _write(FORMATS[form](report), output)
     raise SystemExit(0 if report.passed else 1)
 

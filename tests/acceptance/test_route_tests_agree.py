@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fakes.examined import files_of
-from fakes.route_test_examples import FAILS, HOLDS, MESH, route_test
+from fakes.route_test_examples import EDGE, EDGE_HOLDS, FAILS, HOLDS, MESH, route_test
 
 from gitmesh.engine.accept import examine
 from gitmesh.model.config import ParseLimits
@@ -14,15 +14,22 @@ from gitmesh.playground.route_tests.run import Outcome, difference, real_envoy
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
 
-async def run(tmp_path, *cases: str) -> list[Outcome]:
-    files = files_of({"mesh.yaml": MESH, "tests.yaml": route_test(*cases)})
+async def run(tmp_path, *cases: str, mesh: str = MESH, namespace: str = "default") -> list[Outcome]:
+    tests = route_test(*cases).replace("{name: ours}", f"{{name: ours, namespace: {namespace}}}")
+    files = files_of({"mesh.yaml": mesh, "tests.yaml": tests})
     examined = examine(Revision("", "", "main", files), default_namespace="default", limits=ParseLimits())
     async with real_envoy(tmp_path / "envoy", examined.tested) as bench:
         return await bench.run(examined.tested.results)
 
 
-async def test_what_holds_here_holds_there(tmp_path):
-    outcomes = await run(tmp_path, *HOLDS)
+@pytest.mark.parametrize(
+    ("cases", "mesh", "namespace"),
+    [(HOLDS, MESH, "default"), (EDGE_HOLDS, EDGE, "shop")],
+    ids=["one service", "the edge"],
+)
+async def test_what_holds_here_holds_there(tmp_path, cases: list[str], mesh: str, namespace: str):
+    outcomes = await run(tmp_path, *cases, mesh=mesh, namespace=namespace)
+    assert len(outcomes) == len(cases)
     assert [
         (o.predicted.case.text, list(map(str, o.misses)), o.error) for o in outcomes if not o.passed
     ] == []

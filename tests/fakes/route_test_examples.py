@@ -144,3 +144,86 @@ FAILS = {
     case("{destination: {host: ratings}}", "http://shop.example.com/", GATE):
         "destination: expected ratings 100 %, is 404: no rule that is bound to default/entry",
 }  # fmt: skip
+
+# A gateway with TLS, a delegate, a host outside, a mesh that lets nothing else out, TLS and HTTP/2 upstreams.
+EDGE = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: entry, namespace: edge}
+spec:
+  selector: {istio: edge}
+  servers:
+    - port: {number: 443, name: https, protocol: HTTPS}
+      tls: {mode: SIMPLE, credentialName: cert}
+      hosts: ["*.example.com"]
+    - port: {number: 80, name: http, protocol: HTTP}
+      tls: {httpsRedirect: true}
+      hosts: ["*.example.com"]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop, namespace: shop}
+spec:
+  hosts: [shop.example.com]
+  gateways: [edge/entry]
+  http:
+    - match: [{uri: {prefix: /pay}}]
+      delegate: {name: pay, namespace: shop}
+    - route: [{destination: {host: web, port: {number: 8080}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: pay, namespace: shop}
+spec:
+  http:
+    - name: eu
+      match: [{uri: {prefix: /pay/eu}}]
+      route: [{destination: {host: pay-eu}}]
+    - route: [{destination: {host: pay}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ext, namespace: shop}
+spec:
+  hosts: [api.vendor.example]
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports: [{number: 80, name: http, protocol: HTTP}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ext, namespace: shop}
+spec:
+  hosts: [api.vendor.example]
+  http:
+    - timeout: 2s
+      fault: {delay: {fixedDelay: 30s, percentage: {value: 100}}}
+      route: [{destination: {host: api.vendor.example}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: shop}
+spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}, egress: [{hosts: ["./*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web, namespace: shop}
+spec:
+  host: web
+  trafficPolicy: {tls: {mode: SIMPLE}, connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}
+"""
+ENTRY = ", from: {gateway: edge/entry}"
+EDGE_HOLDS = [
+    case(
+        "{destination: {host: web, port: 8080}, requestHeaders: {x-forwarded-proto: https}}",
+        "https://shop.example.com/",
+        ENTRY,
+    ),
+    case("{redirect: 'https://shop.example.com/a?b=c', status: 301}", "http://shop.example.com/a?b=c", ENTRY),
+    case("{destination: {host: pay-eu}}", "https://shop.example.com/pay/eu/1", ENTRY),
+    case("{destination: {host: pay}, retries: 2}", "https://shop.example.com/pay/1", ENTRY),
+    case("{destination: {host: api.vendor.example}, timeout: 2s, status: 200}", "http://api.vendor.example/"),
+    case("{status: 502}", "http://nowhere.example/"),
+    case("{destination: {host: web}, status: 200}", "http://web:8080/"),
+    case("{destination: {host: web.shop.svc.cluster.local}}", "OPTIONS http://web:8080/"),
+]

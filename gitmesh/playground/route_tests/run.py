@@ -141,12 +141,14 @@ class Bench:
         if not routes:
             return Observed(why, reasons=reasons)
         place = self._places[listener_name(routes)]
-        first = await self._wire.send(place, request, {PICK: "0"})
+        # An edge says so itself, from the connection.
+        extra = {"x-forwarded-proto": request.scheme} if caller.is_gateway else {}
+        first = await self._wire.send(place, request, {**extra, PICK: "0"})
         if routes not in self._hosts:
             self._hosts[routes] = VirtualHosts(self._translation.routes[routes])
         taken = taken_by(first, self._hosts[routes], request.authority)
         others = picks(taken)[1:] if _looks_at_replies(case.expect) else []
-        received = [first, *[await self._wire.send(place, request, {PICK: str(n)}) for n in others]]
+        received = [first, *[await self._wire.send(place, request, {**extra, PICK: str(n)}) for n in others]]
         return observe(taken, received, case.namespace, reasons)
 
 

@@ -28,6 +28,8 @@ _FORMATS = {
     SOURCE: "%METADATA(ROUTE:gitmesh:source)%",
     RULE: "%METADATA(ROUTE:gitmesh:rule)%",
 }
+# An edge that has not ended TLS itself answers requests for https with 403, so these listeners are none.
+_LEFT_OUT = frozenset({"access_log", "early_header_mutation_extensions", "use_remote_address"})
 _ANY_STATUS = {"comparison": {"op": "GE", "value": {"default_value": 100, "runtime_key": "gitmesh.test"}}}
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 
@@ -61,7 +63,7 @@ def stubbed(
 
 def _manager(manager: Envoy) -> Envoy:
     """Return the connection manager without telemetry, with replies of its own that say their route."""
-    kept = {k: v for k, v in manager.items() if k not in ("access_log", "early_header_mutation_extensions")}
+    kept = {name: value for name, value in manager.items() if name not in _LEFT_OUT}
     without = forward_proxy_filter()["name"]
     kept["http_filters"] = [found for found in manager["http_filters"] if found["name"] != without]
     mapper = {"filter": {"status_code_filter": _ANY_STATUS}, "headers_to_add": _marks()}
