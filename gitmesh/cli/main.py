@@ -29,6 +29,9 @@ COMMANDS = {
     "sync": ("gitmesh.cli.sync", "Make the daemon fetch and apply now, and wait for the outcome."),
     "status": ("gitmesh.cli.status", "Show sources and rollouts; --watch follows them."),
     "why": ("gitmesh.cli.why", "Say why a rollout stands where it stands, with the evidence."),
+    "promote": ("gitmesh.cli.promote", "Let a rollout leave its step now, or go on to 100 %."),
+    "pause": ("gitmesh.cli.pause", "Keep a rollout where it is; the guard keeps watching."),
+    "resume": ("gitmesh.cli.resume", "Let a paused rollout go on."),
     "rollback": ("gitmesh.cli.rollback", "Take a rollout back to stable now, and keep it there."),
     "retry": ("gitmesh.cli.retry", "Let rolled-back content go out again."),
 }

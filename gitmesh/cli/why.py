@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
+from gitmesh.cli.asking import find_record
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async
-from gitmesh.cli.rollback import find_record
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import Evidence, RolloutRecord, Verdict

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gitmesh.model.rollout import GateAnswer, Hold, RolloutIntent, RolloutRecord
+from gitmesh.model.intent import ALL, RolloutIntent
+from gitmesh.model.rollout import GateAnswer, Hold, Promotion, RolloutRecord
 from gitmesh.model.steps import Gate
 
-BY_HAND = "opened by a person"
+BY_HAND = "promoted"
 
 
 def gate_of(record: RolloutRecord) -> Gate | None:
@@ -28,14 +29,35 @@ def pass_for(record: RolloutRecord) -> str:
 
 
 def opened_by_hand(record: RolloutRecord, intent: RolloutIntent, now: datetime) -> GateAnswer | None:
-    """Return the answer of a person, if there is one for this step of this content."""
-    if intent.promote != pass_for(record):
+    """Return the answer of a person, if there is one for this step of this content.
+
+    The last step is left by a request for that step alone: it is where everything is watched once more.
+    """
+    if intent.promote == pass_for(record):
+        by_hand = Promotion.STEP
+    elif intent.promote == f"{record.canary_hash}@{ALL}" and record.step < record.steps - 1:
+        by_hand = Promotion.ALL
+    else:
         return None
-    return GateAnswer(step=record.step, content=record.canary_hash, is_open=True, reason=BY_HAND, at=now)
+    return GateAnswer(
+        step=record.step,
+        content=record.canary_hash,
+        is_open=True,
+        reason=BY_HAND + intent.reason("promote").text,
+        at=now,
+        by_hand=by_hand,
+    )
+
+
+def promotion(record: RolloutRecord, answer: GateAnswer | None) -> Promotion:
+    """Return how far a person has promoted a rollout, out of the step that it is in."""
+    if answer is None or (answer.step, answer.content) != (record.step, record.canary_hash):
+        return Promotion.NONE
+    return answer.by_hand
 
 
 def closed(record: RolloutRecord, answer: GateAnswer | None, now: datetime) -> Hold | None:
-    """Return what holds a rollout at the gate of its step; None when nothing does.
+    """Return what holds a rollout at the gate of its step; None when nothing does, or a person opened it.
 
     Somebody who was asked is believed for as long as the gate's interval, and then asked again.
     """
@@ -45,14 +67,14 @@ def closed(record: RolloutRecord, answer: GateAnswer | None, now: datetime) -> H
     if answer is not None and (answer.step, answer.content) != (record.step, record.canary_hash):
         answer = None
     place = f"at {record.progress:g} %"
+    if answer and answer.by_hand:
+        return None
     if gate.manual:
         return None if answer and answer.is_open else Hold(f"waits {place} until somebody promotes it")
     if gate.cel:
         if answer and answer.is_open:
             return None
         return Hold(f"gate {place} is closed: {answer.reason if answer else 'not evaluated yet'}")
-    if answer and answer.is_open and answer.reason == BY_HAND:
-        return None
     return _asked(gate, answer, place, now)
 
 

@@ -15,6 +15,7 @@ from gitmesh.decide.transitions import (
     changed,
     noted,
     quarantine,
+    remembered,
     waiting,
 )
 from gitmesh.istio.canonical import canonical, spec_hash
@@ -144,9 +145,16 @@ def _pardoned(record: RolloutRecord) -> RolloutRecord:
 def _obey(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
     """Do what a person asked for: retry, then roll back. Asked for both, the content stays away."""
     intent = turn.intent
+    suspended = f"paused{intent.reason('suspend').text}" if intent.suspend else ""
+    if suspended != record.suspended:
+        said = suspended or f"resumed{intent.reason('suspend').text}"
+        record = remembered(changed(record, suspended=suspended), turn.now, said, turn.history_max)
     if intent.retry != record.retried:
         wanted = intent.retry.partition("@")[0]
         kept = tuple(content for content in record.quarantined if content != wanted)
+        if kept != record.quarantined:
+            said = f"may go out again{intent.reason('retry').text}"
+            record = remembered(record, turn.now, said, turn.history_max)
         record = changed(record, retried=intent.retry, quarantined=kept)
     unwanted = intent.roll_back
     if not unwanted or unwanted in record.quarantined:
@@ -164,7 +172,8 @@ def _back_to_previous(turn: _Turn, record: RolloutRecord, previous: Snapshot) ->
     record = changed(
         record, stable=previous, previous=None, quarantined=quarantine(record, record.stable.hash)
     )
-    return _rolled_back(turn, record, "rolled back on request, to what was stable before")
+    who = turn.intent.reason("roll_back").text
+    return _rolled_back(turn, record, f"rolled back on request{who}, to what was stable before")
 
 
 def _follow(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
@@ -201,8 +210,9 @@ def _kept_back(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
         return record
     on_request = turn.intent.roll_back == turn.desired.hash and record.canary_hash == turn.desired.hash
     record = changed(record, canary_hash=turn.desired.hash, revision=turn.revision)
-    reason = "rolled back on request" if on_request else "Git says what was rolled back before; stable stays"
-    return _rolled_back(turn, record, reason)
+    if on_request:
+        return _rolled_back(turn, record, f"rolled back on request{turn.intent.reason('roll_back').text}")
+    return _rolled_back(turn, record, "Git says what was rolled back before; stable stays")
 
 
 def _rolled_back(turn: _Turn, record: RolloutRecord, message: str) -> RolloutRecord:

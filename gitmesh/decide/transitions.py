@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
 
-from gitmesh.decide.gates import closed
+from gitmesh.decide.gates import closed, promotion
 from gitmesh.istio.walks.way import way_of
 from gitmesh.istio.weights import describe_weights
 from gitmesh.model.analysis import Analysis
@@ -25,6 +25,7 @@ from gitmesh.model.rollout import (
     Hold,
     Outcome,
     Phase,
+    Promotion,
     RollBack,
     RolloutRecord,
 )
@@ -99,8 +100,8 @@ def _next_step(
     """Say whether a rollout in motion goes on. What a person has to do is told before what time brings."""
     if record.effective_at is None:
         return Hold(f"waits until {record.progress:g} % is live")
-    due = record.effective_at + dwell(record)
-    if now < due:
+    due, promoted = record.effective_at + dwell(record), promotion(record, gate)
+    if now < due and not promoted:
         return Hold(f"{_stay(record)} until {due:%H:%M:%S} UTC", until=due)
     if missing := missing_evidence(record):
         return Hold(missing)
@@ -109,9 +110,12 @@ def _next_step(
         return at_gate
     if shut or at_gate:  # nobody is asked for what could not be done
         return shut or at_gate or Hold("")
+    why = f"{gate.reason}; {_passed(record)}" if gate and promoted else _passed(record)
     if is_last(record):
-        return Finish(f"finished: {_passed(record)}")
-    return Advance(record.step + 1, _passed(record))
+        return Finish(f"finished: {why}")
+    alone = not (record.policy_spec and record.policy_spec.group)  # a group goes step by step, together
+    leaps = promoted is Promotion.ALL and alone
+    return Advance(record.steps - 1 if leaps else record.step + 1, why)
 
 
 def overdue(record: RolloutRecord, now: datetime) -> str:
@@ -283,6 +287,11 @@ def noted(record: RolloutRecord, now: datetime, message: str, history_max: int) 
     entry = HistoryEntry(at=now, phase=record.phase, progress=record.progress, message=message)
     history = (*record.history, entry)[-history_max:] if history_max > 0 else ()
     return changed(record, message=message, history=history)
+
+
+def remembered(record: RolloutRecord, now: datetime, message: str, history_max: int) -> RolloutRecord:
+    """Return the record with one more entry in its history, and the same message."""
+    return changed(noted(record, now, message, history_max), message=record.message)
 
 
 def quarantine(record: RolloutRecord, content: str) -> tuple[str, ...]:

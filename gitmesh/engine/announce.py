@@ -65,7 +65,8 @@ def note_guardrails(source: Source, memory: SourceMemory, notes: tuple[Note, ...
 
 
 def note_move(item: Moved, memory: SourceMemory, ports: Ports) -> None:
-    """Note where a rollout has gone, if it has."""
+    """Note where a rollout has gone, if it has, and who paused it."""
+    _note_pause(item, memory, ports)
     if not _is_news(item):
         return
     after = item.after
@@ -81,6 +82,16 @@ def note_move(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     about = ports.live.snapshot().resources.get(item.key)
     if about is not None and after.phase is not Phase.WAITING:
         memory.news.append(News(about, *_move_event(item)))
+
+
+def _note_pause(item: Moved, memory: SourceMemory, ports: Ports) -> None:
+    before, after = item.before.suspended if item.before else "", item.after.suspended
+    about = ports.live.snapshot().resources.get(item.key)
+    if before == after or about is None:
+        return
+    words = [entry.message for entry in item.after.history if entry.message.startswith("resumed")]
+    said = after or (words[-1] if words else "resumed")
+    memory.news.append(News(about, "Normal", "Paused" if after else "Resumed", said))
 
 
 def _is_news(item: Moved) -> bool:

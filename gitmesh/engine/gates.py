@@ -34,11 +34,11 @@ def answer_of(
     now: datetime,
 ) -> GateAnswer | None:
     """Return what the gate of a rollout's step says now, as far as that is known without asking anybody."""
+    if by_hand := opened_by_hand(record, intent, now):
+        return by_hand
     gate = gate_of(record)
     if gate is None:
         return None
-    if by_hand := opened_by_hand(record, intent, now):
-        return by_hand
     return evaluated(gate.cel, key, record, now) if gate.cel else answers.get(key)
 
 

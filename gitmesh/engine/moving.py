@@ -18,7 +18,8 @@ from gitmesh.decide.verdict import take_verdict
 from gitmesh.decide.windows import Calendar
 from gitmesh.engine.gates import answer_of
 from gitmesh.engine.memory import Desired, Moved, SourceMemory
-from gitmesh.engine.rollouts import load_records, read_intent, read_record, rollout_key, untaken
+from gitmesh.engine.requests import intent_of
+from gitmesh.engine.rollouts import load_records, read_record, rollout_key, untaken
 from gitmesh.engine.targets import resolver
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
@@ -144,8 +145,10 @@ def _dependency(one: Turned, all_turned: Mapping[ResourceKey, Turned], live: Liv
 
 def _held(one: Turned, suspended: bool, memory: SourceMemory) -> str:
     """Say what holds the forward steps of a rollout; empty when nothing does."""
-    if suspended or one.turn.intent.suspend:
+    if suspended:
         return "suspended"
+    if one.turn.intent.suspend:
+        return one.record.suspended or "paused"
     if memory.desired is None:
         return "Git has not been read yet: held"
     return "" if one.in_git else "no longer in Git: held"
@@ -168,7 +171,8 @@ class _Turn:
 
     @property
     def intent(self) -> RolloutIntent:
-        return read_intent(self.live.rollouts.get(rollout_key(self.key)))
+        """What people ask for, by the TrafficRollout and by annotations."""
+        return intent_of(self.key, self.record, self.live)
 
 
 def _is_ours_to_move(
@@ -232,7 +236,7 @@ def _without_git(turn: _Turn) -> Turned | None:
         live=turn.live.resources.get(turn.key),
         policy=RolloutPolicy(name=record.policy, namespace="", spec=policy) if policy else None,
         resolve=resolver(turn.key.namespace, turn.live.resources),
-        intent=turn.intent.model_copy(update={"suspend": True}),
+        intent=turn.intent,
         source=turn.source,
         revision=record.revision,
         now=turn.now,

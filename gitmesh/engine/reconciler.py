@@ -20,6 +20,7 @@ from gitmesh.engine.memory import Desired, Moved, SourceMemory
 from gitmesh.engine.planning import move_rollouts, plan_input
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport, Source
+from gitmesh.engine.requests import take_requests
 from gitmesh.engine.retries import ROLLBACK_RETRY, Doubts, Patience
 from gitmesh.engine.rollouts import (
     confirmed,
@@ -134,6 +135,7 @@ class Reconciler:
 
     async def _go_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         try:
+            await take_requests(source.name, memory, self._ports, report)
             await self._accept(source, memory)  # parse, validate
             await self._move_forward(source, memory, report)  # decide, plan, apply
         except ClusterError as error:

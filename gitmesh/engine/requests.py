@@ -1,36 +1,167 @@
-"""What people ask of rollouts, seen the moment that they ask.
+"""What people ask of rollouts: by the spec of a TrafficRollout, or by annotations, for those who use kubectl.
 
-Stage: engine (shell).
+Stage: engine (shell). An annotation is one request: it is written into the spec, and then taken away. What
+stops or goes back does not wait for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from gitmesh.engine.rollouts import read_intent, rollout_key
-from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE
-from gitmesh.model.resource import ResourceKey
-from gitmesh.model.rollout import Phase
+from gitmesh.decide.requests import asking, leaving
+from gitmesh.engine.memory import News, SourceMemory
+from gitmesh.engine.ports import Ports
+from gitmesh.engine.report import PassReport
+from gitmesh.engine.rollouts import load_records, read_intent, rollout_key, service_key
+from gitmesh.kube.errors import ClusterError
+from gitmesh.model.intent import ALL, RolloutIntent, Verb, patch_of
+from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
+from gitmesh.model.resource import Resource, ResourceKey
+from gitmesh.model.rollout import Phase, RolloutRecord
+from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import LiveState
+
+NOT_ASKED = frozenset({"", "false", "no", "off", "0"})
+NO_REASON = frozenset({"true", "yes", "on", "1", "now", "full"})
+_WITHOUT_WAITING = (Verb.PAUSE, Verb.ROLL_BACK)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One annotation: on which object, and what it says."""
+
+    verb: Verb
+    about: Resource
+    value: str
+    by: str
+
+    @property
+    def why(self) -> str:
+        """The reason that was given as its value, if it is one."""
+        return "" if self.value.strip().lower() in NO_REASON else self.value
+
+    @property
+    def is_full(self) -> bool:
+        """True when every step that is left is meant."""
+        return self.value.strip().lower() in ("full", ALL)
+
+
+def requests_of(key: ResourceKey, live: LiveState) -> list[Request]:
+    """Return what annotations ask of the rollout of a VirtualService, the strongest last."""
+    return sorted(_annotated(key, live), key=lambda request: list(Verb).index(request.verb))
+
+
+def _annotated(key: ResourceKey, live: LiveState) -> Iterator[Request]:
+    for about in (live.resources.get(key), live.rollouts.get(rollout_key(key))):
+        annotations = about.annotations if about else {}
+        if about is None or not any(name.startswith("gitmesh.dev/") for name in annotations):
+            continue
+        for verb in Verb:
+            value = annotations.get(verb.annotation, "")
+            if value.strip().lower() not in NOT_ASKED:
+                yield Request(verb, about, value, live.changed_by(about.key))
+
+
+def intent_of(key: ResourceKey, record: RolloutRecord | None, live: LiveState) -> RolloutIntent:
+    """Return what people ask for now. What stops, and what goes back, counts before it was written down."""
+    rollout = live.rollouts.get(rollout_key(key))
+    intent = read_intent(rollout)
+    if intent != RolloutIntent():
+        intent = intent.attributed(live.changed_by(rollout_key(key)))
+    for request in requests_of(key, live):
+        if request.verb is Verb.PAUSE:
+            intent = intent.asking(request.by, request.why, suspend=True)
+        elif request.verb is Verb.ROLL_BACK and record is not None and leaving(record):
+            intent = intent.asking(request.by, request.why, roll_back=leaving(record))
+    return intent
 
 
 def asked_back(key: ResourceKey, live: LiveState) -> ResourceKey | None:
-    """Return the source of a TrafficRollout that has just been asked to go back; None when it has not."""
-    rollout = live.rollouts.get(rollout_key(key)) if key.kind == TRAFFIC_ROLLOUT.kind else None
+    """Return the source of a rollout that has just been asked to go back; None when it has not.
+
+    `key` is that of the TrafficRollout or VirtualService that has changed.
+    """
+    if key.kind not in (TRAFFIC_ROLLOUT.kind, VIRTUAL_SERVICE.kind):
+        return None
+    rollout = live.rollouts.get(rollout_key(key))
     if rollout is None:
         return None
     status: Mapping[str, Any] = rollout.body.get("status") or {}
-    unwanted = read_intent(rollout).roll_back
-    if not unwanted or unwanted != _leaving(status):
+    content = _leaving(status)
+    asked = any(request.verb is Verb.ROLL_BACK for request in _annotated(service_key(key), live))
+    if not content or not (asked or read_intent(rollout).roll_back == content):
         return None
     namespace, _, name = str(status.get("source", "")).partition("/")
     return TRAFFIC_SOURCE.key(namespace, name)
 
 
 def _leaving(status: Mapping[str, Any]) -> str:
-    """Return the content that a rollback takes away now, by the status of a TrafficRollout."""
+    """Return the content that a rollback takes away now, by the status of a TrafficRollout.
+
+    As `decide.requests.leaving` does, without reading all of it: every change of every object comes by here.
+    """
     phase = status.get("phase")
     if phase == Phase.SUCCEEDED.value:
         return str((status.get("stable") or {}).get("hash", "")) if status.get("previous") else ""
     return "" if phase == Phase.ROLLED_BACK.value else str(status.get("canaryHash", ""))
+
+
+async def take_requests(source: str, memory: SourceMemory, ports: Ports, report: PassReport) -> None:
+    """Turn annotations into the specs of TrafficRollouts, and take them away."""
+    live = ports.live.snapshot()
+    records = load_records(memory, live, source)
+    for key, resource in live.resources.items():
+        if key.kind != VIRTUAL_SERVICE.kind or resource.annotations.get(OWNER_ANNOTATION) != source:
+            continue
+        for request in requests_of(key, live):
+            try:
+                await _take(request, key, records.get(key), memory, ports)
+            except ClusterError as error:
+                report.failed(error)
+
+
+async def _take(
+    request: Request, key: ResourceKey, record: RolloutRecord | None, memory: SourceMemory, ports: Ports
+) -> None:
+    """Carry one request out, and have it asked once. A pause is written before its annotation goes, so that
+    it is never lost; what moves forward is written after, so that it is never done twice."""
+    rollout = rollout_key(key)
+    intent = read_intent(ports.live.snapshot().rollouts.get(rollout))
+    if record is None:
+        asked: RolloutIntent | str = "has no rollout: no policy selects it"
+    elif request.verb is Verb.ROLL_BACK and record.phase is Phase.ROLLED_BACK:
+        asked = intent  # done already, without waiting for this
+    else:
+        asked = asking(
+            intent,
+            request.verb,
+            record,
+            by=request.by,
+            why=request.why,
+            now=ports.clock.now(),
+            full=request.is_full,
+        )
+    changes: Mapping[str, Any] = {}
+    if isinstance(asked, RolloutIntent):
+        changes = patch_of(intent, asked)
+    else:
+        text = f"asked to {request.verb.value}{f' by {request.by}' if request.by else ''}: it {asked}"
+        memory.news.append(News(request.about, "Warning", "RequestRefused", text))
+    ports.log.info("asked by annotation", rollout=str(key), verb=request.verb.value, by=request.by)
+    away = {"metadata": {"annotations": {request.verb.annotation: None}}}
+    if request.about.key == rollout:
+        await _patch(rollout, {**away, **({"spec": changes} if changes else {})}, ports)
+        return
+    stops = request.verb in _WITHOUT_WAITING
+    if changes and stops:
+        await _patch(rollout, {"spec": changes}, ports)
+    await _patch(request.about.key, away, ports)
+    if changes and not stops:
+        await _patch(rollout, {"spec": changes}, ports)
+
+
+async def _patch(key: ResourceKey, patch: Mapping[str, Any], ports: Ports) -> None:
+    stored = await ports.cluster.merge_patch(kind_of(key), key.namespace, key.name, patch)
+    ports.live.absorb(stored)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from gitmesh.model.evidence import Counts, Judged
+from gitmesh.model.intent import RolloutIntent as RolloutIntent
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.stand import Stand
 from gitmesh.model.values import ApiModel
@@ -164,6 +165,7 @@ class RolloutRecord(ApiModel):
     shut: bool = False  # nothing may go forward, and the present step was not live yet: the one before stays
     taken_along: str = ""  # path@hash: the member of its group, and the content, for which it was rolled back
     retried: str = ""  # the retry that was honoured, so that one request starts one attempt
+    suspended: str = ""  # "paused", with who and why, while a person has suspended it
     failed_checks: int = 0
     verdict: Verdict | None = None
     checks: tuple[Verdict, ...] = ()  # the last ones, without their queries
@@ -204,6 +206,14 @@ class RolloutRecord(ApiModel):
         return Stand(progress, matches, at.mirror if at else 0.0, policy.walk)
 
 
+class Promotion(StrEnum):
+    """How far a person has promoted a rollout."""
+
+    NONE = ""
+    STEP = "step"  # out of the present step
+    ALL = "all"  # out of every step, up to 100 %
+
+
 class GateAnswer(ApiModel):
     """What a gate said of one step of one content, and when."""
 
@@ -212,15 +222,7 @@ class GateAnswer(ApiModel):
     is_open: bool
     reason: str = ""
     at: datetime
-
-
-class RolloutIntent(ApiModel):
-    """The spec of a TrafficRollout: what a person asked for. Each is a state, so asking twice is harmless."""
-
-    suspend: bool = False
-    roll_back: str = ""  # hash of the content that must leave: quarantined from now on
-    retry: str = ""  # hash of the content that may go out again, once; `hash@when` asks another time
-    promote: str = ""  # `hash@step`: opens the gate of this step for this content, whatever kind it is
+    by_hand: Promotion = Promotion.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gitmesh.istio.canonical import canonical
+from gitmesh.model.intent import Verb
 from gitmesh.model.kinds import kind_of
 from gitmesh.model.resource import Resource
 from gitmesh.model.source import OWNER_ANNOTATION
@@ -17,6 +18,9 @@ from gitmesh.model.source import OWNER_ANNOTATION
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "gitmesh"
 LAST_APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
+
+# A request of a person is for this moment; in Git it would be made again by every pass.
+NOT_APPLIED = frozenset({LAST_APPLIED_ANNOTATION, *(verb.annotation for verb in Verb)})
 
 # Source: kubernetes.io, API conventions, "Metadata": set by the server, and never wanted from a file.
 SERVER_SET = frozenset(
@@ -36,7 +40,7 @@ SERVER_SET = frozenset(
 def to_apply(resource: Resource, source: str) -> Resource:
     """Return the object as we apply it: ours by its marks, without what the server sets, in one version."""
     metadata = {k: v for k, v in canonical(resource.metadata).items() if k not in SERVER_SET}
-    annotations = {k: v for k, v in metadata.get("annotations", {}).items() if k != LAST_APPLIED_ANNOTATION}
+    annotations = {k: v for k, v in metadata.get("annotations", {}).items() if k not in NOT_APPLIED}
     metadata["name"] = resource.key.name
     if resource.key.namespace:
         metadata["namespace"] = resource.key.namespace

@@ -122,6 +122,11 @@ class FakeCluster:
         options = WriteOptions(manager=manager, force=True)
         return _copy(writes.patch(self.api, target, APPLY_PATCH, _copy(body), options).body)
 
+    def edit(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = "kubectl") -> None:
+        """Change an object by a merge patch, as another manager."""
+        target = self._target(kind, namespace, name)
+        writes.patch(self.api, target, MERGE_PATCH, _copy(patch), WriteOptions(manager=manager))
+
     def put_status(self, body: Body, *, manager: str = "kubectl") -> Body:
         """Write the status of an object as another manager."""
         plain = self._target_of(body)

@@ -414,6 +414,10 @@ class DaemonWorld:
                 }
             )
 
+    def patch(self, kind: Kind, name: str, patch: Body, manager: str = "gitmesh") -> None:
+        """Change an object by a merge patch; as the command line does, unless another manager is named."""
+        self.cluster.edit(kind, "default", name, patch, manager=manager)
+
     async def until(self, condition: Callable[[], object], seconds: float = 60) -> float:
         """Let time pass until something holds; fail when it takes longer. Returns how long it took."""
         began = self.clock.monotonic()
@@ -532,8 +536,7 @@ def a_policy(
         "spec": {
             "select": {"names": list(names or ("reviews",))},
             "steps": [
-                {"progress": float(p[0]), "hold": p[1]} if len(p) > 1 else {"progress": float(p[0])}
-                for p in parts
+                {"progress": float(p[0]), **dict(zip(("hold", "gate"), p[1:], strict=False))} for p in parts
             ],
             "bake": bake,
             "analysis": {

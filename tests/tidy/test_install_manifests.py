@@ -25,6 +25,7 @@ from gitmesh.model.kinds import (
     TRAFFIC_KINDS,
     TRAFFIC_ROLLOUT,
     TRAFFIC_SOURCE,
+    VIRTUAL_SERVICE,
     Kind,
 )
 from gitmesh.observe.live import CACHED_KINDS
@@ -51,6 +52,7 @@ VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
     "apply/executor.py": TRAFFIC_KINDS,
     "apply/hurry.py": TRAFFIC_KINDS,
     "apply/records.py": (TRAFFIC_SOURCE, TRAFFIC_ROLLOUT),
+    "engine/requests.py": (VIRTUAL_SERVICE, TRAFFIC_ROLLOUT),
     "kube/reflector.py": CACHED_KINDS,
 }
 # `gitmesh run --repo` creates a TrafficSource, and `gitmesh validate --cluster` reads, with a person's own
