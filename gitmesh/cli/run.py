@@ -62,6 +62,12 @@ class DurationType(click.ParamType[Any]):
 @click.option("--prometheus", default="", help="URL of a Prometheus that scrapes Istio's metrics.")
 @click.option("--scrape", default="", help="URL of an Envoy's own metrics, when there is no Prometheus.")
 @click.option(
+    "--gate-host",
+    "gate_hosts",
+    multiple=True,
+    help="A host that gates of policies may ask, as a pattern; may be given again. [default: any]",
+)
+@click.option(
     "--settle", type=DurationType(), default="2s", show_default=True, help="Wait between waves of a plan."
 )
 @click.option("--allow-file-urls", is_flag=True, help="Allow repositories on this machine (file://).")
@@ -109,6 +115,7 @@ def _config(where: Connection, options: dict[str, Any]) -> Config:
         # A playground is this machine's own, and so are the repositories that it is tried with.
         allow_file_urls=options["allow_file_urls"] or where.playground is not None,
         settle=options["settle"],
+        gate_hosts=options["gate_hosts"] or ("*",),
         listen_host=host or "127.0.0.1",
         listen_port=int(port or 0),
         leader_election=options["leader_election"],

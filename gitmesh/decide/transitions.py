@@ -196,6 +196,8 @@ def mark_effective(record: RolloutRecord, now: datetime) -> RolloutRecord:
     """Note that what the record asks for has been seen live. A dwell counts from here."""
     if record.effective_at is not None:
         return record
+    if record.phase is Phase.WAITING:  # when it may begin has nothing to do with what is live
+        return changed(record, effective_at=now)
     in_motion = record.phase.in_motion
     return changed(record, effective_at=now, next_at=now + dwell(record) if in_motion else None)
 

@@ -19,6 +19,7 @@ from gitmesh.engine.fetcher import Fetcher
 from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
 from gitmesh.engine.memory import Memory
+from gitmesh.engine.moving import lets_others_go
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.reconciler import Reconciler
 from gitmesh.engine.report import PassReport, Source, guarded_source, read_source
@@ -246,6 +247,8 @@ class Daemon:
         self._arm_pass(key, report, delay)
         if self.gatekeeper.want(key, report.moved):
             self._gate_wanted.set()
+        if lets_others_go(report.moved):
+            self.wake()
 
     async def _within_limits(self, source: Source, work: Callable[[], Awaitable[PassReport]]) -> PassReport:
         """Run work for one source within its time. One source must never stop the others."""

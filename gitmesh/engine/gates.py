@@ -21,8 +21,8 @@ from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import GateAnswer, Hold, RolloutIntent, RolloutRecord
 from gitmesh.model.steps import HttpGate
 from gitmesh.validate.cel import Budget, Failed, Problem, Program, language
+from gitmesh.validate.rollout_policies import GATE_VARIABLES
 
-VARIABLES = ("evidence", "rollout")
 _PATIENCE = timedelta(seconds=1)  # beyond a hook's own timeout, before it counts as hanging
 
 
@@ -52,7 +52,9 @@ def evaluated(expression: str, key: ResourceKey, record: RolloutRecord, now: dat
     program = compiled(expression)
     if isinstance(program, Problem):
         return answer(False, f"its expression cannot be used: {program.reason}")
-    bound = language(*VARIABLES).bind({"evidence": evidence_of(record), "rollout": rollout_of(key, record)})
+    bound = language(*GATE_VARIABLES).bind(
+        {"evidence": evidence_of(record), "rollout": rollout_of(key, record)}
+    )
     found = bound if isinstance(bound, Failed) else program.evaluate(bound, Budget())
     if isinstance(found, Failed):
         return answer(False, found.reason)
@@ -63,7 +65,7 @@ def evaluated(expression: str, key: ResourceKey, record: RolloutRecord, now: dat
 @lru_cache(maxsize=256)
 def compiled(expression: str) -> Program | Problem:
     """Compile the expression of a gate, once."""
-    return language(*VARIABLES).compile(expression)
+    return language(*GATE_VARIABLES).compile(expression)
 
 
 def evidence_of(record: RolloutRecord) -> dict[str, Any]:
@@ -122,6 +124,7 @@ class Gatekeeper:
         """Take note of which rollouts of a source wait for a hook; say whether one is to be asked."""
         memory, items = self._memory.of(source), list(moved)
         memory.answers = {m.key: memory.answers[m.key] for m in items if m.key in memory.answers}
+        self._wanted = {name: asked for name, asked in self._wanted.items() if name[0] != source}
         for item in items:
             gate = gate_of(item.after)
             if isinstance(item.decision, Hold) and item.decision.asks and gate and gate.http:

@@ -5,7 +5,7 @@ Stage: decide (pure; called by the pass).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
-from gitmesh.model.rollout import Decision, Hold, Phase, RolloutIntent, RolloutRecord
+from gitmesh.model.rollout import Decision, Finish, Hold, Phase, RollBack, RolloutIntent, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import LiveState
 
@@ -75,6 +75,13 @@ def move(
         )
         for member in members
     ]
+
+
+def lets_others_go(moved: Iterable[Moved]) -> bool:
+    """Say whether a rollout came to rest in this pass while others wait, perhaps for it."""
+    items = list(moved)
+    rested = any(isinstance(m.decision, Finish | RollBack) for m in items)
+    return rested and any(m.after.phase is Phase.WAITING for m in items)
 
 
 def _all_turned(

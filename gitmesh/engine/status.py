@@ -100,6 +100,9 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
     if in_motion:
         text = ", ".join(f"{m.key} {m.after.phase.value} {m.after.progress:g} %" for m in in_motion)
         return Verdict("Unknown", "Progressing", text, reconciling=True)
+    if waiting := [m for m in report.moved if m.after.phase is Phase.WAITING]:
+        text = ", ".join(f"{m.key} waits: {m.after.message}" for m in waiting)
+        return Verdict("Unknown", "Waiting", text, reconciling=True)
     if not report.complete:
         return Verdict("Unknown", "Progressing", "applying", reconciling=True)
     return Verdict("True", "Applied", f"applied {memory.desired.revision.short}")

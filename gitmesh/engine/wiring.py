@@ -30,6 +30,7 @@ from gitmesh.kube.protocol import ClusterClient
 from gitmesh.model.config import Config
 from gitmesh.model.resource import ResourceKey
 from gitmesh.notify.events import EventRecorder
+from gitmesh.observe.hooks import GateHooks
 from gitmesh.observe.live import LiveCache
 from gitmesh.observe.prometheus import PrometheusMetrics
 from gitmesh.observe.scrape import ScrapeMetrics
@@ -95,7 +96,8 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
 
     meters = Meters()
     events = EventRecorder(cluster, clock)
-    ports = Ports(cluster, live, metrics, events, alarms, clock, open_git, meters, log, urgent)
+    hooks = GateHooks(config.gate_hosts)
+    ports = Ports(cluster, live, metrics, events, alarms, clock, open_git, meters, log, urgent, hooks)
     built = Daemon(ports, config)
     alarms.start()
     try:
@@ -112,6 +114,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
                 group.cancel_scope.cancel()
     finally:
         alarms.stop()
+        await hooks.close()
         if metrics is not None:
             await metrics.close()
         await urgent.close()

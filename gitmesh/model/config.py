@@ -52,6 +52,7 @@ class Config(ApiModel):
     resync: Duration = timedelta(minutes=10)
     history_max: int = 20
     findings_max: int = 50
+    gate_hosts: tuple[str, ...] = ("*",)  # patterns of the hosts that gates may ask
     listen_host: str = "127.0.0.1"
     listen_port: int = 0  # 0: no health and metrics server
     leader_election: bool = False

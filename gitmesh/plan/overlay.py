@@ -117,7 +117,8 @@ def _why(record: RolloutRecord) -> str:
     if record.phase is Phase.WAITING:
         return f"waits: {record.message}"
     if record.live_stand != record.stand:
-        return f"rollout held at {record.live_stand.progress:g} % by a failed check"
+        why = "by a failed check" if record.failed_checks else "until its window opens"
+        return f"rollout held at {record.live_stand.progress:g} % {why}"
     return f"rollout at {record.progress:g} % ({record.weights})"
 
 

@@ -18,6 +18,7 @@ from gitmesh.validate.rules_objects import OBJECT_RULES
 from gitmesh.validate.rules_policies import POLICY_RULES
 from gitmesh.validate.rules_references import REFERENCE_RULES
 from gitmesh.validate.rules_route_tests import ROUTE_TEST_RULES
+from gitmesh.validate.rules_schedules import DEPENDENCY_RULES
 from gitmesh.validate.rules_schemas import SCHEMA_RULES
 from gitmesh.validate.rules_shape import SHAPE_RULES
 from gitmesh.validate.rules_suppressions import SUPPRESSION_RULES
@@ -35,6 +36,7 @@ _ALL = (
     *AROUND_RULES,
     *POLICY_RULES,
     *GUARDRAIL_RULES,
+    *DEPENDENCY_RULES,
     *ROUTE_TEST_RULES,
     *EFFECT_RULES,
     *UNMET_RULES,

@@ -21,6 +21,7 @@ from gitmesh.validate.across.questions import Question
 from gitmesh.validate.across.reading import facts_of
 from gitmesh.validate.across.unchecked import not_checked
 from gitmesh.validate.across.world import World
+from gitmesh.validate.dependencies import check_dependencies
 from gitmesh.validate.guardrails import NOTHING_GUARDED, Guarded, check_guardrails
 from gitmesh.validate.looking import Begun, Looked, begin, look
 from gitmesh.validate.policies import check_unused
@@ -71,7 +72,7 @@ def validate(
     )
     alone = (*_diagnostics(looked), *by_schema.findings, *guarded.findings)
     used = {policy for one in looked for policy in one.policies}
-    findings = (*alone, *check_unused(resources, world, used))
+    findings = (*alone, *check_unused(resources, world, used), *check_dependencies(resources, world))
     return Validated(
         bounded(findings, _FINDINGS_MAX),
         (*not_checked(f for one in looked for f in one.unchecked), *by_schema.unchecked),

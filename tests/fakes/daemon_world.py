@@ -343,6 +343,7 @@ class DaemonWorld:
         self.cluster = WorldCluster(self.clock)
         self.metrics = FakeMetrics(self.cluster, self.clock)
         self.has_metrics = True
+        self.hooks: Any = None
         self.repositories: dict[str, Repository] = {}
         self.mirrors: dict[ResourceKey, dict[str, Commit]] = {}
         self.lines: list[str] = []
@@ -460,6 +461,7 @@ class DaemonWorld:
                 open_git=lambda key: FakeMirror(self.repositories, self.mirrors.setdefault(key, {})),
                 meters=Meters(),
                 log=WorldLog(self.log, self.crashes.append),
+                hooks=self.hooks,
             )
             async with anyio.create_task_group() as group:
                 group.start_soon(live.run)

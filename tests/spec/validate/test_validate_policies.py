@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
 from fakes.examined import findings, parsed
 
-from gitmesh.validate.policies import read_policies
+from gitmesh.model.policy import most_precise
+from gitmesh.validate.policies import read_freezes, read_policies
 
 REVIEWS = (
     "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: reviews}\n"
@@ -67,3 +69,136 @@ def test_two_policies_for_one_virtual_service_are_an_error_that_names_both():
 def test_a_policy_that_selects_nothing_is_a_warning():
     found = findings(REVIEWS + "---\n" + policy("select: {namespaces: [other]}"))
     assert [(d.code, d.severity) for d in found] == [("GM303", "warning")]
+
+
+RATINGS = REVIEWS.replace("reviews", "ratings")
+WINDOW = "windows: [{cron: '%s', duration: 8h, timezone: %s}]"
+
+
+def found_in(*documents: str) -> list[tuple[str, str, int]]:
+    """Code, message and line of every finding."""
+    return [(d.code, d.message, d.at.line) for d in findings("---\n".join(documents)) if d.at]
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "words"),
+    [
+        (WINDOW % ("0 9 * * *", "Mars/Base"), "GM304", "spec.windows[0].timezone: there is no time zone"),
+        (WINDOW % ("0 9 * *", "UTC"), "GM305", "five fields"),
+        (WINDOW % ("0 9 30 2 *", "UTC"), "GM305", "is no cron expression"),
+        ("windows: [{cron: 0 9 * * *, duration: 0s}]", "GM301", "more than 0s"),
+        ("steps: [{progress: 5, gate: {cel: 'evidence.'}}, {progress: 100}]", "GM306", "cannot be used"),
+        ("steps: [{progress: 5, gate: {cel: '1 + 1'}}, {progress: 100}]", "GM306", "yields int"),
+        ("steps: [{progress: 5, gate: maybe}, {progress: 100}]", "GM301", "is no gate"),
+        ("steps: [{progress: 5, gate: {manual: true, cel: 'true'}}, {progress: 100}]", "GM301", "is one of"),
+        ("steps: [{progress: 5, gate: {http: {url: 'ftp://x'}}}, {progress: 100}]", "GM301", "http://"),
+        ("steps: [{progress: 5, gate: {http: {url: 'http://a:b@x'}}}, {progress: 100}]", "GM301", "password"),
+        (
+            "steps: [{progress: 5, gate: {http: {url: 'http://x', timeout: 1h}}}]",
+            "GM301",
+            "30s",
+        ),
+        ("deadline: 10m, bake: 10m", "GM307", "no rollout could end in time"),
+        ("deadline: 0s", "GM301", "more than 0s"),
+        ("ramp: linear 10%", "GM301", "is not a ramp"),
+        ("ramp: exponential 1% x1 every 5m", "GM301", "more than 1"),
+        ("ramp: linear 0.1% every 5m", "GM301", "at most 100 steps"),
+        ("ramp: linear 10% every 5m, steps: [{progress: 100}]", "GM301", "exclude each other"),
+        ("maxConcurrent: 0", "GM106", "at least 1"),
+    ],
+)
+def test_a_policy_that_cannot_be_met_is_told(spec: str, code: str, words: str):
+    found = [(d.code, d.message) for d in findings(REVIEWS + "---\n" + policy(spec))]
+    assert [each[0] for each in found] == [code]
+    assert words in found[0][1]
+
+
+def test_findings_point_to_the_line():
+    lines = ["windows:", "    - {cron: '0 9 * * *', duration: 1h}", "    - cron: nine", "      duration: 1h"]
+    text = REVIEWS + "---\n" + policy("").replace("spec: {}", "spec:\n  " + "\n  ".join(lines))
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if "cron: nine" in each)
+    assert [(code, at) for code, _, at in found_in(text)] == [("GM305", line)]
+
+
+def test_a_ramp_is_read_as_its_steps():
+    spec = "select: {names: [reviews]}, ramp: %s"
+    (linear,) = read_policies(parsed(policy(spec % "linear 25% every 5m")).resources)
+    assert [(s.progress, s.hold) for s in linear.spec.steps] == [
+        (25, timedelta(minutes=5)),
+        (50, timedelta(minutes=5)),
+        (75, timedelta(minutes=5)),
+        (100, timedelta(0)),
+    ]
+    (exponential,) = read_policies(parsed(policy(spec % "exponential 1% x4 every 1m")).resources)
+    assert [s.progress for s in exponential.spec.steps] == [1, 4, 16, 64, 100]
+
+
+def test_the_more_precise_selector_wins():
+    ladder = ["", "namespaces: ['def*']", "namespaces: [default]", "hosts: ['rev*']", "hosts: [reviews]"]
+    ladder += ["names: ['rev*']", "names: [reviews]"]
+    for low, high in itertools.pairwise(ladder):
+        policies = [policy(f"select: {{{select}}}", name) for select, name in ((low, "low"), (high, "high"))]
+        text = "---\n".join([REVIEWS, *policies])
+        assert findings(text) == ()
+        resources = parsed(text).resources
+        (service,) = [r for r in resources.values() if r.key.kind == "VirtualService"]
+        chosen = most_precise(read_policies(resources), service.key, service.spec)
+        assert [p.name for p in chosen] == ["high"], (low, high)
+
+
+def test_two_policies_that_are_equally_precise_are_an_error_even_if_their_patterns_differ():
+    one, other = policy("select: {hosts: ['rev*']}"), policy("select: {hosts: ['*iews']}", "fast")
+    assert [code for code, *_ in found_in(REVIEWS, one, other)] == ["GM302"]
+
+
+def test_what_waits_for_itself_can_never_begin():
+    loop = [
+        policy("select: {names: [reviews]}, after: [ratings]", "one"),
+        policy("select: {names: [ratings]}, after: [default/reviews]", "two"),
+    ]
+    assert [code for code, *_ in found_in(REVIEWS, RATINGS, *loop)] == ["GM313", "GM313"]
+    alone = policy("select: {names: [reviews]}, after: [reviews]")
+    assert [code for code, *_ in found_in(REVIEWS, alone)] == ["GM313"]
+
+
+def test_what_waits_for_its_own_group_can_never_begin():
+    group = policy("select: {names: [reviews]}, group: shop, after: [ratings]", "one")
+    rest = policy("select: {names: [ratings]}, group: shop", "two")
+    assert [code for code, *_ in found_in(REVIEWS, RATINGS, group, rest)] == ["GM313"]
+
+
+def test_what_waits_for_nothing_that_exists_is_a_warning():
+    ((code, message, _),) = found_in(REVIEWS, policy("select: {names: [reviews]}, after: [rating]"))
+    assert (code, "default/rating" in message) == ("GM314", True)
+
+
+def freeze(spec: str) -> str:
+    head = "apiVersion: gitmesh.dev/v1alpha1\nkind: FreezeWindow\nmetadata: {name: xmas}\n"
+    return head + f"spec: {{who: sre, why: holidays, {spec}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "words"),
+    [
+        ("from: 2026-12-20T18:00Z", "GM103", "to is missing"),
+        (
+            "from: 2026-12-20T18:00, to: 2026-12-21T18:00Z",
+            "GM308",
+            "spec.from: '2026-12-20T18:00' has no offset",
+        ),
+        ("from: 2026-12-22T18:00Z, to: 2026-12-21T18:00Z", "GM308", "spec.to: it is not after from"),
+        ("from: soon, to: 2026-12-21T18:00Z", "GM308", "is no moment"),
+        ("from: 2026-12-20, to: 2026-12-21, timezone: Mars", "GM304", "there is no time zone 'Mars'"),
+        ("from: 2026-12-20T18:00Z, to: 2026-12-21T18:00Z, why: ''", "GM106", "at least 1"),
+    ],
+)
+def test_a_freeze_that_makes_no_sense_is_told(spec: str, code: str, words: str):
+    text = freeze(spec) if "why" not in spec else freeze(spec).replace("why: holidays, ", "")
+    (found,) = findings(text)
+    assert (found.code, words in found.message) == (code, True)
+
+
+def test_freezes_are_read_with_their_moments():
+    (found,) = read_freezes(parsed(freeze("from: 2026-12-20T18:00Z, to: 2026-12-21T18:00Z")).resources)
+    assert (found.name, found.start.isoformat(), found.who) == ("xmas", "2026-12-20T18:00:00+00:00", "sre")
+    assert read_freezes(parsed(freeze("from: soon, to: later")).resources) == ()

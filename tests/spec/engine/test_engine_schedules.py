@@ -1,0 +1,349 @@
+"""What the daemon makes of windows, freezes, gates, deadlines, groups and dependencies, in simulated time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio
+import pytest
+from fakes.daemon_world import DaemonWorld, a_policy, a_rule, a_service, files, in_world, without_threads
+from fakes.virtual_time import run_virtually
+
+from gitmesh.decide.gates import pass_for
+from gitmesh.model.kinds import TRAFFIC_ROLLOUT
+from gitmesh.model.rollout import Phase, RolloutRecord
+
+Story = Callable[[DaemonWorld, Any], Awaitable[None]]
+NAMES = ("reviews", "ratings")
+LONG = [{"progress": 10, "hold": "3m"}, {"progress": 100}]  # longer than any window
+
+
+@pytest.fixture(autouse=True)
+def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_threads(monkeypatch)
+
+
+def a_commit(
+    *canaries: str, names: tuple[str, ...] = NAMES, more: tuple[Any, ...] = (), **policy: Any
+) -> dict[str, str]:
+    """The files of a commit in which `canaries` go from v1 to v2; keyword arguments are of the policy."""
+    bodies: list[Any] = list(more)
+    for name in names:
+        bodies.append(a_service(name, "v1 0, v2 100" if name in canaries else "v1 100, v2 0"))
+        bodies.append(a_rule(name))
+    body = copy.deepcopy(a_policy(*names))
+    body["spec"] |= policy
+    return files(*bodies, body)
+
+
+def a_freeze(start: datetime, end: datetime, **select: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = {"from": start.isoformat(), "to": end.isoformat(), "who": "sre", "why": "sale"}
+    return {
+        "apiVersion": "gitmesh.dev/v1alpha1",
+        "kind": "FreezeWindow",
+        "metadata": {"name": "sale", "namespace": "default"},
+        "spec": {**spec, "select": select} if select else spec,
+    }
+
+
+def tell(story: Story, first: dict[str, str] | None = None, hooks: Any = None) -> None:
+    async def whole() -> None:
+        world = DaemonWorld()
+        world.hooks = hooks
+        repository = world.add_source()
+        repository.push(first or a_commit())
+
+        async def act(group: Any) -> None:
+            await world.until(lambda: world.ready() == ("True", "Applied"))
+            await story(world, repository)
+
+        await in_world(world, act)
+
+    run_virtually(whole)
+
+
+def record_of(world: DaemonWorld, name: str = "reviews") -> RolloutRecord:
+    record = world.record(name)
+    assert record is not None
+    return record
+
+
+def at(world: DaemonWorld, phase: Phase, name: str = "reviews") -> bool:
+    return record_of(world, name).phase is phase
+
+
+async def is_live(world: DaemonWorld, name: str = "reviews", seconds: float = 60) -> None:
+    await world.until(lambda: at(world, Phase.SUCCEEDED, name) and world.live(name) == {"v2": 100}, seconds)
+
+
+# The first push is seen a few seconds after 12:00.
+WINDOWS = [{"cron": "5-59/10 * * * *", "duration": "2m"}]  # 12:05 to 12:07, 12:15 to 12:17, ...
+
+
+# Windows and freezes
+
+
+def test_a_rollout_begins_goes_on_and_ends_inside_its_windows_only():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(
+            a_commit("reviews", windows=WINDOWS, steps=[{"progress": 10, "hold": "3m"}, {"progress": 100}])
+        )
+        await world.until(lambda: at(world, Phase.WAITING))
+        await anyio.sleep(60)
+        assert world.live() == {"v1": 100}
+        assert "outside its windows until" in record_of(world).message
+        assert world.ready() == ("Unknown", "Waiting")
+        await world.until(lambda: world.live() == {"v1": 90, "v2": 10}, seconds=300)
+        assert f"{world.clock.now():%H:%M}" == "12:05"
+        await world.until(lambda: record_of(world).message.startswith("outside its windows"), seconds=200)
+        assert world.live() == {"v1": 90, "v2": 10}
+        await is_live(world, seconds=500)
+        assert f"{world.clock.now():%H:%M}" == "12:15"
+
+    tell(story)
+
+
+def test_a_failing_version_goes_back_outside_its_windows():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(
+            a_commit("reviews", windows=WINDOWS, steps=[{"progress": 10, "hold": "1h"}, {"progress": 100}])
+        )
+        await world.until(lambda: world.live() == {"v1": 90, "v2": 10}, seconds=300)
+        await anyio.sleep(150)
+        world.metrics.error_percent["reviews", "v2"] = 50
+        await world.until(lambda: world.live() == {"v1": 100}, seconds=5)
+        assert at(world, Phase.ROLLED_BACK)
+
+    tell(story)
+
+
+def test_a_revert_waits_for_no_window():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(a_commit("reviews", windows=WINDOWS, steps=LONG))
+        await world.until(lambda: world.live() == {"v1": 90, "v2": 10}, seconds=300)
+        await anyio.sleep(150)
+        repository.push(a_commit(windows=WINDOWS, steps=LONG))
+        await world.until(lambda: world.live() == {"v1": 100}, seconds=15)
+
+    tell(story)
+
+
+def test_under_a_freeze_nothing_begins_not_even_without_a_policy():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        now = world.clock.now()
+        freeze = a_freeze(now, now + timedelta(minutes=10))
+        details = (a_service("details", "v1 50, v2 50"), a_rule("details"))
+        repository.push(a_commit("reviews", more=(freeze, *details)))
+        await world.until(lambda: at(world, Phase.WAITING))
+        await anyio.sleep(300)
+        assert world.live() == {"v1": 100}
+        assert world.live("details") == {"v1": 100}
+        assert record_of(world).message.startswith("freeze sale by sre: sale, until Mon 02 Mar 12:1")
+        await is_live(world, seconds=400)
+        await world.until(lambda: world.live("details") == {"v1": 50, "v2": 50}, seconds=5)
+
+    tell(story, a_commit(more=(a_service("details", "v1 100, v2 0"), a_rule("details"))))
+
+
+def test_a_freeze_by_selector_leaves_the_rest_alone():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        now = world.clock.now()
+        freeze = a_freeze(now, now + timedelta(hours=1), names=["ratings"])
+        repository.push(a_commit("reviews", "ratings", more=(freeze,)))
+        await is_live(world)
+        assert world.live("ratings") == {"v1": 100}
+
+    tell(story)
+
+
+# Gates
+
+
+def gated(gate: Any) -> dict[str, Any]:
+    return {"steps": [{"progress": 10, "hold": "2s", "gate": gate}, {"progress": 100}]}
+
+
+def test_a_manual_gate_opens_for_whoever_promotes_this_step():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(a_commit("reviews", **gated("manual")))
+        await world.until(lambda: record_of(world).message == "waits at 10 % until somebody promotes it")
+        await anyio.sleep(60)
+        assert world.live() == {"v1": 90, "v2": 10}
+        patch = {"spec": {"promote": pass_for(record_of(world))}}
+        await world.cluster.merge_patch(TRAFFIC_ROLLOUT, "default", "reviews", patch)
+        await is_live(world)
+
+    tell(story)
+
+
+def test_an_expression_opens_when_the_evidence_is_so():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        world.metrics.error_percent["reviews", "v2"] = 2
+        repository.push(a_commit("reviews", **gated({"cel": "evidence.error_rate.value < 0.5"})))
+        await world.until(lambda: record_of(world).message.startswith("gate at 10 % is closed"))
+        await anyio.sleep(60)
+        assert world.live() == {"v1": 90, "v2": 10}
+        world.metrics.error_percent["reviews", "v2"] = 0
+        await is_live(world)
+
+    tell(story)
+
+
+def test_an_expression_that_asks_for_what_is_not_there_is_closed_and_says_so():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(a_commit("reviews", **gated({"cel": "evidence.cpu.value < 0.5"})))
+        await world.until(lambda: record_of(world).message == "gate at 10 % is closed: there is no field cpu")
+
+    tell(story)
+
+
+class FakeHooks:
+    """Answers what it was told to, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[bool, str] = (False, "not on a Friday")
+        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self.seconds = 0.1
+
+    async def ask(self, url: str, timeout: timedelta, told: Mapping[str, Any]) -> tuple[bool, str]:
+        self.asked.append((url, told))
+        await anyio.sleep(self.seconds)
+        return self.answer
+
+
+HOOK = gated({"http": {"url": "https://gates.example.com/go", "interval": "30s"}})
+
+
+def test_a_hook_is_asked_at_its_interval_until_it_allows():
+    hooks = FakeHooks()
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(a_commit("reviews", **HOOK))
+        await world.until(lambda: record_of(world).message == "gate at 10 % is closed: not on a Friday")
+        await anyio.sleep(110)
+        assert len(hooks.asked) == 4
+        url, told = hooks.asked[0]
+        assert (url, told["name"], told["progress"]) == ("https://gates.example.com/go", "reviews", 10)
+        assert told["evidence"]["error_rate"]["outcome"] == "pass"
+        hooks.answer = (True, "")
+        await is_live(world)
+        assert len(hooks.asked) == 5
+
+    tell(story, hooks=hooks)
+
+
+def test_a_hook_that_hangs_holds_up_nothing_but_its_own_rollout():
+    hooks = FakeHooks()
+    hooks.seconds = 100_000
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(a_commit("reviews", **HOOK))
+        await world.until(lambda: len(hooks.asked) == 1)
+        await world.until(lambda: "no answer in time" in record_of(world).message, seconds=10)
+        world.metrics.error_percent["reviews", "v2"] = 50
+        await world.until(lambda: at(world, Phase.ROLLED_BACK), seconds=5)
+
+    tell(story, hooks=hooks)
+
+
+def test_a_hook_is_not_asked_outside_of_windows_nor_twice_at_once():
+    hooks = FakeHooks()
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        hooks.seconds = 4
+        repository.push(a_commit("reviews", windows=WINDOWS, **HOOK))
+        await anyio.sleep(420)
+        assert len(hooks.asked) == 4, "at 12:05:02 and three times more, 30 s after each answer"
+
+    tell(story, hooks=hooks)
+
+
+# Deadlines
+
+
+def test_a_rollout_that_is_not_done_in_time_goes_back():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(a_commit("reviews", deadline="5m", **gated("manual")))
+        await world.until(lambda: world.live() == {"v1": 90, "v2": 10})
+        waited = await world.until(lambda: world.live() == {"v1": 100}, seconds=400)
+        assert 290 < waited < 302
+        assert record_of(world).message == "rolled back: not done within 5m"
+
+    tell(story)
+
+
+# Several rollouts
+
+
+def test_no_more_rollouts_of_a_policy_move_than_it_says():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        seen: set[int] = set()
+
+        def moving(*_: Any) -> None:
+            records = [world.record(name) for name in NAMES]
+            seen.add(sum(r is not None and r.phase.in_motion for r in records))
+
+        world.cluster.written = moving
+        repository.push(a_commit("reviews", "ratings", maxConcurrent=1))
+        await is_live(world, "ratings")
+        await is_live(world, "reviews")
+        assert seen == {0, 1}
+
+    tell(story)
+
+
+def test_a_rollout_waits_until_what_it_depends_on_is_done():
+    def commit(*canaries: str) -> dict[str, str]:
+        second = copy.deepcopy(a_policy("reviews", policy="second"))
+        second["spec"]["after"] = ["ratings"]
+        bodies = [a_policy("ratings", policy="first"), second]
+        for name in NAMES:
+            bodies += [a_service(name, "v1 0, v2 100" if name in canaries else "v1 100, v2 0"), a_rule(name)]
+        return files(*bodies)
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(commit(*NAMES))
+        await world.until(
+            lambda: record_of(world).message.startswith("waits for ratings, which is Progressing")
+        )
+        await is_live(world, "ratings")
+        assert world.live("reviews") != {"v2": 100}
+        await is_live(world, "reviews")
+
+    tell(story, commit())
+
+
+def test_a_group_moves_as_one_and_goes_back_as_one_and_again_when_the_cause_is_gone():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        world.metrics.error_percent["ratings", "v2"] = 50
+        repository.push(a_commit(*NAMES, group="shop"))
+        await world.until(lambda: all(world.live(name) == {"v1": 90, "v2": 10} for name in NAMES))
+        await world.until(lambda: all(world.live(name) == {"v1": 100} for name in NAMES), seconds=10)
+        assert at(world, Phase.ROLLED_BACK, "ratings")
+        assert "with ratings of group shop" in record_of(world).message
+        await anyio.sleep(60)
+        assert world.live() == {"v1": 100}, "its content waits for the cause to go"
+        world.metrics.error_percent.clear()
+        repository.push(a_commit("reviews", group="shop"))
+        await is_live(world, "reviews")
+
+    tell(story)
+
+
+def test_a_group_of_which_one_is_held_does_not_begin():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        await world.cluster.merge_patch(TRAFFIC_ROLLOUT, "default", "ratings", {"spec": {"suspend": True}})
+        repository.push(a_commit(*NAMES, group="shop"))
+        await world.until(
+            lambda: record_of(world).message == "waits for ratings of group shop: suspended at 0 %"
+        )
+        await anyio.sleep(60)
+        assert world.live() == world.live("ratings") == {"v1": 100}
+        await world.cluster.merge_patch(TRAFFIC_ROLLOUT, "default", "ratings", {"spec": {"suspend": False}})
+        await is_live(world, "ratings")
+        await is_live(world, "reviews")
+
+    tell(story)
