@@ -14,7 +14,7 @@ from gitmesh.decide.requests import asking, leaving
 from gitmesh.engine.memory import News, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport
-from gitmesh.engine.rollouts import load_records, read_intent, rollout_key, service_key
+from gitmesh.engine.rollouts import load_records, object_key, read_intent, rollout_key
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.intent import ALL, RolloutIntent, Verb, patch_of
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
@@ -90,7 +90,7 @@ def asked_back(key: ResourceKey, live: LiveState) -> ResourceKey | None:
         return None
     status: Mapping[str, Any] = rollout.body.get("status") or {}
     content = _leaving(status)
-    asked = any(request.verb is Verb.ROLL_BACK for request in _annotated(service_key(key), live))
+    asked = any(request.verb is Verb.ROLL_BACK for request in _annotated(object_key(key), live))
     if not content or not (asked or read_intent(rollout).roll_back == content):
         return None
     namespace, _, name = str(status.get("source", "")).partition("/")

@@ -338,7 +338,7 @@ def test_a_group_of_which_one_is_held_does_not_begin():
         await world.cluster.merge_patch(TRAFFIC_ROLLOUT, "default", "ratings", {"spec": {"suspend": True}})
         repository.push(a_commit(*NAMES, group="shop"))
         await world.until(
-            lambda: record_of(world).message == "waits for ratings of group shop: suspended at 0 %"
+            lambda: record_of(world).message == "waits for ratings of group shop: paused at 0 %"
         )
         await anyio.sleep(60)
         assert world.live() == world.live("ratings") == {"v1": 100}
