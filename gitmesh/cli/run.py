@@ -18,8 +18,10 @@ import structlog
 from gitmesh.apply.sources import ensure_source
 from gitmesh.cli.connection import Connection, cluster_options, connection, run_async
 from gitmesh.cli.logs import LEVELS, configure
+from gitmesh.cli.provider_file import read_providers
 from gitmesh.engine.wiring import daemon, lead
 from gitmesh.model.config import Config, MetricsConfig
+from gitmesh.model.providers import Provider
 from gitmesh.model.source import TrafficSourceSpec
 from gitmesh.model.values import parse_duration
 from gitmesh.web.health import app, serve
@@ -60,6 +62,11 @@ class DurationType(click.ParamType[Any]):
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where mirrors are kept.")
 @click.option("--prometheus", default="", help="URL of a Prometheus that scrapes Istio's metrics.")
+@click.option(
+    "--providers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML file with a list of metrics providers, with logins and certificates.",
+)
 @click.option("--scrape", default="", help="URL of an Envoy's own metrics, when there is no Prometheus.")
 @click.option(
     "--gate-host",
@@ -119,8 +126,20 @@ def _config(where: Connection, options: dict[str, Any]) -> Config:
         listen_host=host or "127.0.0.1",
         listen_port=int(port or 0),
         leader_election=options["leader_election"],
-        metrics=MetricsConfig(prometheus_url=options["prometheus"], scrape_url=scrape),
+        metrics=MetricsConfig(providers=_providers(options["providers"], options["prometheus"], scrape)),
     )
+
+
+def _providers(file: Path | None, prometheus: str, scrape: str) -> tuple[Provider, ...]:
+    """Return the providers of the file, then those that are given by their address alone."""
+    try:
+        listed = read_providers(file.read_text()) if file else ()
+        plain = [Provider(name="prometheus", kind="prometheus", url=prometheus)] if prometheus else []
+        plain += [Provider(name="scrape", kind="scrape", url=scrape)] if scrape else []
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{f'--providers {file}: ' if file else ''}{error}") from None
+    names = [provider.name for provider in listed]
+    return (*listed, *(provider for provider in plain if provider.name not in names))
 
 
 def _source(options: dict[str, Any], config: Config) -> TrafficSourceSpec:

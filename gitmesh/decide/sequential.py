@@ -14,8 +14,9 @@ for bets that begin again at each check, so that a version that turns bad late i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gitmesh.model.evidence import Bets
 
@@ -25,7 +26,8 @@ _ODDS_ABOVE = (1.25, 1.6, 2.2, 3.2, 5.0, 8.0, 14.0, 25.0, 50.0, 120.0, 400.0)
 _ODDS_BELOW = (0.8, 0.6, 0.4, 0.2, 0.05, 0.005)
 _SHARE_MIN, _SHARE_MAX = 1e-9, 1.0 - 1e-9
 _LOG_MIN = -700.0  # a wealth that is lost; its logarithm must stay a number in JSON
-_HALVINGS = 60
+_TURNS_MAX = 100
+_CLOSE = 1e-13
 _DIGITS = 6
 
 
@@ -52,12 +54,14 @@ class Reference:
 
 def bet(bets: Bets, batch: Batch, bound: float) -> Bets:
     """Return the wealth after one more batch, for a fixed bound: a share from 0 to 1."""
-    safe = min(max(bound, _SHARE_MIN), _SHARE_MAX)
-
-    def gain(odds: float) -> float:
-        return _gain(batch, _by_odds(safe, odds), safe)
-
-    return _after(bets, batch, gain)
+    above, below = _ratios(min(max(bound, _SHARE_MIN), _SHARE_MAX))
+    good = batch.requests - batch.bad
+    return _after(
+        bets,
+        batch,
+        [batch.bad * of_bad + good * of_good for of_bad, of_good in above],
+        [batch.bad * of_bad + good * of_good for of_bad, of_good in below],
+    )
 
 
 def bet_against(bets: Bets, batch: Batch, reference: Reference) -> Bets:
@@ -66,6 +70,8 @@ def bet_against(bets: Bets, batch: Batch, reference: Reference) -> Bets:
     The bet is on two shares. What it is held against is the pair of shares nearest to them that fulfils the
     claim: as the claim is convex, the expected gain under every pair that fulfils it is at most 1.
     """
+    if batch.requests <= 0:
+        return bets
     stable = min(max(reference.share_before, _SHARE_MIN), _SHARE_MAX - reference.margin)
     edge = min(max(stable + reference.margin, _SHARE_MIN), _SHARE_MAX)
 
@@ -75,7 +81,7 @@ def bet_against(bets: Bets, batch: Batch, reference: Reference) -> Bets:
         by_canary = _gain(batch, canary, nearest)
         return by_canary + _gain(reference.batch, stable, max(nearest - reference.margin, _SHARE_MIN))
 
-    return _after(bets, batch, gain)
+    return _after(bets, batch, [gain(odds) for odds in _ODDS_ABOVE], [gain(odds) for odds in _ODDS_BELOW])
 
 
 def step_again(bets: Bets) -> Bets:
@@ -99,21 +105,37 @@ def needed(alpha: float) -> float:
     return -math.log(alpha)
 
 
-def _after(bets: Bets, batch: Batch, gain: Callable[[float], float]) -> Bets:
+def _after(bets: Bets, batch: Batch, above: Sequence[float], below: Sequence[float]) -> Bets:
+    """Return the wealth after the gains of each bet."""
     if batch.requests <= 0:
         return bets
     checks = bets.checks + 1
     begins = -math.log(checks * (checks + 1.0))  # weights 1/2, 1/6, 1/12, ... of the bets that begin here
-    above = bets.above or (_LOG_MIN,) * len(_ODDS_ABOVE)
-    below = bets.below or (0.0,) * len(_ODDS_BELOW)
+    before = bets.above or (_LOG_MIN,) * len(_ODDS_ABOVE)
+    held = bets.below or (0.0,) * len(_ODDS_BELOW)
     return Bets(
         checks=checks,
         above=tuple(
-            _kept(_log_sum([wealth, begins]) + gain(odds))
-            for wealth, odds in zip(above, _ODDS_ABOVE, strict=True)
+            _kept(_joined(wealth, begins) + gain) for wealth, gain in zip(before, above, strict=True)
         ),
-        below=tuple(_kept(wealth + gain(odds)) for wealth, odds in zip(below, _ODDS_BELOW, strict=True)),
+        below=tuple(_kept(wealth + gain) for wealth, gain in zip(held, below, strict=True)),
     )
+
+
+@lru_cache(maxsize=256)
+def _ratios(bound: float) -> tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]:
+    """Return what a bad and a good request gain for each bet above, and for each below."""
+
+    def ratio(odds: float) -> tuple[float, float]:
+        other = _by_odds(bound, odds)
+        return math.log(other / bound), math.log((1 - other) / (1 - bound))
+
+    return tuple(ratio(odds) for odds in _ODDS_ABOVE), tuple(ratio(odds) for odds in _ODDS_BELOW)
+
+
+def _joined(one: float, other: float) -> float:
+    """Return the logarithm of the sum of two wealths."""
+    return max(one, other) + math.log1p(math.exp(-abs(one - other)))
 
 
 def _kept(wealth: float) -> float:
@@ -138,18 +160,28 @@ def _nearest(canary: float, stable: float, requests: float, reference: Reference
     The distance is the relative entropy, each version weighted with its requests. It is convex along the
     edge, so its derivative has one zero.
     """
-    margin = reference.margin
+    margin, others = reference.margin, reference.batch.requests
     low, high = margin + _SHARE_MIN, _SHARE_MAX
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        slope = requests * _slope(canary, middle) + reference.batch.requests * _slope(stable, middle - margin)
-        low, high = (middle, high) if slope < 0 else (low, middle)
-    return (low + high) / 2
+    guess = min(max((canary * requests + (stable + margin) * others) / (requests + others), low), high)
+    for _ in range(_TURNS_MAX):
+        slope, bend = _slope(canary, guess, requests)
+        more_slope, more_bend = _slope(stable, guess - margin, others)
+        slope, bend = slope + more_slope, bend + more_bend
+        low, high = (guess, high) if slope < 0 else (low, guess)
+        better = guess - slope / bend if bend > 0 else (low + high) / 2
+        # Newton's step, where it stays between what is known to be too low and too high.
+        after = better if low < better < high else (low + high) / 2
+        if abs(after - guess) <= _CLOSE * guess:
+            return after
+        guess = after
+    return guess
 
 
-def _slope(share: float, at: float) -> float:
+def _slope(share: float, at: float, requests: float) -> tuple[float, float]:
+    """Return the first and the second derivative of the distance."""
     at = min(max(at, _SHARE_MIN), _SHARE_MAX)
-    return (at - share) / (at * (1 - at))
+    bad, good = share / at, (1 - share) / (1 - at)
+    return requests * (good - bad), requests * (bad / at + good / (1 - at))
 
 
 def _log_mean(logs: Sequence[float], count: int) -> float:

@@ -32,8 +32,7 @@ from gitmesh.model.resource import ResourceKey
 from gitmesh.notify.events import EventRecorder
 from gitmesh.observe.hooks import GateHooks
 from gitmesh.observe.live import LiveCache
-from gitmesh.observe.prometheus import PrometheusMetrics
-from gitmesh.observe.scrape import ScrapeMetrics
+from gitmesh.observe.providers import open_providers
 
 
 @dataclass(slots=True)
@@ -54,20 +53,12 @@ class Running:
 def open_metrics(config: Config, clock: SystemClock) -> Metrics | None:
     """Return the configured metrics provider; None when there is none: rollouts then are blind and hold."""
     settings = config.metrics
-    if settings.prometheus_url:
-        return PrometheusMetrics(
-            settings.prometheus_url,
-            timeout=settings.timeout,
-            response_bytes_max=settings.response_bytes_max,
-        )
-    if settings.scrape_url:
-        return ScrapeMetrics(
-            settings.scrape_url,
-            clock=clock,
-            timeout=settings.timeout,
-            response_bytes_max=settings.response_bytes_max,
-        )
-    return None
+    return open_providers(
+        settings.providers,
+        timeout=settings.timeout,
+        response_bytes_max=settings.response_bytes_max,
+        clock=clock,
+    )
 
 
 def mirror_directory(config: Config, key: ResourceKey) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import PurePath
 
+from gitmesh.model.providers import Provider
 from gitmesh.model.values import ApiModel, Duration
 
 
@@ -31,10 +32,9 @@ class ParseLimits(ApiModel):
 
 
 class MetricsConfig(ApiModel):
-    """Where request statistics come from. `scrape` reads Envoy's own exposition, without a Prometheus."""
+    """Where metrics come from. The first provider is asked where a policy names none."""
 
-    prometheus_url: str = ""
-    scrape_url: str = ""
+    providers: tuple[Provider, ...] = ()
     timeout: Duration = timedelta(seconds=5)
     response_bytes_max: int = 33_554_432
 

@@ -6,13 +6,16 @@ Stage: observe (effect).
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import anyio
 
+from gitmesh.observe.access import Access
 from gitmesh.observe.errors import MetricsError
 
 
@@ -29,7 +32,7 @@ class Endpoint:
         *,
         timeout: timedelta,
         response_bytes_max: int,
-        headers: Mapping[str, str] | None = None,
+        access: Access | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -41,7 +44,8 @@ class Endpoint:
         self.where = f"{name} at {without_secrets(url)}"
         self._timeout = timeout.total_seconds()
         self._limit = response_bytes_max
-        self._headers = dict(headers or {})
+        self._access = access
+        self._certificates: tuple[tuple[str, float], ...] = ()  # of the session
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self) -> bytes:
@@ -52,14 +56,34 @@ class Endpoint:
         return body
 
     async def request(
-        self, method: str, path: str = "", form: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str = "",
+        form: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: Any = None,
     ) -> tuple[int, bytes]:
-        """Return status and body. Raises MetricsError: no answer, or one that is too large."""
+        """Return status and body. Raises MetricsError: no answer, one that is too large, no login."""
+        headers = self._access.headers() if self._access else {}
+        name = self._access.server_name if self._access else None
         try:
             with anyio.fail_after(self._timeout):
-                async with self._opened().request(
-                    method, self._url + path, data=form, allow_redirects=False
+                session = await self._opened()
+                async with session.request(
+                    method,
+                    self._url + path,
+                    data=form,
+                    json=json,
+                    params=query,
+                    headers=headers,
+                    server_hostname=name,
+                    allow_redirects=False,
                 ) as response:
+                    if response.status in (401, 403):
+                        raise MetricsError(
+                            f"{self.where}: HTTP {response.status}: it refuses our login", retryable=False
+                        )
                     return response.status, await self._read(response)
         except TimeoutError as error:
             raise MetricsError(f"{self.where}: no answer within {self._timeout:g} s") from error
@@ -73,11 +97,16 @@ class Endpoint:
             await self._session.close()
             self._session = None
 
-    def _opened(self) -> aiohttp.ClientSession:
+    async def _opened(self) -> aiohttp.ClientSession:
+        certificates = self._access.certificates() if self._access else ()
+        if self._session is not None and certificates != self._certificates:
+            await self.close()
         if self._session is None:
+            context: ssl.SSLContext | bool = self._access.context() if self._access else True
+            self._certificates = certificates
             # As in Go, a proxy of the environment is never used for loopback; aiohttp would use it.
             self._session = aiohttp.ClientSession(
-                headers=self._headers, trust_env=not _is_loopback(self._url)
+                connector=aiohttp.TCPConnector(ssl=context), trust_env=not _is_loopback(self._url)
             )
         return self._session
 

@@ -22,6 +22,7 @@ from gitmesh.model.metrics import (
     ValueStats,
 )
 from gitmesh.model.rollout import Target
+from gitmesh.observe.access import Access
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.http import Endpoint
 from gitmesh.observe.requests import ENVOY_BUCKET, ENVOY_NAME, ISTIO_BUCKET, ISTIO_NAME, is_failure
@@ -31,7 +32,7 @@ SERIES_MAX = 10_000
 
 
 class PrometheusMetrics:
-    """Asks one Prometheus, or anything that speaks its query API. `headers` may carry a login."""
+    """Asks one Prometheus, or anything that speaks its query API: Thanos, Mimir, VictoriaMetrics."""
 
     def __init__(
         self,
@@ -39,14 +40,14 @@ class PrometheusMetrics:
         *,
         timeout: timedelta,
         response_bytes_max: int,
-        headers: Mapping[str, str] | None = None,
+        access: Access | None = None,
     ) -> None:
         self._endpoint = Endpoint(
             "Prometheus",
             url.rstrip("/"),
             timeout=timeout,
             response_bytes_max=response_bytes_max,
-            headers=headers,
+            access=access,
         )
 
     async def prepare(self, query: Query) -> None:

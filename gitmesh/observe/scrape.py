@@ -21,6 +21,7 @@ from gitmesh.model.metrics import (
     ValueQuery,
     ValueStats,
 )
+from gitmesh.observe.access import Access
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.exposition import MalformedError, Sample, labels, samples
 from gitmesh.observe.growth import Growth, SeriesKey, Totals
@@ -51,9 +52,21 @@ class ScrapeMetrics:
     Questions at one moment share one scrape. Histograms are read once somebody has asked for them.
     """
 
-    def __init__(self, url: str, *, timeout: timedelta, response_bytes_max: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: timedelta,
+        response_bytes_max: int,
+        clock: Clock,
+        access: Access | None = None,
+    ) -> None:
         self._endpoint = Endpoint(
-            "the metrics endpoint", url, timeout=timeout, response_bytes_max=response_bytes_max
+            "the metrics endpoint",
+            url,
+            timeout=timeout,
+            response_bytes_max=response_bytes_max,
+            access=access,
         )
         self._clock = clock
         self.requests: Growth[Key] = Growth()
