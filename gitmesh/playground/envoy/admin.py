@@ -31,9 +31,13 @@ class Admin:
         except EnvoyError:
             return False
 
-    async def stats(self, pattern: str) -> dict[str, str]:
-        """Return the statistics whose name the regular expression finds; texts without their quotes."""
-        text = await self._request("GET", "/stats", filter=pattern)
+    async def stats(self, pattern: str, *, texts_only: bool = False) -> dict[str, str]:
+        """Return the statistics whose name the regular expression finds; texts without their quotes.
+
+        Texts alone cost Envoy a third: it looks through all clusters once for each kind of statistics.
+        """
+        chosen = {"type": "TextReadouts"} if texts_only else {}
+        text = await self._request("GET", "/stats", filter=pattern, **chosen)
         pairs = (line.partition(": ") for line in text.splitlines())
         return {name: value.strip('"') for name, _, value in pairs}
 

@@ -41,6 +41,10 @@ class Answers:
         """Return the answer about one subscription; an empty one when Envoy does not follow it."""
         return self.by_subscription.get(_known_as(subscription), Answer())
 
+    def knows(self, subscription: Subscription) -> bool:
+        """Say whether Envoy has said anything about one subscription."""
+        return _known_as(subscription) in self.by_subscription
+
 
 def read_answers(stats: Mapping[str, str]) -> Answers:
     """Sort statistics by subscription."""

@@ -5,7 +5,7 @@ Stage: playground (effect).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from gitmesh.engine.clock import Clock
@@ -54,6 +54,8 @@ class Delivery:
         self._versions = 0
         self._written: dict[Subscription, _Content] = {}
         self._served: dict[Subscription, _Content] = {}
+        # How Envoy stood, in which life, when it had taken all that was sent: so it stands until more is.
+        self._settled: tuple[int, Answers] | None = None
 
     def lay_out(self, subscription: Subscription, resources: Iterable[Envoy]) -> None:
         """Write what Envoy does not follow, or not yet, and so does not answer for."""
@@ -83,7 +85,8 @@ class Delivery:
     async def send(self, wanted: Mapping[Subscription, Sequence[Envoy]]) -> Sent:
         """Write what is new, without waiting for Envoy; `taken` waits."""
         fresh = {place: resources for place, resources in wanted.items() if self._is_new(place, resources)}
-        before = await self.answers() if fresh else Answers({})
+        before = await self._before(fresh)
+        self._settled = None if fresh else self._settled
         lives, line = self._process.lives, self._process.last_line
         contents = {place: self._write(place, resources) for place, resources in fresh.items()}
         return Sent(contents, before, lives, line)
@@ -95,10 +98,14 @@ class Delivery:
         """
         waiting = set(sent.contents)
         refused: list[Subscription] = []
+        last = sent.before
         deadline = self._clock.monotonic() + _ACKNOWLEDGE_SECONDS_MAX
         pause, longest = _POLL_SECONDS
         while waiting:
-            answers = await self.answers()
+            if await self._has_taken(waiting, sent):
+                self._served.update((place, sent.contents[place]) for place in waiting)
+                break
+            answers = last = await self.answers()
             for place in sorted(waiting):
                 if answers.of(place).version == sent.contents[place].version:
                     if self._is_in_force(place, sent, answers, deadline):
@@ -120,6 +127,8 @@ class Delivery:
             for place in refused:
                 self._put_back(place)
             raise Rejected(str(refused[0]), reason)
+        if sent.contents and sent.lives == self._process.lives:
+            self._settled = (sent.lives, last)
 
     def forget(self, subscription: Subscription) -> None:
         """Remove a file that nothing in Envoy follows any more."""
@@ -127,12 +136,29 @@ class Delivery:
         self._written.pop(subscription, None)
         self._served.pop(subscription, None)
 
-    async def answers(self) -> Answers:
+    async def answers(self, *, versions_only: bool = False) -> Answers:
         """Return what Envoy says about its subscriptions; nothing while it is away."""
         try:
-            return read_answers(await self._admin.stats(PATTERN))
+            return read_answers(await self._admin.stats(PATTERN, texts_only=versions_only))
         except EnvoyError:
             return Answers({})
+
+    async def _before(self, fresh: Collection[Subscription]) -> Answers:
+        """Return how Envoy stands, without asking where that is known."""
+        if not fresh:
+            return Answers({})
+        if self._settled is not None:
+            lives, known = self._settled
+            if lives == self._process.lives and LISTENERS not in fresh and all(map(known.knows, fresh)):
+                return known
+        return await self.answers()
+
+    async def _has_taken(self, waiting: Set[Subscription], sent: Sent) -> bool:
+        """Say whether everything is in force, by a cheaper question; no means that more must be asked."""
+        if not waiting.isdisjoint((CLUSTERS, LISTENERS)):
+            return False
+        answers = await self.answers(versions_only=True)
+        return all(answers.of(place).version == sent.contents[place].version for place in waiting)
 
     def _is_new(self, place: Subscription, resources: Sequence[Envoy]) -> bool:
         written, served = self._written.get(place), self._served.get(place)

@@ -44,14 +44,14 @@ class Precheck:
 
     async def check(self, old: Snapshot, new: Snapshot) -> None:
         """Check `new`, given that `old` is right."""
-        _check_structure(old, new)
+        self._check_structure(old, new)
         doubtful = what_can_be_wrong(old, new)
         if doubtful.clusters or doubtful.listeners:
             await self.validate(doubtful)
 
     async def check_fully(self, snapshot: Snapshot) -> None:
         """Check a snapshot as if nothing of it were known."""
-        _check_structure(Snapshot(), snapshot)
+        self._check_structure(Snapshot(), snapshot)
         await self.validate(snapshot)
 
     async def validate(self, snapshot: Snapshot) -> None:
@@ -64,6 +64,13 @@ class Precheck:
                 self._files.delete(path)  # keys of certificates may be in it
         if code != 0:
             raise Rejected("configuration", _reason(output))
+
+    def _check_structure(self, old: Snapshot, new: Snapshot) -> None:
+        for problem in structural_problems(new, old):
+            raise Rejected("configuration", problem)
+        for name, config in new.routes.items():
+            if old.routes.get(name) is not config:
+                self._files.check_routes(config)
 
     async def _run(self, path: str) -> tuple[int, str]:
         arguments = ("--mode", "validate", "-c", path, "--disable-hot-restart", "-l", "error")
@@ -81,11 +88,6 @@ class Precheck:
                 with anyio.CancelScope(shield=True):
                     await process.wait()
         return process.returncode or 0, output.decode(errors="replace")
-
-
-def _check_structure(old: Snapshot, new: Snapshot) -> None:
-    for problem in structural_problems(new, old):
-        raise Rejected("configuration", problem)
 
 
 def structural_problems(snapshot: Snapshot, known: Snapshot = _NOTHING) -> Iterator[str]:

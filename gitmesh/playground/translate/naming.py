@@ -33,7 +33,7 @@ def route_metadata(key: ResourceKey, rule: str) -> Envoy:
     return {
         "filter_metadata": {
             "istio": {"config": config},
-            "gitmesh": {"source": source, "kind": key.kind, "rule": rule},
+            "gitmesh": {"source": source, "rule": rule},
         }
     }
 

@@ -78,7 +78,7 @@ def folded(value: Any) -> Any:
         about = fresh["filter_metadata"]["gitmesh"]
         _, _, _, _, _, namespace, _, name = fresh["filter_metadata"]["istio"]["config"].split("/")
         root = "" if f"{namespace}/{name}" == about["source"] else f" for {namespace}/{name}"
-        return f"{about['kind']} {about['source']} {about['rule']}{root}"
+        return f"VirtualService {about['source']} {about['rule']}{root}"
     if "load_assignment" in fresh:
         assert fresh["load_assignment"]["cluster_name"] == fresh["name"]
         places = [placed(item) for item in fresh.pop("load_assignment")["endpoints"]]
