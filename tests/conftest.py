@@ -12,4 +12,3 @@ def anyio_backend() -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=40, help="play this many simulated worlds")
-    parser.addoption("--seed", type=int, default=None, help="play this one simulated world, with its log")

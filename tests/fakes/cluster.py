@@ -46,6 +46,9 @@ class Fault(Enum):
     ANSWER_LOST = "the request is carried out, its answer is lost"
     STALE = "409, as if someone else had written in between"
     EXPIRED = "410, for a watch"
+    THROTTLED = "429, the server asks for less"
+    BROKEN = "500, and nothing was done"
+    DOUBLED = "the request is carried out, and a moment later once more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,15 +283,24 @@ class FakeCluster:
             raise error_of(
                 str(request), 410, "Expired", {"kind": "Status", "message": "too old resource version"}
             )
+        if fault is Fault.THROTTLED:
+            raise error_of(str(request), 429, "Too Many Requests", {})
+        if fault is Fault.BROKEN:
+            raise error_of(str(request), 500, "Internal Server Error", {})
         try:
             result = await self._later(fault.seconds, work) if isinstance(fault, Late) else work()
         except ApiError as error:
             raise error_of(str(request), error.code, error.reason, error.status()) from error
         if fault is Fault.ANSWER_LOST:
             raise ClusterError(f"{request}: connection reset", retryable=True)
+        if fault is Fault.DOUBLED:
+            self._start_later(0.4, work)
         return _copy(result) if isinstance(result, dict) else result
 
     async def _later(self, seconds: float, work: Callable[[], Any]) -> Any:
+        return await asyncio.shield(self._start_later(seconds, work))
+
+    def _start_later(self, seconds: float, work: Callable[[], Any]) -> asyncio.Task[Any]:
         async def carry_out() -> Any:
             await self._sleep(seconds)
             return work()
@@ -296,7 +308,7 @@ class FakeCluster:
         task = asyncio.ensure_future(carry_out())
         self._late.add(task)  # the loop itself keeps no task alive
         task.add_done_callback(lambda done: self._late.discard(done) or done.cancelled() or done.exception())
-        return await asyncio.shield(task)
+        return task
 
     def _served(self, kind: Kind) -> ServedKind:
         served = self.api.registry.find(kind.group, kind.version, kind.plural)

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,17 @@ import anyio
 import orjson
 from anyio import to_thread
 from fakes.cluster import FakeCluster, Request
-from fakes.virtual_time import VirtualAlarms, VirtualClock
+from fakes.virtual_time import START, VirtualAlarms, VirtualClock
 
 from gitmesh.engine.daemon import Daemon
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Ports
 from gitmesh.fetch.errors import FetchError
 from gitmesh.kube.errors import ClusterError, RejectedError
-from gitmesh.kube.protocol import Body, WatchEvent
+from gitmesh.kube.lease import LeaderElector
+from gitmesh.kube.protocol import Body, Listing, WatchEvent
 from gitmesh.model.config import Config
-from gitmesh.model.kinds import SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
+from gitmesh.model.kinds import LEASE, SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
 from gitmesh.model.metrics import (
     LatencyQuery,
     LatencyStats,
@@ -68,6 +70,8 @@ class Life:
     alarms: VirtualAlarms | None = None
     dead: bool = False
     effects_left: int | None = None
+    elector: LeaderElector | None = None
+    cut_off: bool = False  # its Lease cannot be renewed
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     def kill(self) -> None:
@@ -99,6 +103,9 @@ class WorldCluster(FakeCluster):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(now=clock.now, sleep=clock.sleep)
         self.down = False
+        self.lag = 0.0  # how long news travel
+        self._listed: dict[tuple[Kind, str], Listing] = {}
+        self.stale_lists = False  # every list is what it was the time before
         self.refuses: Callable[[Request], bool] = lambda request: False
         self.asked: Callable[[Request], Any] = lambda request: None
         self.written: Callable[[Request, Any, Body | None, Body | None], None] = lambda *_: None
@@ -113,10 +120,11 @@ class WorldCluster(FakeCluster):
 
     async def _do(self, request: Request, work: Callable[[], Any]) -> Any:
         count_effect()
-        if self.down:
+        life = LIFE.get()
+        if self.down or (life is not None and life.cut_off and request.kind == LEASE.kind):
             await anyio.lowlevel.checkpoint()
             raise ClusterError(f"{request}: connection refused", retryable=True)
-        by_daemon, noted = LIFE.get() is not None, self.asked(request)
+        by_daemon, noted = life is not None, self.asked(request)
 
         def watched() -> Any:
             count_effect()  # it may have died while the request was on its way
@@ -137,7 +145,15 @@ class WorldCluster(FakeCluster):
             kind, resource_version=resource_version, namespace=namespace, timeout_seconds=timeout_seconds
         )
         async for event in events:
+            if self.lag:
+                await anyio.sleep(self.lag)
             yield event
+
+    async def list(self, kind: Kind, *, namespace: str = "", page_size: int = 500) -> Listing:
+        fresh = await super().list(kind, namespace=namespace, page_size=page_size)
+        before = self._listed.get((kind, namespace))
+        self._listed[kind, namespace] = fresh
+        return before if before and self.stale_lists else fresh
 
     def _seen(self, request: Request) -> Body | None:
         for kind in WATCHED:
@@ -170,15 +186,22 @@ class Repository:
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
+        self.pushed = 0
         self.commits: list[Commit] = []
         self.reachable = True
         self.hangs = False
         self.fetched: list[Commit] = []  # what a daemon has seen, in order
 
     def push(self, files: Mapping[str, str]) -> Commit:
-        commit = Commit(f"{len(self.commits):05x}{self.number:02x}" + "0" * 33, dict(files))
+        commit = Commit(f"{self.pushed:05x}{self.number:02x}" + "0" * 33, dict(files))
+        self.pushed += 1
         self.commits.append(commit)
         return commit
+
+    def force_push(self, files: Mapping[str, str], *, forgets: int) -> Commit:
+        """Push something that does not follow from the last commits, which are in the branch no more."""
+        del self.commits[-forgets:]
+        return self.push(files)
 
 
 class FakeMirror:
@@ -228,6 +251,7 @@ class FakeMetrics:
         self.requests_per_second: dict[str, float] = {}
         self.blind = False
         self.hanging: set[str] = set()  # services whose queries are never answered
+        self.twist: Callable[[RequestStats], RequestStats] = lambda stats: stats  # what it says instead
         self.answered: Callable[[str, str, RequestStats], None] = lambda *_: None
         self.prepared: list[str] = []
         self._flowed: dict[tuple[str, str], list[tuple[float, float, float]]] = {}  # when, requests, failed
@@ -251,7 +275,7 @@ class FakeMetrics:
             begin = end - query.window.total_seconds()
             (r1, f1), (r0, f0) = (self._total(service, version, moment) for moment in (end, begin))
             requests, failed = r1 - r0, f1 - f0
-        stats = RequestStats(requests, failed, "count")
+        stats = self.twist(RequestStats(requests, failed, "count"))
         self.answered(service, version, stats)
         return stats
 
@@ -337,9 +361,9 @@ class WorldLog:
 class DaemonWorld:
     """One cluster, its repositories, and one daemon at a time."""
 
-    def __init__(self, seed: int = 0, **config: Any) -> None:
+    def __init__(self, seed: int = 0, start: datetime = START, **config: Any) -> None:
         self.random = random.Random(seed)
-        self.clock = VirtualClock()
+        self.clock = VirtualClock(start)
         self.cluster = WorldCluster(self.clock)
         self.metrics = FakeMetrics(self.cluster, self.clock)
         self.has_metrics = True
@@ -388,7 +412,8 @@ class DaemonWorld:
         return (condition.status, condition.reason) if condition else ("", "")
 
     def writes(self) -> list[Request]:
-        return [r for r in self.cluster.requests if r.verb not in ("list", "watch", "get")]
+        quiet = ("list", "watch", "get")
+        return [r for r in self.cluster.requests if r.verb not in quiet and r.kind != LEASE.kind]
 
     # What a test does
 
@@ -432,10 +457,18 @@ class DaemonWorld:
 
     # The daemon
 
-    def spawn(self, group: anyio.abc.TaskGroup) -> Life:
-        """Start a daemon with an empty memory."""
+    def spawn(self, group: anyio.abc.TaskGroup, *, elects: bool = False) -> Life:
+        """Start a daemon with an empty memory. If it elects, it works only while it holds the Lease."""
         self.lives += 1
         life = self.life = Life(self.lives, anyio.CancelScope())
+        if elects:
+            life.elector = LeaderElector(
+                self.cluster,
+                identity=f"replica-{self.lives}",
+                namespace="default",
+                clock=self.clock,
+                jitter=self.random.random,
+            )
         group.start_soon(self._run, life)
         return life
 
@@ -468,7 +501,7 @@ class DaemonWorld:
                 await live.wait_synced()
                 born.append(Daemon(ports, self.config))
                 life.daemon = born[0]
-                await born[0].run()
+                await (life.elector.run(born[0].run) if life.elector else born[0].run())
 
 
 async def _inline(work: Callable[..., Any], *args: Any, **_: Any) -> Any:

@@ -46,13 +46,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """A `Clock` on a `VirtualTimeLoop`. Setting it back moves the time of day alone."""
+    """A `Clock` on a `VirtualTimeLoop`. Setting it moves the time of day alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: datetime = START) -> None:
+        self._start = start
         self._set_back = 0.0
+        self.ahead = 0.0  # by how much it was set forward, in all
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self.monotonic() - self._set_back)
+        return self._start + timedelta(seconds=self.monotonic() - self._set_back)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -62,6 +64,10 @@ class VirtualClock:
 
     def set_back(self, seconds: float) -> None:
         self._set_back += seconds
+
+    def set_forward(self, seconds: float) -> None:
+        self._set_back -= seconds
+        self.ahead += seconds
 
 
 class VirtualAlarms:

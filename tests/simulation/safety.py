@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.cluster import Request
-from fakes.daemon_world import DaemonWorld, weights_of
+from fakes.daemon_world import LIFE, DaemonWorld, weights_of
 from pydantic import ValidationError
 
 from gitmesh.istio.weights import interpolate
+from gitmesh.model.analysis import Mode
 from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_KINDS, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
 from gitmesh.model.metrics import RequestStats
 from gitmesh.model.resource import resource_from_body
-from gitmesh.model.rollout import Phase, RolloutRecord
+from gitmesh.model.rollout import Outcome, Phase, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.plan.references import missing_subsets
 
@@ -30,6 +32,7 @@ class Watched:
     record: RolloutRecord | None = None
     written: dict[str, int] = field(default_factory=dict)  # the weights that a daemon wrote last
     live_since: float | None = None  # when the present step was live first
+    ahead: float = 0.0  # how far the clock had been set forward then
     steps: list[int] = field(default_factory=list)  # of the present rollout
     rollout: Any = None  # names the present rollout
     failed_contents: set[str] = field(default_factory=set)
@@ -72,23 +75,25 @@ class Safety:
 
     def _asked(self, request: Request) -> tuple[int, Any]:
         self._sequence += 1
+        self._check_leader(request)
         found = None
         if request.kind in _TRAFFIC and request.writes:
             kind = next(k for k in TRAFFIC_KINDS if k.kind == request.kind)
             found = self._world.cluster.find(kind, request.namespace, request.name)
         return self._sequence, found
 
+    def _check_leader(self, request: Request) -> None:
+        """At most one replica sends writes: the one that holds the Lease."""
+        life = LIFE.get()
+        if life is None or life.elector is None or not request.writes or request.kind in ("Lease", "Event"):
+            return
+        if not life.elector.is_leader:
+            self._say(f"replica {life.number} sends {request} without the Lease")
+
     def _answered(self, service: str, version: str, stats: RequestStats) -> None:
         self._sequence += 1
-        outcome = (
-            "insufficient"
-            if stats.requests < 20
-            else "fail"
-            if stats.failed * 20 > stats.requests
-            else "pass"
-        )
         self._answers.setdefault((service, version), []).append(
-            (self._sequence, self._world.clock.monotonic(), outcome)
+            (self._sequence, self._world.clock.monotonic(), _outcome(stats))
         )
 
     def _written(self, request: Request, noted: tuple[int, Any], before: Any, after: Any) -> None:
@@ -165,10 +170,15 @@ class Safety:
             if record.phase.in_motion and grown and judged and record.step > 0:
                 yield from self._grew(name, grown, asked_at)
             if watched.live_since is None and record.phase.in_motion and weights == allowed[0]:
-                watched.live_since = self._world.clock.monotonic()
+                self._is_live_now(watched)
         watched.written = weights
 
     def _grew(self, name: str, grown: list[str], asked_at: int) -> Iterator[str]:
+        record = self._stored(name)
+        if record is not None and _is_sequential(record):
+            if record.verdict is not None and record.verdict.outcome is Outcome.FAIL:
+                yield f"{grown} grows after the verdict: {record.verdict.summary}"
+            return
         for version in grown:
             before = [a for a in self._answers.get((name, version), []) if a[0] < asked_at]
             started = self.of(name).rollout
@@ -190,7 +200,11 @@ class Safety:
         yield from self._next_record(name, watched, before, record)
         live = self._world.live(name)
         if watched.live_since is None and record.phase.in_motion and live == next(_explained(record)):
-            watched.live_since = self._world.clock.monotonic()
+            self._is_live_now(watched)
+
+    def _is_live_now(self, watched: Watched) -> None:
+        clock = self._world.clock
+        watched.live_since, watched.ahead = clock.monotonic(), clock.ahead
 
     def _next_record(
         self, name: str, watched: Watched, before: RolloutRecord | None, record: RolloutRecord
@@ -215,26 +229,48 @@ class Safety:
             return
         if record.step != before.step + 1 or record.step in watched.steps:
             yield f"step {before.step} is followed by step {record.step}"
-        yield from self._dwelt(name, watched, before)
+        yield from self._dwelt(watched, before, record)
         watched.steps.append(record.step)
         watched.live_since = None
 
-    def _dwelt(self, name: str, watched: Watched, before: RolloutRecord) -> Iterator[str]:
+    def _dwelt(self, watched: Watched, before: RolloutRecord, after: RolloutRecord) -> Iterator[str]:
         assert before.policy_spec is not None
         hold = before.policy_spec.steps[before.step].hold.total_seconds()
-        now = self._world.clock.monotonic()
+        clock = self._world.clock
         if watched.live_since is None:
             yield f"leaves step {before.step}, which was never live"
-        elif now - watched.live_since < hold - 1e-6:
-            yield f"step {before.step} was live for {now - watched.live_since:.3f} s, hold {hold} s"
+            return
+        lived = clock.monotonic() - watched.live_since
+        # A clock that was set forward meanwhile has shown more time than passed.
+        if lived + clock.ahead - watched.ahead < hold - 1e-6:
+            yield f"step {before.step} was live for {lived:.3f} s, hold {hold} s"
         elif before.policy_spec.analysis and before.progress > 0:
-            for target in before.targets:
-                service = target.host.partition(".")[0]
-                seen = [
-                    a for a in self._answers.get((service, target.version), []) if a[1] >= watched.live_since
-                ]
-                if not seen or seen[-1][2] != "pass":
-                    yield f"leaves step {before.step} without evidence for {target.version}: {seen[-3:]}"
+            yield from self._proven(watched.live_since, before, after)
+
+    def _proven(self, since: float, before: RolloutRecord, after: RolloutRecord) -> Iterator[str]:
+        if _is_sequential(before):
+            if after.verdict is None or after.verdict.outcome is not Outcome.PASS:
+                yield f"leaves step {before.step} on the verdict {after.verdict}"
+            return
+        for target in before.targets:
+            service = target.host.partition(".")[0]
+            seen = [a for a in self._answers.get((service, target.version), []) if a[1] >= since]
+            if not seen or seen[-1][2] != "pass":
+                yield f"leaves step {before.step} without evidence for {target.version}: {seen[-3:]}"
+
+
+def _outcome(stats: RequestStats) -> str:
+    """What one answer is worth by itself, for a policy of thresholds."""
+    if not 0 <= stats.failed <= stats.requests < math.inf:
+        return "blind"
+    if stats.requests < 20:
+        return "insufficient"
+    return "fail" if stats.failed * 20 > stats.requests else "pass"
+
+
+def _is_sequential(record: RolloutRecord) -> bool:
+    analysis = record.policy_spec.analysis if record.policy_spec else None
+    return analysis is not None and analysis.mode is Mode.SEQUENTIAL
 
 
 def _growing(before: dict[str, int], after: dict[str, int], record: RolloutRecord | None) -> list[str]:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import copy
+import math
+import random
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
-from fakes.cluster import Delay, Fault, Request
-from fakes.daemon_world import DaemonWorld, Repository, a_policy, a_rule, a_service, files, weights_of
+from fakes.cluster import Delay, Fault, Late, Request
+from fakes.daemon_world import (
+    DaemonWorld,
+    Life,
+    Repository,
+    a_policy,
+    a_rule,
+    a_service,
+    files,
+    weights_of,
+)
+from fakes.virtual_time import START
 from safety import BROKEN_MARK, FOREIGN, Safety
 
 from gitmesh.model.kinds import (
@@ -18,6 +32,7 @@ from gitmesh.model.kinds import (
     TRAFFIC_SOURCE,
     VIRTUAL_SERVICE,
 )
+from gitmesh.model.metrics import RequestStats
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import SYNC_ANNOTATION
 
@@ -30,6 +45,13 @@ WEIGHTS = (
     {"v1": 0, "v2": 0, "v3": 100},
 )
 STEPS = ("10 2s, 50 3s, 100", "5 1s, 25 1s, 50 1s, 100 1s", "50 4s, 100", "100")
+STARTS = (
+    START,
+    START,
+    datetime(2026, 3, 29, 0, 59, tzinfo=UTC),  # a minute before Berlin's clocks go forward
+    datetime(2026, 10, 25, 0, 59, tzinfo=UTC),  # and back
+)
+ANALYSES = ("threshold", "threshold", "sequential", "")
 QUIET_SECONDS = 150.0
 
 
@@ -37,14 +59,16 @@ class Simulation:
     """Plays one world: accidents for a while, then none, and then everything has to be right."""
 
     def __init__(self, seed: int, steps: int) -> None:
-        self.world = DaemonWorld(seed)
+        self.world = DaemonWorld(seed, random.Random(seed).choice(STARTS))
         self.random = self.world.random
+        self.replicas = 2 if self._chance(0.25) else 1
+        self.alive: list[Life] = []
         self.safety = Safety(self.world)
         self.steps = steps
         self.chaos = 0.0
         self.refused: set[tuple[str, str]] = set()
         self.git: dict[str, Any] = {
-            name: {"weights": WEIGHTS[0], "timeout": "", "policy": STEPS[0], "analysis": True}
+            name: {"weights": WEIGHTS[0], "timeout": "", "policy": STEPS[0], "analysis": "threshold"}
             for name in SERVICES
         }
         self.good: dict[str, Any] = copy.deepcopy(self.git)
@@ -69,13 +93,14 @@ class Simulation:
             return None
         kinds: list[Any] = [Delay(self.random.choice([0.02, 0.3, 1.5]))]
         if request.verb == "watch":
-            kinds += [Fault.EXPIRED, Fault.REQUEST_LOST]
+            kinds += [Fault.EXPIRED, Fault.REQUEST_LOST, Fault.THROTTLED]
         elif request.writes:
-            kinds += [Fault.ANSWER_LOST, Fault.REQUEST_LOST]
+            kinds += [Fault.ANSWER_LOST, Fault.REQUEST_LOST, Fault.THROTTLED, Fault.BROKEN, Fault.DOUBLED]
+            kinds.append(Late(self.random.choice([0.1, 0.8, 2.5])))
             if request.verb in ("replace", "replace_status", "create"):
                 kinds.append(Fault.STALE)
         else:
-            kinds.append(Fault.REQUEST_LOST)
+            kinds += [Fault.REQUEST_LOST, Fault.THROTTLED, Fault.BROKEN]
         return self.random.choice(kinds)
 
     # Git
@@ -89,7 +114,11 @@ class Simulation:
             bodies.append(a_rule(name, ("v1", "v2", "v3") if "v3" in says["weights"] else ("v1", "v2")))
             if says["policy"]:
                 policy = a_policy(
-                    name, steps=says["policy"], analysis=says["analysis"], policy=f"careful-{name}"
+                    name,
+                    steps=says["policy"],
+                    analysis=bool(says["analysis"]),
+                    mode=says["analysis"] or "threshold",
+                    policy=f"careful-{name}",
                 )
                 bodies.append(policy)
         return files(*bodies)
@@ -113,11 +142,14 @@ class Simulation:
         name = self.random.choice(SERVICES)
         says = self.git.get(name)
         kind = self.random.choice(
-            ["weights", "weights", "weights", "timeout", "policy", "remove", "broken", "empty", "revert"]
+            [
+                *("weights", "weights", "weights", "timeout", "policy", "remove", "broken", "empty"),
+                *("revert", "force"),
+            ]
         )
         if says is None:
             self.git[name] = copy.deepcopy(
-                {"weights": WEIGHTS[0], "timeout": "", "policy": STEPS[0], "analysis": True}
+                {"weights": WEIGHTS[0], "timeout": "", "policy": STEPS[0], "analysis": "threshold"}
             )
         elif kind == "weights":
             says["weights"] = self.random.choice(WEIGHTS)
@@ -125,7 +157,7 @@ class Simulation:
             says["timeout"] = self.random.choice(["1s", "2s", "3s", ""])
         elif kind == "policy":
             says["policy"] = self.random.choice([*STEPS, ""])
-            says["analysis"] = self._chance(0.8)
+            says["analysis"] = self.random.choice(ANALYSES)
         elif kind == "remove":
             del self.git[name]
             if not self.git:
@@ -141,7 +173,15 @@ class Simulation:
             self.repository.push(self.repository.commits[-2].files)
             self.world.log("push: revert")
             return
+        elif kind == "force":
+            self._force_push()
+            return
         self._push(kind)
+
+    def _force_push(self) -> None:
+        forgets = self.random.randint(1, min(3, len(self.repository.commits)))
+        self.repository.force_push(self._files(), forgets=forgets)
+        self.world.log(f"push: force, {forgets} commits are in the branch no more")
 
     def _push_broken(self) -> None:
         kept = self.git
@@ -220,7 +260,10 @@ class Simulation:
 
     def accident(self) -> None:
         kind = self.random.choice(
-            ["chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "watch", "clock"]
+            [
+                *("chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "watch", "clock"),
+                *("lies", "stale", "lag", "lease"),
+            ]
         )
         self.world.log(f"accident: {kind}")
         name = self.random.choice(SERVICES)
@@ -248,10 +291,36 @@ class Simulation:
         elif kind == "watch":
             cluster.expire_watches()
         elif kind == "clock":
-            self.world.clock.set_back(self.random.choice([0.05, 0.7]))
+            clock = self.world.clock
+            self.random.choice([clock.set_back, clock.set_forward])(self.random.choice([0.05, 0.7]))
+        elif kind == "lies":
+            metrics.twist = self.random.choice([self._lie, self._gap, honest])
+        elif kind == "stale":
+            cluster.stale_lists = self._chance(0.5)
+            cluster.expire_watches()
+        elif kind == "lag":
+            cluster.lag = self.random.choice([0.0, 0.2, 3.0])
+        elif kind == "lease" and self.replicas > 1 and self.alive:
+            life = self.random.choice(self.alive)
+            life.cut_off = not life.cut_off
+
+    def _lie(self, stats: RequestStats) -> RequestStats:
+        """What a broken metrics server might answer."""
+        if self.random.random() < 0.7:
+            return stats
+        odd = [(math.nan, 0.0), (-5.0, 0.0), (10.0, 20.0), (math.inf, 1.0), (stats.requests, stats.requests)]
+        requests, failed = self.random.choice(odd)
+        return replace(stats, requests=requests, failed=failed)
+
+    def _gap(self, stats: RequestStats) -> RequestStats:
+        return replace(stats, requests=0.0, failed=0.0) if self.random.random() < 0.4 else stats
 
     def _calm(self) -> None:
         self.chaos = 0.0
+        self.world.cluster.lag, self.world.cluster.stale_lists = 0.0, False
+        self.world.metrics.twist = honest
+        for life in self.alive:
+            life.cut_off = False
         self.refused.clear()
         self.world.cluster.start()
         self.repository.reachable, self.repository.hangs = True, False
@@ -260,8 +329,7 @@ class Simulation:
         self.world.metrics.requests_per_second.clear()
 
     def kill(self) -> None:
-        life = self.world.life
-        assert life is not None
+        life = self.random.choice(self.alive)
         if self._chance(0.5):
             life.effects_left = self.random.randrange(12)  # in the middle of something
         else:
@@ -273,8 +341,9 @@ class Simulation:
 
     async def play(self) -> None:
         async with anyio.create_task_group() as group:
-            self.world.spawn(group)
-            group.start_soon(self._reincarnate, group)
+            for slot in range(self.replicas):
+                self.alive.append(self.world.spawn(group, elects=self.replicas > 1))
+                group.start_soon(self._reincarnate, group, slot)
             for _ in range(self.steps):
                 self._act()
                 await anyio.sleep(self.random.choice([0.0, 0.02, 0.3, 1.0, 2.5, 6.0]))
@@ -297,14 +366,13 @@ class Simulation:
         elif drawn < 0.76:
             self._push_other()
 
-    async def _reincarnate(self, group: anyio.abc.TaskGroup) -> None:
+    async def _reincarnate(self, group: anyio.abc.TaskGroup, slot: int) -> None:
         while True:
-            life = self.world.life
-            assert life is not None
+            life = self.alive[slot]
             await life.ended.wait()
             self.world.log(f"daemon {life.number} was killed")
             await anyio.sleep(self.random.choice([0.0, 0.5, 5.0]))
-            self.world.spawn(group)
+            self.alive[slot] = self.world.spawn(group, elects=self.replicas > 1)
 
     def _check(self) -> None:
         if self.world.crashes:
@@ -323,8 +391,8 @@ class Simulation:
         self._sync(suspend=False)
         if self._chance(0.7):
             self._push("the last one")
-        if self.world.life and self.world.life.effects_left is not None:
-            self.world.life.effects_left = None
+        for life in self.alive:
+            life.effects_left = None
         await anyio.sleep(QUIET_SECONDS)
         self._check()
         wrong = list(self._unsettled())
@@ -372,6 +440,10 @@ class Simulation:
         expected = ("False", "RolledBack") if rolled_back else ("True", "Applied")
         if says != expected:
             yield f"Ready says {says}, expected {expected}: {self.world.status().conditions[0].message}"
+
+
+def honest(stats: RequestStats) -> RequestStats:
+    return stats
 
 
 def anyio_json(text: str) -> Any:
