@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
-.PHONY: help setup dev tools demo play test check unit bench lock clean
+.PHONY: help setup dev tools demo play test check unit simulate bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -53,7 +53,13 @@ unit: dev ## The fast tests only (no Envoy, kubectl or Prometheus)
 	@$(BIN)/pytest -q -m "not real"
 
 test: dev tools check ## Everything that CI runs
-	@$(BIN)/pytest
+	@$(BIN)/pytest --seeds 500
+
+SEEDS ?= 1000
+FIRST ?= 0
+
+simulate: dev ## Play simulated worlds: SEEDS=100000, or SEED=7 to see one that failed
+	@$(BIN)/python tests/simulation/play.py $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(FIRST))
 
 bench: dev ## Measure speed and memory
 	@$(BIN)/python -m benchmarks
