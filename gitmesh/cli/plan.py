@@ -16,6 +16,7 @@ from gitmesh.apply.executor import dry_run
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async
 from gitmesh.cli.findings import render_findings, summary
 from gitmesh.cli.sync import find_source, read_valid
+from gitmesh.cli.timelines import Ways, render_ways, ways_as_json, ways_of
 from gitmesh.cli.validate import read_paths
 from gitmesh.engine.accept import desired_of, examine, known_of
 from gitmesh.engine.clock import SystemClock
@@ -58,8 +59,9 @@ def plan(
 ) -> None:
     """Show what pushing PATHS (default: this directory) would change in the cluster, in waves, and why.
 
-    Nothing is written. Weight changes that a RolloutPolicy walks in steps show their first step. At the end
-    stands which requests would go elsewhere, derived from the conditions of the old and of the new rules.
+    Nothing is written. What a RolloutPolicy walks in steps shows its first step. Then stands which requests
+    would go elsewhere, derived from the conditions of the old and of the new rules. At the end stands when
+    each rollout would enter which step if all goes well, with a warning where it could not end at one go.
     Exit status 0: shown; 1: the files have errors, or the plan is refused; 2: could not run.
 
     \b
@@ -98,19 +100,24 @@ async def _plan(
                 json.dumps({"findings": [f.as_json() for f in findings]}) if output == "json" else shown
             ), False
         memory = SourceMemory(source.resource.key, desired=desired_of(revision, examined.parsed))
-        planned, notes = make(source, memory, live, SystemClock().now())
+        now = SystemClock().now()
+        planned, notes, ways = make(source, memory, live, now)
         if ask_server:
             refused = await dry_run(planned, client)
             planned = replace(planned, refusals=(*planned.refusals, *refused))
     moved = moved_requests(planned, live.resources)
     if output == "json":
         body = {**render_json(planned), "requests": [request.as_json() for request in moved], "notes": notes}
+        body["rollouts"] = ways_as_json(ways)
         return json.dumps(body, indent=2), not planned.refusals
-    return "\n".join([*render_text(planned), *render_moved(moved), *notes]), not planned.refusals
+    lines = [*render_text(planned), *render_moved(moved), *notes, *render_ways(ways, now)]
+    return "\n".join(lines), not planned.refusals
 
 
-def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -> tuple[Plan, list[str]]:
-    """Return the plan that a pass would make now for these desired resources, and where rollouts stand."""
+def make(
+    source: Source, memory: SourceMemory, live: LiveState, now: datetime
+) -> tuple[Plan, list[str], Ways]:
+    """Return the plan that a pass would make now for these desired resources, and how rollouts go on."""
     assert memory.desired is not None
     # What a suspended source would do is what is asked here.
     source = replace(source, spec=source.spec.model_copy(update={"suspend": False}))
@@ -119,7 +126,8 @@ def make(source: Source, memory: SourceMemory, live: LiveState, now: datetime) -
     given = plan_input(source, memory, memory.desired.resources, moved, live.resources, config)
     plan, said = guarded(make_plan(given), memory.desired.guardrails)
     notes = [note for item in moved if (note := _note(item.key, item.after))]
-    return plan, [*(f"{note.severity.value}: {note.message}" for note in said), *notes]
+    ways = ways_of(moved, memory.desired, now)
+    return plan, [*(f"{note.severity.value}: {note.message}" for note in said), *notes], ways
 
 
 def _note(key: ResourceKey, record: RolloutRecord) -> str:
@@ -130,6 +138,8 @@ def _note(key: ResourceKey, record: RolloutRecord) -> str:
         return f"{key} is rolled back and stays at {record.weights or 'stable'}; {again}"
     if record.phase is Phase.SUCCEEDED:
         return ""
+    if record.phase is Phase.WAITING:
+        return f"{key} waits: {record.message}"
     where = f"step {record.step + 1} of {record.steps}, {record.progress:g} % of the way"
     return f"{key} goes by policy {record.policy}: {where}"
 

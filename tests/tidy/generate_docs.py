@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from gitmesh.cli.main import COMMANDS, cli
-from gitmesh.decide.transitions import TABLE
+from gitmesh.decide.transitions import TABLE, Move
 from gitmesh.engine.meters import Meters
 from gitmesh.validate.catalogue import CATALOGUE
 
@@ -68,11 +68,22 @@ def transitions() -> str:
     return "\n".join(["| Phase | Decision | Next phase |", "|---|---|---|", *rows])
 
 
+def diagram() -> str:
+    """The table of phases as a picture; that every phase may hold where it is needs no arrow."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (phase, move), after in TABLE.items():
+        if move is not Move.HOLD:
+            arrows.setdefault((phase.value, after.value), []).append(move.value)
+    lines = [f"    {before} --> {after}: {', '.join(moves)}" for (before, after), moves in arrows.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
+
+
 GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
     "commands": ("cli.md", commands),
     "rules": ("rules.md", rules),
     "metrics": ("metrics.md", metrics),
     "transitions": ("rollouts.md", transitions),
+    "diagram": ("rollouts.md", diagram),
 }
 
 
