@@ -243,7 +243,7 @@ def missing_evidence(record: RolloutRecord) -> str:
     where requests are sent.
     """
     bakes = not is_last(record) or dwell(record) > timedelta(0)
-    if analysis_of(record) is None or not record.targets or not bakes or not _reaches_canary(record):
+    if analysis_of(record) is None or not record.targets or not bakes or not reaches_canary(record):
         return ""
     verdict = record.verdict
     if verdict is None or (record.effective_at is not None and verdict.at < record.effective_at):
@@ -266,7 +266,8 @@ def judged_of(record: RolloutRecord) -> Judged:
     return record.judged
 
 
-def _reaches_canary(record: RolloutRecord) -> bool:
+def reaches_canary(record: RolloutRecord) -> bool:
+    """Say whether requests reach the canary, and not only copies of them, which nobody counts."""
     return record.progress > 0 or bool(record.stand.matches)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from gitmesh.decide.measuring import Look
 from gitmesh.decide.questions import anchor_of
 from gitmesh.decide.saying import weighed_evidence
-from gitmesh.decide.transitions import analysis_of, changed, judged_of
+from gitmesh.decide.transitions import analysis_of, changed, judged_of, reaches_canary
 from gitmesh.decide.weighing import Weighed, weigh
 from gitmesh.model.analysis import Analysis, Response
 from gitmesh.model.evidence import Judged
@@ -74,6 +74,8 @@ def take_verdict(record: RolloutRecord, verdict: Verdict) -> RolloutRecord:
         judged, weighed = weigh(record, verdict)
         verdict = _with_weighed(verdict, weighed, analysis)
     failed = _counts_as_failed(analysis, verdict, weighed)
+    if verdict.outcome is Outcome.INSUFFICIENT and not reaches_canary(record):
+        failed = None  # nothing could be counted, which is nobody's fault
     before_step = record.effective_at is None or verdict.at < record.effective_at
     ends_row = failed is False and record.failed_checks > 0
     if before_step and not (failed or ends_row or weighed):

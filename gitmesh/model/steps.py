@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from gitmesh.model.values import ApiModel, Duration, Percent, parse_duration
 
 STEPS_MAX = 100
+COOKIES_MAX = 4  # of one match: each order of them is part of a regular expression
 _RAMP = re.compile(r"(linear|exponential)\s+(\d+(?:\.\d+)?)\s*%(?:\s+x\s*(\d+(?:\.\d+)?))?\s+every\s+(\S+)")
 _HOW_RAMP = "write for example linear 10% every 5m, or exponential 1% x2 every 10m"
 
@@ -37,13 +38,15 @@ class RequestMatch(ApiModel):
     """Requests that have all of this: headers, cookies, and labels of the workload that sends them."""
 
     headers: dict[str, TextMatch] = Field(default_factory=dict)
-    cookies: dict[str, str] = Field(default_factory=dict)
+    cookies: Annotated[dict[str, str], Field(max_length=COOKIES_MAX)] = Field(default_factory=dict)
     source_labels: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _something(self) -> RequestMatch:
         if not (self.headers or self.cookies or self.source_labels):
             raise ValueError("a match names headers, cookies or sourceLabels: without any it would take all")
+        if self.cookies and any(name.lower() == "cookie" for name in self.headers):
+            raise ValueError("cookies and the header cookie exclude each other in one match")
         return self
 
 

@@ -33,6 +33,7 @@ def check_policy(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagnost
         if step.gate and step.gate.cel:
             yield from _check_gate(subject, step.gate.cel, ("spec", "steps", index, "gate", "cel"))
     yield from _check_deadline(subject, spec)
+    yield from _check_compared(subject, spec)
 
 
 def check_freeze(subject: Subject, spec: FreezeSpec) -> Iterator[Diagnostic]:
@@ -59,6 +60,17 @@ def _check_gate(subject: Subject, expression: str, path: Path) -> Iterator[Diagn
     if problem:
         hint = "a gate knows evidence, as in evidence.error_rate.value < 0.5, and rollout"
         yield subject.finding("GM306", f"the expression cannot be used: {problem}", path, hint=hint)
+
+
+def _check_compared(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagnostic]:
+    """A subset and its twin look alike to telemetry, so nothing stable is left to compare with."""
+    if spec.select.kinds != ("DestinationRule",) or spec.analysis is None:
+        return
+    for index, metric in enumerate(spec.analysis.metrics):
+        if metric.compare:
+            message = "a subset and its twin are counted together: there is no stable version to compare with"
+            path: Path = ("spec", "analysis", "metrics", index, "compare")
+            yield subject.finding("GM307", message, path, hint="hold it against max")
 
 
 def _check_deadline(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagnostic]:

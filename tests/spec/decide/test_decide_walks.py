@@ -9,6 +9,7 @@ from fakes.builders import ANALYSIS, NOON, a_resource, a_route, a_verdict, owned
 from gitmesh.decide.retarget import retarget
 from gitmesh.decide.transitions import advance, decide, mark_effective
 from gitmesh.decide.verdict import take_verdict
+from gitmesh.model.analysis import Response
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, Walk
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Advance, Finish, Phase, RolloutIntent, RolloutRecord
@@ -211,3 +212,14 @@ def test_blue_green_is_copies_then_everything():
     assert way.record.phase is Phase.PROMOTING
     assert way.record.policy_spec is not None
     assert way.record.policy_spec.bake == timedelta(seconds=10)
+
+
+def test_too_few_requests_are_nobodys_fault_while_only_copies_reach_the_canary():
+    analysis = ANALYSIS.model_copy(update={"on_insufficient_data": Response.ROLL_BACK})
+    for step, failed in (("mirror", 0), ("match", 1)):
+        first = {"mirror": 100} if step == "mirror" else {"match": [BETA]}
+        way = Way(V1, V2, steps=[{**first, "hold": "10s"}, {"progress": 100}], analysis=analysis)
+        assert way.record is not None
+        way.record = mark_effective(way.record, NOON)
+        way.record = take_verdict(way.record, a_verdict("insufficient", NOON + seconds(1)))
+        assert way.record.failed_checks == failed

@@ -100,6 +100,11 @@ def found_in(*documents: str) -> list[tuple[str, str, int]]:
         ),
         ("deadline: 10m, bake: 10m", "GM307", "no rollout could end in time"),
         ("deadline: 0s", "GM301", "more than 0s"),
+        (
+            "steps: [{match: [{cookies: {a: b}, headers: {cookie: {exact: c}}}]}, {progress: 100}]",
+            "GM301",
+            "exclude each other",
+        ),
         ("ramp: linear 10%", "GM301", "is not a ramp"),
         ("ramp: exponential 1% x1 every 5m", "GM301", "more than 1"),
         ("ramp: linear 0.1% every 5m", "GM301", "at most 100 steps"),
@@ -111,6 +116,17 @@ def test_a_policy_that_cannot_be_met_is_told(spec: str, code: str, words: str):
     found = [(d.code, d.message) for d in findings(REVIEWS + "---\n" + policy(spec))]
     assert [each[0] for each in found] == [code]
     assert words in found[0][1]
+
+
+def test_a_rule_has_no_stable_version_to_compare_with_because_a_twin_looks_like_its_subset():
+    spec = (
+        "select: {kinds: [DestinationRule]}, "
+        "analysis: {metrics: [{name: error-rate, max: 1%}, {name: error-rate, compare: stable, margin: 1%}]}"
+    )
+    rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews}\n"
+    found = findings(f"{rule}spec: {{host: reviews}}\n---\n{policy(spec)}")
+    assert [d.code for d in found] == ["GM307"]
+    assert "no stable version to compare with" in found[0].message
 
 
 def test_findings_point_to_the_line():

@@ -1,0 +1,171 @@
+"""Promises about ways that are not weights, all parts real: promoted or gone back, and nothing left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import yaml
+from fakes.real_loop import RULES, World, guard, until
+
+from gitmesh.istio.walks.rules import is_twin
+from gitmesh.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Kind
+from gitmesh.model.rollout import Phase, RolloutRecord
+from gitmesh.playground.load import LoadGenerator
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real, pytest.mark.usefixtures("daemon")]
+
+OF_RULE = "reviews.destinationrule"
+STEPS = [{"progress": 30, "hold": "1s"}, {"progress": 100}]
+
+
+def routes(subset: str = "v1", **route: Any) -> str:
+    entry = {"destination": {"host": "reviews", "subset": subset}}
+    spec = {"hosts": ["reviews"], "http": [{"name": "all", **route, "route": [entry]}]}
+    return written("VirtualService", spec)
+
+
+def rule(policy: dict[str, Any]) -> str:
+    spec = yaml.safe_load(RULES)["spec"]
+    spec["subsets"][0]["trafficPolicy"] = policy
+    return written("DestinationRule", spec)
+
+
+def written(kind: str, spec: dict[str, Any]) -> str:
+    head = {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": {"name": "reviews"}}
+    return yaml.safe_dump({**head, "spec": spec})
+
+
+def policy(**spec: Any) -> str:
+    body = {
+        "apiVersion": "gitmesh.dev/v1alpha1",
+        "kind": "RolloutPolicy",
+        "metadata": {"name": "careful"},
+        "spec": {"steps": STEPS, "analysis": yaml.safe_load(guard()), "bake": "0s", **spec},
+    }
+    return yaml.safe_dump(body)
+
+
+async def spec_of(world: World, kind: Kind) -> dict[str, Any]:
+    return dict((await world.client.get(kind, "default", "reviews"))["spec"])
+
+
+async def is_live(world: World, text: str, kind: Kind = VIRTUAL_SERVICE) -> bool:
+    return await spec_of(world, kind) == yaml.safe_load(text)["spec"]
+
+
+async def wait_record(world: World, name: str, phase: Phase) -> RolloutRecord:
+    async def seen() -> RolloutRecord | None:
+        record = await world.rollout(name)
+        return record if record and record.phase is phase else None
+
+    return await until(f"{name} to be {phase}", seen)
+
+
+@asynccontextmanager
+async def at_rest(world: World, **files: str) -> AsyncIterator[LoadGenerator]:
+    """A world whose first commit is live, and load on it."""
+    named = {f"{name}.yaml": text for name, text in files.items()}
+    await world.publish(named)
+    await world.follow()
+    await world.wait_ready("True")
+    async with world.load() as load:
+
+        async def answered() -> bool:
+            return load.record.total > 20 and load.record.failed == 0
+
+        await until("answers", answered)
+        yield load
+
+
+BY_ROUTES = policy(select={"names": ["reviews"]}, walk="routes")
+SLOW = {"fault": {"delay": {"fixedDelay": "0.001s", "percentage": {"value": 100}}}, "timeout": "3s"}
+BROKEN = {"fault": {"abort": {"httpStatus": 503, "percentage": {"value": 100}}}}
+
+
+async def test_a_good_change_of_a_route_is_walked_by_request_ids_to_what_git_says(world: World):
+    async with at_rest(world, rules=RULES, routes=routes(), policy=BY_ROUTES) as load:
+        await world.publish({"routes.yaml": routes(**SLOW)})
+        record = await wait_record(world, "reviews", Phase.PROGRESSING)
+        assert record.progress == 30
+
+        async def both() -> bool:
+            names = [route["name"] for route in (await spec_of(world, VIRTUAL_SERVICE))["http"]]
+            return names == ["all-gitmesh-canary", "all"]
+
+        await until("both variants", both)
+        await wait_record(world, "reviews", Phase.SUCCEEDED)
+        assert await is_live(world, routes(**SLOW))
+        assert load.record.failed == 0
+
+
+async def test_a_bad_change_of_a_route_hits_its_share_and_goes_back_to_the_letter(world: World):
+    async with at_rest(world, rules=RULES, routes=routes(), policy=BY_ROUTES) as load:
+        await world.publish({"routes.yaml": routes(**BROKEN)})
+        record = await wait_record(world, "reviews", Phase.ROLLED_BACK)
+        assert "errors" in record.message
+
+        async def back() -> bool:
+            return await is_live(world, routes())
+
+        await until("the stable routes", back)
+        assert 0 < load.record.failed < load.record.total / 2
+
+
+WIDE, BALANCED = {"connectionPool": {"tcp": {"maxConnections": 100}}}, {"loadBalancer": {"simple": "RANDOM"}}
+# The service speaks no TLS: nothing that takes the twin is answered.
+DEAF = {"connectionPool": {"tcp": {"connectTimeout": "0.1s"}}, "tls": {"mode": "SIMPLE"}}
+BY_TWINS = policy(select={"names": ["reviews"], "kinds": ["DestinationRule"]})
+
+
+async def has_twin(world: World) -> bool:
+    subsets = [s["name"] for s in (await spec_of(world, DESTINATION_RULE))["subsets"]]
+    entries = (await spec_of(world, VIRTUAL_SERVICE))["http"][0]["route"]
+    named = [entry["destination"]["subset"] for entry in entries]
+    return any(map(is_twin, subsets)) and any(map(is_twin, named))
+
+
+async def test_a_good_policy_is_walked_through_a_twin_and_leaves_none(world: World):
+    new = rule({**WIDE, **BALANCED})
+    async with at_rest(world, rules=rule(WIDE), routes=routes(), policy=BY_TWINS) as load:
+        await world.publish({"rules.yaml": new})
+        await until("a twin", lambda: has_twin(world))
+        await wait_record(world, OF_RULE, Phase.SUCCEEDED)
+        assert await is_live(world, new, DESTINATION_RULE)
+        assert await is_live(world, routes())
+        assert load.record.failed == 0
+
+
+async def test_a_bad_policy_hits_the_share_of_its_twin_and_goes_back_to_the_letter(world: World):
+    async with at_rest(world, rules=rule(WIDE), routes=routes(), policy=BY_TWINS) as load:
+        await world.publish({"rules.yaml": rule(DEAF)})
+        await wait_record(world, OF_RULE, Phase.ROLLED_BACK)
+
+        async def back() -> bool:
+            return await is_live(world, rule(WIDE), DESTINATION_RULE) and await is_live(world, routes())
+
+        await until("the stable rule, and routes without twins", back)
+        assert 0 < load.record.failed < load.record.total / 2
+
+
+async def test_chosen_requests_then_copies_then_weights(world: World):
+    beta = {"headers": {"x-group": {"exact": "beta"}}}
+    steps = [{"match": [beta], "hold": "500ms"}, {"mirror": 100, "hold": "500ms"}, *STEPS]
+    careful = policy(select={"names": ["reviews"]}, steps=steps, analysis=None)
+    async with at_rest(world, rules=RULES, routes=routes(), policy=careful) as load:
+        await world.publish({"routes.yaml": routes("v2")})
+        seen: list[tuple[int, bool]] = []
+
+        async def done() -> bool:
+            http = (await spec_of(world, VIRTUAL_SERVICE))["http"]
+            if (found := (len(http), "mirrors" in http[-1])) not in seen:
+                seen.append(found)
+            return await is_live(world, routes("v2"))
+
+        await until("what Git says", done)
+        await wait_record(world, "reviews", Phase.SUCCEEDED)
+        assert (2, False) in seen
+        assert (2, True) in seen
+        assert load.record.failed == 0
