@@ -154,7 +154,7 @@ def _obey(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
         kept = tuple(content for content in record.quarantined if content != wanted)
         if kept != record.quarantined:
             said = f"may go out again{intent.reason('retry').text}"
-            record = remembered(record, turn.now, said, turn.history_max)
+            record = remembered(changed(record, revert=None), turn.now, said, turn.history_max)
         record = changed(record, retried=intent.retry, quarantined=kept)
     unwanted = intent.roll_back
     if not unwanted or unwanted in record.quarantined:

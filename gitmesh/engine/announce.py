@@ -11,6 +11,7 @@ from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
 from gitmesh.model.diagnostic import Severity
 from gitmesh.model.plan import Change, ChangeKind
+from gitmesh.model.revert import RevertState
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import TrafficSourceStatus
 from gitmesh.observe.live import LiveState
@@ -67,6 +68,7 @@ def note_guardrails(source: Source, memory: SourceMemory, notes: tuple[Note, ...
 def note_move(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     """Note where a rollout has gone, if it has, and who paused it."""
     _note_pause(item, memory, ports)
+    _note_revert(item, memory, ports)
     if not _is_news(item):
         return
     after = item.after
@@ -92,6 +94,16 @@ def _note_pause(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     words = [entry.message for entry in item.after.history if entry.message.startswith("resumed")]
     said = after or (words[-1] if words else "resumed")
     memory.news.append(News(about, "Normal", "Paused" if after else "Resumed", said))
+
+
+def _note_revert(item: Moved, memory: SourceMemory, ports: Ports) -> None:
+    before, after = item.before.revert if item.before else None, item.after.revert
+    about = ports.live.snapshot().resources.get(item.key)
+    if after is None or about is None or (before is not None and before.message == after.message):
+        return
+    done = after.state is RevertState.DONE
+    reason = "Reverted" if done else f"Revert{after.state.value}"
+    memory.news.append(News(about, "Normal" if done else "Warning", reason, after.message))
 
 
 def _is_news(item: Moved) -> bool:

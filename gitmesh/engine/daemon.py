@@ -25,6 +25,7 @@ from gitmesh.engine.reconciler import Reconciler
 from gitmesh.engine.report import PassReport, Source, guarded_source, read_source
 from gitmesh.engine.requests import asked_back
 from gitmesh.engine.retries import ROLLBACK_RETRY, retry_delay
+from gitmesh.engine.reverts import Job, Reverter
 from gitmesh.engine.status import invalid_status
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
@@ -50,7 +51,9 @@ class Daemon:
         self._pass_wanted = anyio.Event()
         self._check_wanted = anyio.Event()
         self._fetch_wanted = anyio.Event()
+        self.reverter = Reverter(ports, self.memory, config)
         self._gate_wanted = anyio.Event()
+        self._revert_wanted = anyio.Event()
         self._fetches_due: set[ResourceKey] = set()
         self._fetching: set[ResourceKey] = set()
         self._rollback_wanted = anyio.Event()
@@ -110,6 +113,7 @@ class Daemon:
         self.memory.sources.clear()
         self.guard.forget()
         self.gatekeeper.forget()
+        self.reverter.forget()
         self._known.clear()
         for key in self._ports.live.snapshot().sources:
             self._source_changed(key)
@@ -122,6 +126,7 @@ class Daemon:
                 group.start_soon(self._rollback_loop, group)
                 group.start_soon(self._guard_loop, group)
                 group.start_soon(self._gate_loop, group)
+                group.start_soon(self._revert_loop, group)
                 await self._fetch_loop(group)
         finally:
             await self.fetcher.close()
@@ -151,6 +156,13 @@ class Daemon:
             self._gate_wanted = anyio.Event()
             for question in self.gatekeeper.take():
                 group.start_soon(self._ask, question)
+
+    async def _revert_loop(self, group: anyio.abc.TaskGroup) -> None:
+        while True:
+            await self._revert_wanted.wait()
+            self._revert_wanted = anyio.Event()
+            for job in self.reverter.take():
+                group.start_soon(self._revert, job)
 
     async def _fetch_loop(self, group: anyio.abc.TaskGroup) -> None:
         while True:
@@ -200,6 +212,15 @@ class Daemon:
         await self.gatekeeper.ask(question)
         self.wake()
 
+    async def _revert(self, job: Job) -> None:
+        """Make one revert commit; whatever became of it, the next pass writes it down."""
+        key = job.source.resource.key
+        again = await self.reverter.work(job, self.fetcher.mirror(key))
+        self.want_fetch(key)
+        if again is not None:
+            self._ports.alarms.at(f"revert {job.name}", self._ports.clock.now() + again, self.wake)
+        self.wake()
+
     def _make_way(self, source: ResourceKey) -> None:
         """Stop a pass that may give the failing version more, or that a rollback would have to wait for."""
         self._rollbacks_due.add(source)
@@ -247,6 +268,8 @@ class Daemon:
         self._arm_pass(key, report, delay)
         if self.gatekeeper.want(key, report.moved):
             self._gate_wanted.set()
+        if self.reverter.want(source, report.moved):
+            self._revert_wanted.set()
         if lets_others_go(report.moved):
             self.wake()
 

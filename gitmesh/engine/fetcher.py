@@ -35,7 +35,7 @@ class Fetcher:
 
     async def fetch(self, source: Source, memory: SourceMemory) -> timedelta | None:
         """Fetch once. Returns when to try again after a failure; None after a success."""
-        git, spec = self._mirror(source.resource.key), source.spec
+        git, spec = self.mirror(source.resource.key), source.spec
         log = self._ports.log.bind(stage="fetch", source=source.name)
         # Read before fetching: a push that came after this moment is not what was asked for.
         sync = source.resource.annotations.get(SYNC_ANNOTATION, "")
@@ -63,7 +63,7 @@ class Fetcher:
         if memory.restored or not commit or memory.desired is not None:
             return False
         try:
-            revision = await self._mirror(source.resource.key).read(commit, branch, source.spec.path)
+            revision = await self.mirror(source.resource.key).read(commit, branch, source.spec.path)
         except FetchError as error:
             self._ports.log.info(
                 "accepted revision is not in the mirror",
@@ -85,7 +85,8 @@ class Fetcher:
         memory.desired = replace(desired_of(revision, examined.parsed), restored=True)
         return True
 
-    def _mirror(self, key: ResourceKey) -> Git:
+    def mirror(self, key: ResourceKey) -> Git:
+        """Return the mirror of a source, opened if it is not."""
         if key not in self._mirrors:
             self._mirrors[key] = self._ports.open_git(key)
         return self._mirrors[key]

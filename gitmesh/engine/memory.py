@@ -13,6 +13,7 @@ from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.policy import RolloutPolicy
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.revert import Revert
 from gitmesh.model.revision import Revision
 from gitmesh.model.rollout import Decision, GateAnswer, RolloutRecord, Verdict
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
@@ -106,6 +107,7 @@ class SourceMemory:
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
     read: dict[ResourceKey, tuple[Resource, RolloutRecord | None]] = field(default_factory=dict)
     verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
+    reverts: dict[ResourceKey, Revert] = field(default_factory=dict)  # what became of them last
     answers: dict[ResourceKey, GateAnswer] = field(default_factory=dict)  # of hooks, by what they are about
     # plan
     notes: tuple[Note, ...] = ()  # what guardrails said of the last plan that was not empty

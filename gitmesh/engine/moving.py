@@ -11,6 +11,7 @@ from datetime import datetime
 
 from gitmesh.decide.freezes import frozen_by
 from gitmesh.decide.retarget import retarget
+from gitmesh.decide.reverting import take_revert
 from gitmesh.decide.schedule import shut_now
 from gitmesh.decide.together import Member, together, unrest
 from gitmesh.decide.transitions import advance, decide, held_back
@@ -70,7 +71,12 @@ def move(
         Moved(
             member.key,
             turned[member.key].turn.record,
-            _after(member.key, member.record, decisions[member.key], now, history_max),
+            take_revert(
+                _after(member.key, member.record, decisions[member.key], now, history_max),
+                memory.reverts.get(member.key),
+                now,
+                history_max,
+            ),
             decisions[member.key],
         )
         for member in members

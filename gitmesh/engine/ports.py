@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from gitmesh.engine.clock import Clock
 from gitmesh.engine.meters import Meters
+from gitmesh.fetch.push import Proposal
 from gitmesh.kube.protocol import Body, ClusterClient
 from gitmesh.model.metrics import (
     LatencyQuery,
@@ -35,6 +36,12 @@ class Git(Protocol):
 
     async def read(self, commit: str, branch: str, path: str) -> Revision:
         """Read a commit that was fetched before, without the network."""
+
+    async def look_back(self, commit: str, path: str, wanted: Callable[[bytes], bool]) -> bytes | None:
+        """Return the newest earlier content of a file that is wanted, without the network."""
+
+    async def push(self, url: str, proposal: Proposal) -> str:
+        """Make a commit and push it; return its id. Raises MovedError when others have pushed meanwhile."""
 
     async def close(self) -> None:
         """End what is running."""

@@ -89,6 +89,8 @@ async def write_down(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     stored = await write_record(ports.cluster, key, item.after, ports.live.snapshot().rollouts.get(key))
     ports.live.absorb(stored.body)
     memory.records.pop(item.key, None)
+    if item.after.revert is not None and memory.reverts.get(item.key) == item.after.revert:
+        del memory.reverts[item.key]  # a later attempt at the same content is another one
     memory.verdicts[item.key] = untaken(item.after, memory.verdicts.get(item.key, ()))
     note_move(item, memory, ports)
 

@@ -15,6 +15,13 @@ class FetchError(EdgeError):
     """
 
 
+class MovedError(FetchError):
+    """The branch is not where it was seen: look again, and decide again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=True)
+
+
 class BrokenMirrorError(FetchError):
     """The local copy is damaged. It is thrown away and made again, once."""
 

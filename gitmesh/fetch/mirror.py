@@ -18,6 +18,8 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from gitmesh.fetch.command import Abort, GitExit, GitRunner
 from gitmesh.fetch.errors import BrokenMirrorError, FetchError
 from gitmesh.fetch.failures import explain
+from gitmesh.fetch.past import look_back
+from gitmesh.fetch.push import Proposal, branch_tip, make_commit, push_commit
 from gitmesh.fetch.tree import CommitInfo, read_blobs, read_commit, select_files
 from gitmesh.fetch.urls import Remote, check_branch, check_commit, check_path, check_url
 from gitmesh.model.config import GitLimits
@@ -71,6 +73,43 @@ class GitMirror:
         check_branch(branch)
         path = check_path(path)
         return await self._in_thread(lambda abort: self._read_offline(commit, branch, path, abort))
+
+    async def look_back(self, commit: str, path: str, wanted: Callable[[bytes], bool]) -> bytes | None:
+        """Return the newest earlier content of a file that is wanted; without any network. Raises FetchError.
+
+        `wanted` is called in a worker thread.
+        """
+        most = self._limits.file_bytes_max
+
+        def work(abort: Abort) -> bytes | None:
+            try:
+                return look_back(self._runner(self._directory, abort), commit, path, most, wanted)
+            except GitExit as ended:
+                raise explain(ended.stderr, what=f"read the history of {path!r}") from None
+
+        return await self._in_thread(work)
+
+    async def push(self, url: str, proposal: Proposal) -> str:
+        """Make a commit and push it; return its id. Raises MovedError where the branch has moved meanwhile.
+
+        A branch that must not be there yet, and is, counts as pushed before: its commit is returned.
+        """
+        remote = check_url(url, allow_file_urls=self._allow_file_urls)
+        check_branch(proposal.branch)
+        return await self._in_thread(lambda abort: self._push(remote, proposal, abort))
+
+    def _push(self, remote: Remote, proposal: Proposal, abort: Abort) -> str:
+        git = self._runner(self._directory, abort, remote.transport)
+        try:
+            if not proposal.expected and (there := branch_tip(git, remote, proposal.branch)):
+                return there
+            commit = make_commit(git, proposal)
+            push_commit(git, remote, proposal, commit)
+        except GitExit as ended:
+            raise explain(ended.stderr, what=f"make a commit for {remote}") from None
+        except OSError as error:
+            raise _disk_error(self._directory, error) from error
+        return commit
 
     async def close(self) -> None:
         """Wait for the call in progress and forget what is kept in memory. The directory stays."""

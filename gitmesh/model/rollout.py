@@ -13,6 +13,7 @@ from typing import Any
 from gitmesh.model.evidence import Counts, Judged
 from gitmesh.model.intent import RolloutIntent as RolloutIntent
 from gitmesh.model.policy import RolloutPolicySpec
+from gitmesh.model.revert import Revert
 from gitmesh.model.stand import Stand
 from gitmesh.model.values import ApiModel
 
@@ -164,6 +165,7 @@ class RolloutRecord(ApiModel):
     awaits: str = ""  # hash of content that Git has for the same way, while nothing may go forward
     shut: bool = False  # nothing may go forward, and the present step was not live yet: the one before stays
     taken_along: str = ""  # path@hash: the member of its group, and the content, for which it was rolled back
+    revert: Revert | None = None  # of what is quarantined, in Git
     retried: str = ""  # the retry that was honoured, so that one request starts one attempt
     suspended: str = ""  # "paused", with who and why, while a person has suspended it
     failed_checks: int = 0

@@ -5,12 +5,15 @@ Stage: none (pure). The classes are the spec and status of the CRD, field for fi
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from gitmesh.model.values import ApiModel, Duration
+
+AUTHOR = re.compile(r"[^<>\x00-\x1f\x7f]{1,100} <[^<>\s\x00-\x1f\x7f]{1,200}>")
 
 
 class Limits(ApiModel):
@@ -32,6 +35,15 @@ class TrafficSourceSpec(ApiModel):
     heal: bool = True
     adopt: bool = False
     limits: Limits = Limits()
+    push: Literal["denied", "allowed"] = "denied"  # whether GitMesh may write to the repository
+    author: Annotated[str, Field(max_length=300)] = "GitMesh <gitmesh@localhost>"  # of what it writes there
+
+    @field_validator("author")
+    @classmethod
+    def _is_an_author(cls, value: str) -> str:
+        if not AUTHOR.fullmatch(value):
+            raise ValueError("author is of the form Name <address>")
+        return value
 
     @field_validator("interval")
     @classmethod

@@ -30,7 +30,6 @@ from gitmesh.validate.no_effect import check_effect
 from gitmesh.validate.no_effect_actions import check_actions
 from gitmesh.validate.no_effect_balancing import check_balancing
 from gitmesh.validate.no_effect_policies import check_policy_effect
-from gitmesh.validate.not_yet import check_not_yet
 from gitmesh.validate.remainder import remainder
 from gitmesh.validate.rollout_policies import check_freeze, check_policy
 from gitmesh.validate.route_tests.alone import check_route_test
@@ -104,7 +103,6 @@ def _by_kind(subject: Subject, spec: BaseModel) -> Iterator[Diagnostic]:
             yield from check_route_test(subject, spec)
         case RolloutPolicySpec():
             yield from check_policy(subject, spec)
-            yield from check_not_yet(subject, spec)
         case FreezeSpec():
             yield from check_freeze(subject, spec)
         case _:

@@ -1,4 +1,4 @@
-"""GM301 to GM309: findings about policies.
+"""GM301 to GM308: findings about policies.
 
 Stage: validate (pure).
 """
@@ -86,14 +86,5 @@ POLICY_RULES = (
         "from and to are ISO 8601: with an offset, or local to timezone. The freeze ends after it begins.",
         _FREEZE.format(start="2026-12-20T18:00", end="2026-12-20"),
         _FREEZE.format(start="2026-12-20T18:00", end="2027-01-03T06:00"),
-    ),
-    Rule(
-        "GM309",
-        Severity.ERROR,
-        "A field is not supported yet",
-        "The field has a meaning that this version of GitMesh does not carry out. It is an error, because a "
-        "field that is ignored silently is worse.",
-        documents(_PLAIN, policy("rollback: {revert: push}\n" + _STEPS)),
-        documents(_PLAIN, policy("rollback: {revert: none}\n" + _STEPS)),
     ),
 )

@@ -26,7 +26,8 @@ from fakes.virtual_time import START, VirtualAlarms, VirtualClock
 from gitmesh.engine.daemon import Daemon
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Ports
-from gitmesh.fetch.errors import FetchError
+from gitmesh.fetch.errors import FetchError, MovedError
+from gitmesh.fetch.push import Proposal
 from gitmesh.kube.errors import ClusterError, RejectedError
 from gitmesh.kube.lease import LeaderElector
 from gitmesh.kube.protocol import Body, Listing, WatchEvent
@@ -191,6 +192,9 @@ class Repository:
         self.reachable = True
         self.hangs = False
         self.fetched: list[Commit] = []  # what a daemon has seen, in order
+        self.branches: dict[str, Commit] = {}  # pushed for review
+        self.proposals: list[Proposal] = []
+        self.refuses_pushes: Callable[[], FetchError | None] = lambda: None
 
     def push(self, files: Mapping[str, str]) -> Commit:
         commit = Commit(f"{self.pushed:05x}{self.number:02x}" + "0" * 33, dict(files))
@@ -234,6 +238,33 @@ class FakeMirror:
         if commit not in self._kept:
             raise FetchError(f"the mirror does not have {commit}", retryable=True)
         return self._kept[commit].revision(branch)
+
+    async def look_back(self, commit: str, path: str, wanted: Callable[[bytes], bool]) -> bytes | None:
+        count_effect()
+        known = [kept for kept in self._kept.values() if kept.id <= commit]
+        versions = [kept.files[path].encode() for kept in known if path in kept.files]
+        return next((version for version in reversed(versions) if wanted(version)), None)
+
+    async def push(self, url: str, proposal: Proposal) -> str:
+        count_effect()
+        repository = self._repositories[url]
+        await anyio.sleep(60 if repository.hangs else 0.05)
+        if not repository.reachable or repository.hangs:
+            raise FetchError(f"push to {url}: could not resolve host", retryable=True)
+        if refusal := repository.refuses_pushes():
+            raise refusal
+        if proposal.branch in repository.branches:
+            return repository.branches[proposal.branch].id
+        head = repository.commits[-1]
+        if proposal.base != head.id:
+            raise MovedError(f"{proposal.branch} has moved")
+        count_effect()
+        repository.proposals.append(proposal)
+        files = {**head.files, **{path: content.decode() for path, content in proposal.files.items()}}
+        if proposal.branch != "main":
+            repository.branches[proposal.branch] = Commit("b" * 40, files)
+            return "b" * 40
+        return repository.push(files).id
 
     async def close(self) -> None:
         return None

@@ -1,0 +1,52 @@
+"""The past of one file: its contents in the history of a branch, newest first.
+
+Stage: fetch (effect). Everything here blocks and belongs in a worker thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gitmesh.fetch.command import GitRunner
+from gitmesh.fetch.urls import check_commit, check_path
+
+VERSIONS_MAX = 200
+
+
+def look_back(
+    git: GitRunner, commit: str, path: str, bytes_max: int, wanted: Callable[[bytes], bool]
+) -> bytes | None:
+    """Return the newest earlier content of a file that is wanted; None when none of the last ones is."""
+    for blob in _blobs(git, check_commit(commit), check_path(path)):
+        with git.stream("cat-file", "blob", blob) as stdout:
+            content = stdout.read(bytes_max + 1)
+        if len(content) <= bytes_max and wanted(content):
+            return content
+    return None
+
+
+def _blobs(git: GitRunner, commit: str, path: str) -> list[str]:
+    """Return the ids of the contents, in the order of the branch: a merge counts as what it brought."""
+    listing = git.text(
+        "log",
+        "--first-parent",
+        "-m",
+        "--raw",
+        "--no-abbrev",
+        "--no-renames",
+        "--no-show-signature",
+        "--no-mailmap",
+        "--format=",
+        f"--max-count={VERSIONS_MAX}",
+        "--end-of-options",
+        commit,
+        "--",
+        path,
+    )
+    found: dict[str, None] = {}
+    for line in listing.splitlines():
+        fields = line.removeprefix(":").split()
+        if line.startswith(":") and len(fields) >= 5:
+            # :100644 100644 <old> <new> M: the new one is of this commit, the old one of those before it.
+            found.update({fields[3]: None, fields[2]: None})
+    return [check_commit(blob) for blob in found if set(blob) != {"0"}]
