@@ -46,8 +46,8 @@ class GatewayRules:
         port = request.port or DEFAULT_PORTS.get(request.scheme, 80)
         servers, lost = servers_at(servers_of(self._gateways, caller), port, caller.ports)
         notes = tuple(
-            f"server {server.index + 1} of Gateway {server.gateway} has no effect: port {port} is taken "
-            f"by {servers[0].gateway}"
+            f"server {server.index + 1} of Gateway {server.gateway} has no effect: an older server, as of "
+            f"{servers[0].gateway}, has port {port} or this host there"
             for server in lost
         )
         if not servers:

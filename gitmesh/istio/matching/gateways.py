@@ -28,6 +28,7 @@ class Server:
     kind: str  # http, https, or another protocol that knows no requests
     hosts: tuple[tuple[str, str], ...]
     redirects_to_https: bool = False
+    has_tls_settings: bool = False
 
     @property
     def gateway(self) -> str:
@@ -60,16 +61,26 @@ def servers_of(gateways: Iterable[Resource], caller: Caller) -> tuple[Server, ..
 def servers_at(
     servers: Iterable[Server], port: int, ports: Mapping[int, int]
 ) -> tuple[tuple[Server, ...], tuple[Server, ...]]:
-    """Return the servers that share a port, and those that lose it to an older one of another kind.
+    """Return the servers that share a port, and those that lose it to an older one.
 
-    `ports` leads from the ports of Gateways to those of the Pods, which are what is shared.
+    That is one of another kind, or, where both have TLS settings (a redirect to https is one), one that has
+    the same host. `ports` leads from the ports of Gateways to those of the Pods, which are what is shared.
     """
     bound = ports.get(port, port)
     at_port = [server for server in servers if ports.get(server.port, server.port) == bound]
     if port not in [server.port for server in at_port]:
         return (), ()
-    shared = tuple(server for server in at_port if server.kind == at_port[0].kind)
-    return shared, tuple(server for server in at_port if server.kind != at_port[0].kind)
+    shared: list[Server] = []
+    known: set[object] = set()
+    for server in at_port:
+        hosts = set(server.hosts if server.kind == "http" else (host for _, host in server.hosts))
+        if server.has_tls_settings and hosts & known:
+            continue
+        if server.has_tls_settings:
+            known |= hosts
+        if server.kind == at_port[0].kind:
+            shared.append(server)
+    return tuple(shared), tuple(server for server in at_port if server not in shared)
 
 
 def server_for_sni(servers: Iterable[Server], name: str) -> Server | None:
@@ -91,7 +102,8 @@ def _read(key: ResourceKey, index: int, server: Spec) -> Server:
         hosts.append(((key.namespace if place == "." else place) if slash else "*", host.lower()))
     kind = _kind(text(port.get("protocol")).upper(), text(tls.get("mode")))
     redirects = tls.get("httpsRedirect") is True
-    return Server(key, index, integer(port.get("number")), kind, tuple(hosts), redirects)
+    has_settings = server.get("tls") is not None
+    return Server(key, index, integer(port.get("number")), kind, tuple(hosts), redirects, has_settings)
 
 
 def _kind(protocol: str, mode: str) -> str:

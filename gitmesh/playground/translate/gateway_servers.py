@@ -188,10 +188,13 @@ class _Port:
     def admit(self, server: Server) -> str:
         """Take a server in; return why not."""
         if server.spec["tls"].present:
-            twice = [name for name in server.names if name in self.hosts]
-            self.hosts.update(server.names)
+            # Of TLS names are enough, as Envoy would refuse one twice; of HTTP the namespace counts too.
+            plain = server.tls is Tls.NONE
+            hosts = [f"{place}/{name}" for place, name in server.hosts] if plain else list(server.names)
+            twice = [name for name in hosts if name in self.hosts]
             if twice:
-                return f"an earlier server of this port has the host {twice[0]} too"
+                return f"an earlier server of this port has the host {twice[0].removeprefix('*/')} too"
+            self.hosts.update(hosts)
         if self.servers:
             first = self.servers[0]
             here = f"servers of {first.gateway} have the port already"
