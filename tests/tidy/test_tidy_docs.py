@@ -16,6 +16,7 @@ from gitmesh.cli.main import cli
 from gitmesh.decide.transitions import TABLE
 from gitmesh.engine.meters import Meters
 from gitmesh.model.config import ParseLimits
+from gitmesh.model.freeze import FreezeSpec
 from gitmesh.model.guardrail import GuardrailSpec
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.rollout import Phase
@@ -27,6 +28,7 @@ from gitmesh.validate.catalogue import CATALOGUE
 ROOT = DOCS.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 OWN_KINDS = {
+    "FreezeWindow": FreezeSpec,
     "Guardrail": GuardrailSpec,
     "RolloutPolicy": RolloutPolicySpec,
     "RouteTest": RouteTestSpec,
