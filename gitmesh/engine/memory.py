@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import Freeze
-from gitmesh.model.policy import RolloutPolicy
+from gitmesh.model.policy import RolloutPolicy, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.revert import Revert
 from gitmesh.model.revision import Revision
@@ -41,6 +41,17 @@ class Desired:
     restored: bool = False
     guardrails: tuple[Compiled, ...] = ()  # those that look at plans
     freezes: tuple[Freeze, ...] = ()
+    _chosen: dict[ResourceKey, RolloutPolicy | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def policy_of(self, resource: Resource) -> RolloutPolicy | None:
+        """Return the policy that selects one of these resources most precisely.
+
+        Two that are equally precise are an error on validation. Looked for once: nothing here ever changes.
+        """
+        if resource.key not in self._chosen:
+            best = most_precise(self.policies, resource.key, resource.spec)
+            self._chosen[resource.key] = next(iter(best), None)
+        return self._chosen[resource.key]
 
 
 @dataclass(frozen=True, slots=True)

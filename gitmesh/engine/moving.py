@@ -24,7 +24,7 @@ from gitmesh.engine.rollouts import load_records, read_record, rollout_key, unta
 from gitmesh.engine.targets import resolver
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
-from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, most_precise
+from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Decision, Finish, Hold, Phase, RollBack, RolloutIntent, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
@@ -101,8 +101,8 @@ def _all_turned(
     """Turn every rollout; those last that went back for another one, for they ask what became of it."""
     turned: dict[ResourceKey, Turned] = {}
     keys = sorted(services.keys() | records.keys())
-    along = [key for key in keys if key in records and records[key].taken_along]
-    for key in [*(key for key in keys if key not in along), *along]:
+    along = {key for key in keys if key in records and records[key].taken_along}
+    for key in [*(key for key in keys if key not in along), *sorted(along)]:
         turn = _Turn(key, records.get(key), live, source, calendar)
         if key in services and desired is not None:
             pardoned = key in along and _is_pardoned(records[key], turned, services)
@@ -258,11 +258,11 @@ def _without_git(turn: _Turn) -> Turned | None:
 
 
 def policy_for(service: Resource, desired: Desired, now: datetime) -> RolloutPolicy | None:
-    """Return the policy that selects an object most precisely. Two equal ones are an error on validation.
+    """Return the policy of an object.
 
     What has none is applied at once, but not while it is frozen: until then it waits as if it had one.
     """
-    chosen = next(iter(most_precise(desired.policies, service.key, service.spec)), None)
+    chosen = desired.policy_of(service)
     if chosen is None and frozen_by(desired.freezes, service.key, service.spec, now):
         return _WITHOUT_POLICY
     return chosen

@@ -155,6 +155,7 @@ def most_precise(
 
     Names come before hosts, hosts before namespaces, and each exactly before by wildcard.
     """
-    found = [(precision, p) for p in policies if (precision := p.precision(key, spec)) is not None]
-    best = max((precision for precision, _ in found), default=None)
-    return tuple(policy for precision, policy in found if precision == best)
+    hosts = hosts_of(key, spec)
+    found = [(how, p) for p in policies if (how := p.spec.select.precision(key, hosts)) is not None]
+    best = max((how for how, _ in found), default=None)
+    return tuple(policy for how, policy in found if how == best)

@@ -32,8 +32,8 @@ class Selector(ApiModel):
         if key.kind not in self.kinds:
             return None
         names = _precision(self.names, (key.name,))
-        by_host = _precision(self.hosts, hosts)
-        namespaces = _precision(self.namespaces, (key.namespace,))
+        by_host = None if names is None else _precision(self.hosts, hosts)
+        namespaces = None if by_host is None else _precision(self.namespaces, (key.namespace,))
         if names is None or by_host is None or namespaces is None:
             return None
         return names, by_host, namespaces
