@@ -43,16 +43,18 @@ def retarget(
     history_max: int = HISTORY_MAX,
     shut: Hold | None = None,
     pardoned: bool = False,
+    content: Snapshot | None = None,
 ) -> RolloutRecord | None:
     """Return the record that fits what is desired now; None where there is nothing to remember.
 
     `live` matters only when there is no record: a live object is then stable as it is, and without one
     there is nothing to protect and the desired content goes live whole. What is new waits; to begin is a
     decision. `shut`: nothing may go forward now. `pardoned`: what it was rolled back for is gone.
+    `content`: that of `desired`, where it is known already.
     """
     if record is None and policy is None:
         return None
-    content = _snapshot(desired, revision)
+    content = content or snapshot(desired, revision)
     turn = _Turn(content, desired.key.namespace, policy, resolve, intent, revision, now, history_max, shut)
     if record is None:
         record = changed(_first_record(turn, live, source), kind=desired.key.kind)
@@ -78,12 +80,13 @@ class _Turn:
         return noted(record, self.now, message, self.history_max)
 
 
-def _snapshot(resource: Resource, revision: str) -> Snapshot:
+def snapshot(resource: Resource, revision: str) -> Snapshot:
+    """Return the content of an object, as a record holds it."""
     return Snapshot(spec=canonical(resource.spec), hash=spec_hash(resource.spec), revision=revision)
 
 
 def _first_record(turn: _Turn, live: Resource | None, source: str) -> RolloutRecord:
-    stable = turn.desired if live is None else _snapshot(live, "")
+    stable = turn.desired if live is None else snapshot(live, "")
     record = RolloutRecord(
         phase=Phase.SUCCEEDED,
         source=source,

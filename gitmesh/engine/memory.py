@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from gitmesh.decide.retarget import snapshot
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import Freeze
@@ -15,7 +16,7 @@ from gitmesh.model.policy import RolloutPolicy, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.revert import Revert
 from gitmesh.model.revision import Revision
-from gitmesh.model.rollout import Decision, GateAnswer, RolloutRecord, Verdict
+from gitmesh.model.rollout import Decision, GateAnswer, RolloutRecord, Snapshot, Verdict
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
 from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
 from gitmesh.validate.check import NOTHING_VALIDATED, Validated
@@ -42,6 +43,14 @@ class Desired:
     guardrails: tuple[Compiled, ...] = ()  # those that look at plans
     freezes: tuple[Freeze, ...] = ()
     _chosen: dict[ResourceKey, RolloutPolicy | None] = field(default_factory=dict, repr=False, compare=False)
+
+    _contents: dict[ResourceKey, Snapshot] = field(default_factory=dict, repr=False, compare=False)
+
+    def content_of(self, resource: Resource) -> Snapshot:
+        """Return the content of one of these resources."""
+        if resource.key not in self._contents:
+            self._contents[resource.key] = snapshot(resource, self.revision.short)
+        return self._contents[resource.key]
 
     def policy_of(self, resource: Resource) -> RolloutPolicy | None:
         """Return the policy that selects one of these resources most precisely.

@@ -103,7 +103,8 @@ def _all_turned(
     keys = sorted(services.keys() | records.keys())
     along = {key for key in keys if key in records and records[key].taken_along}
     for key in [*(key for key in keys if key not in along), *sorted(along)]:
-        turn = _Turn(key, records.get(key), live, source, calendar)
+        intent = intent_of(key, records.get(key), live)
+        turn = _Turn(key, records.get(key), live, source, calendar, intent)
         if key in services and desired is not None:
             pardoned = key in along and _is_pardoned(records[key], turned, services)
             found = _follow_git(turn, services[key], desired, pardoned)
@@ -176,16 +177,12 @@ class _Turn:
     live: LiveState
     source: str
     calendar: Calendar
+    intent: RolloutIntent  # what people ask for, by the TrafficRollout and by annotations
 
     @property
     def now(self) -> datetime:
         """The moment of this pass."""
         return self.calendar.now
-
-    @property
-    def intent(self) -> RolloutIntent:
-        """What people ask for, by the TrafficRollout and by annotations."""
-        return intent_of(self.key, self.record, self.live)
 
 
 def _is_ours_to_move(
@@ -218,6 +215,7 @@ def _follow_git(turn: _Turn, service: Resource, desired: Desired, pardoned: bool
         now=turn.now,
         shut=shut,
         pardoned=pardoned,
+        content=desired.content_of(service),
     )
     if record is None:
         return None

@@ -52,6 +52,8 @@ def read_record(resource: Resource | None) -> RolloutRecord | None:
 
 def read_intent(resource: Resource | None) -> RolloutIntent:
     """Read what a person asked for; nothing when it makes no sense."""
+    if resource is None or not resource.spec:
+        return RolloutIntent()
     try:
         return RolloutIntent.model_validate(resource.spec if resource else {})
     except ValidationError:

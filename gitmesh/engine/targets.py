@@ -21,9 +21,10 @@ def resolver(namespace: str, *layers: ResourceSet) -> Resolver:
     Istio labels a request with the `version` label of the workload that took it, so a subset is looked up
     among the DestinationRules; a subset without such a label goes by its own name.
     """
-    rules = [r for layer in layers for r in layer.values() if r.key.kind == DESTINATION_RULE.kind]
 
     def resolve(host: str, subset: str) -> Target:
+        # Most rollouts of most passes ask for no target at all.
+        rules = [r for layer in layers for r in layer.values() if r.key.kind == DESTINATION_RULE.kind]
         full = fully_qualified(host, namespace)
         return Target(host=full, subset=subset, version=_version(rules, full, subset) if subset else "")
 

@@ -5,6 +5,7 @@ Stage: none (pure).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.values import ApiModel
 
+_WILD = re.compile(r"[*?\[]")
 Precision = tuple[int, int, int]  # of names, hosts and namespaces: 0 not asked for, 1 by wildcard, 2 exactly
 
 
@@ -48,6 +50,10 @@ def hosts_of(key: ResourceKey, spec: Mapping[str, Any]) -> tuple[str, ...]:
 def _precision(patterns: tuple[str, ...], values: tuple[str, ...]) -> int | None:
     if not patterns:
         return 0
-    if any(value in patterns for value in values):
-        return 2
-    return 1 if any(fnmatchcase(value, pattern) for value in values for pattern in patterns) else None
+    for value in values:
+        if value in patterns:
+            return 2
+    for pattern in patterns:
+        if _WILD.search(pattern) and any(fnmatchcase(value, pattern) for value in values):
+            return 1
+    return None
