@@ -69,8 +69,8 @@ def test(paths: tuple[Path, ...], form: str, wanted: str, output: Path | None, n
     tested = _chosen(run_route_tests(examined.tested), wanted)
     if not tested.results:
         where = plain(" ".join(map(str, paths)) or "this directory")
-        about = f" with {plain(wanted)} in its name" if wanted and examined.tested.results else ""
-        raise Refused(f"there is no RouteTest{about} in {where}; see gitmesh validate --explain GM350")
+        named = f" with {plain(wanted)} in its name" if wanted and examined.tested.results else ""
+        raise Refused(f"there is no RouteTest{named} in {where}; see gitmesh validate --explain GM350")
     places = Places(files, examined.parsed.resources)
     progress = Progress(tested.results, quiet=form != "text" or output is not None)
     outcomes = run_async(lambda: _run(tested, progress))
