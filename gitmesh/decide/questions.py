@@ -17,7 +17,6 @@ from gitmesh.model.metrics import LatencyQuery, Query, RequestQuery, ValueQuery
 from gitmesh.model.rollout import RolloutRecord, Target
 from gitmesh.model.values import format_duration
 
-VARIABLES = ("namespace", "host", "subset", "version", "window")
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 

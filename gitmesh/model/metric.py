@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from gitmesh.model.values import ApiModel, parse_duration, parse_percent
 
 ERROR_RATE, REQUEST_RATE = "error-rate", "requests-per-second"
+QUERY_VARIABLES = ("namespace", "host", "subset", "version", "window")  # written as $namespace in a query
 BUILT_IN = f"{ERROR_RATE}, latency-p99 (or another quantile), {REQUEST_RATE}"
 _LATENCY = re.compile(r"latency-p(\d{1,2}(?:\.\d{1,3})?)")
 _MARGINS = {"errors": "1%", "latency": "20%", "value": "10%"}
@@ -102,6 +103,8 @@ class Metric(ApiModel):
             return parse_percent(value)
         if kind is Kind.LATENCY and isinstance(value, str):
             return parse_duration(value).total_seconds() * 1000
+        if isinstance(value, str):
+            raise ValueError(f"{info.data.get('name')} takes a number; metrics with a unit are {BUILT_IN}")
         return value
 
     @field_validator("margin", mode="before")

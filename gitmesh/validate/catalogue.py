@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from gitmesh.validate.rule import Rule
 from gitmesh.validate.rules_across import ACROSS_RULES
+from gitmesh.validate.rules_analyses import ANALYSIS_RULES
 from gitmesh.validate.rules_around import AROUND_RULES
 from gitmesh.validate.rules_files import FILE_RULES
 from gitmesh.validate.rules_guardrails import GUARDRAIL_RULES
@@ -37,6 +38,7 @@ _ALL = (
     *POLICY_RULES,
     *GUARDRAIL_RULES,
     *DEPENDENCY_RULES,
+    *ANALYSIS_RULES,
     *ROUTE_TEST_RULES,
     *EFFECT_RULES,
     *UNMET_RULES,

@@ -22,6 +22,7 @@ from gitmesh.model.freeze import FreezeSpec
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.route_test import RouteTestSpec
+from gitmesh.validate.analyses import check_analysis
 from gitmesh.validate.annotations import check_annotations
 from gitmesh.validate.destination_rules import check_destination_rule
 from gitmesh.validate.gateways import check_gateway
@@ -103,6 +104,7 @@ def _by_kind(subject: Subject, spec: BaseModel) -> Iterator[Diagnostic]:
             yield from check_route_test(subject, spec)
         case RolloutPolicySpec():
             yield from check_policy(subject, spec)
+            yield from check_analysis(subject, spec)
         case FreezeSpec():
             yield from check_freeze(subject, spec)
         case _:

@@ -218,3 +218,40 @@ def test_freezes_are_read_with_their_moments():
     (found,) = read_freezes(parsed(freeze("from: 2026-12-20T18:00Z, to: 2026-12-21T18:00Z")).resources)
     assert (found.name, found.start.isoformat(), found.who) == ("xmas", "2026-12-20T18:00:00+00:00", "sre")
     assert read_freezes(parsed(freeze("from: soon, to: later")).resources) == ()
+
+
+@pytest.mark.parametrize(
+    ("analysis", "code", "words"),
+    [
+        ("metrics: [{name: x, query: 'up{v=\"$versoin\"}', max: 1}]", "GM320", "did you mean $version?"),
+        ("metrics: [{name: x, query: '${pod}', max: 1}]", "GM320", "there are: $namespace, $host"),
+        ("metrics: [{name: error-rate, max: 0}]", "GM307", "no number of requests proves that none fails"),
+        ("metrics: [{name: error-rate, compare: stable, margin: 0}]", "GM307", "proves a share equal"),
+        ("failures: 3", "GM322", "no effect in mode sequential"),
+        ("mode: threshold, alpha: 1%", "GM322", "no effect in mode threshold"),
+        ("metrics: [{name: error-rate, max: 1%, minRequests: 5}]", "GM322", "minRequests is not needed"),
+        ("metrics: [{name: latency, max: 5ms}]", "GM301", "takes a number; metrics with a unit are"),
+        ("metrics: [{name: latency-p0, max: 5ms}]", "GM301", "no quantile"),
+        ("metrics: [{name: latency-p99, max: fast}]", "GM301", "not a duration"),
+        ("metrics: [{name: requests-per-second, max: 5}]", "GM301", "has a floor"),
+        ("metrics: [{name: error-rate, max: 1, compare: stable}]", "GM301", "two metrics"),
+        ("metrics: [{name: error-rate, max: 1, margin: 1}]", "GM301", "margin is for compare"),
+        ("metrics: [{name: error-rate}]", "GM301", "say what error-rate is held against"),
+        ("metrics: [{name: error-rate, max: 1}, {name: error-rate, max: 1%}]", "GM301", "stands twice"),
+        ("mode: threshold, failures: 3, of: 2", "GM301", "of must not be less than failures"),
+        ("alpha: 0", "GM301", "no evidence is ever certain"),
+        ("confidence: 100", "GM301", "no evidence is ever certain"),
+    ],
+)
+def test_an_analysis_that_is_wrong_or_has_no_effect_says_where(analysis: str, code: str, words: str):
+    (found,) = findings(REVIEWS + "---\n" + policy(f"analysis: {{{analysis}}}"))
+    assert found.code == code
+    assert words in f"{found.message}; {found.hint}"
+
+
+def test_comparisons_alone_say_nothing_of_a_change_without_weights():
+    compared = "metrics: [{name: error-rate, compare: stable}]"
+    assert [d.code for d in findings(REVIEWS + "---\n" + policy(f"bake: 1m, analysis: {{{compared}}}"))] == [
+        "GM321"
+    ]
+    assert not findings(REVIEWS + "---\n" + policy(f"analysis: {{{compared}}}"))
