@@ -12,10 +12,10 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
-.PHONY: help setup dev tools demo play test check unit simulate bench lock clean
+.PHONY: help setup dev tools demo play test check unit simulate bench bench-verdicts lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) with pinned dependencies"
@@ -63,6 +63,9 @@ simulate: dev ## Play simulated worlds: SEEDS=100000, or SEED=7 to see one that 
 
 bench: dev ## Measure speed and memory
 	@$(BIN)/python -m benchmarks
+
+bench-verdicts: dev ## Compare verdicts with those of Flagger and Argo Rollouts: table, and docs/verdicts.png
+	@$(BIN)/python -m benchmarks.verdicts
 
 lock: ## Compile the lock files again from pyproject.toml
 	@$(PYTHON) -m venv $(TOOLS)/uv && $(TOOLS)/uv/bin/pip install --quiet uv
