@@ -13,7 +13,7 @@ from fakes.daemon_world import DaemonWorld, a_policy, a_rule, a_service, files, 
 from fakes.virtual_time import run_virtually
 
 from gitmesh.decide.gates import pass_for
-from gitmesh.model.kinds import TRAFFIC_ROLLOUT
+from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT
 from gitmesh.model.rollout import Phase, RolloutRecord
 
 Story = Callable[[DaemonWorld, Any], Awaitable[None]]
@@ -146,6 +146,30 @@ def test_under_a_freeze_nothing_begins_not_even_without_a_policy():
         await world.until(lambda: world.live("details") == {"v1": 50, "v2": 50}, seconds=5)
 
     tell(story, a_commit(more=(a_service("details", "v1 100, v2 0"), a_rule("details"))))
+
+
+def test_under_a_freeze_a_destination_rule_keeps_its_policy_and_still_gains_subsets():
+    def details(**policy: Any) -> tuple[Any, ...]:
+        subsets = ("v1", "v2", "v3") if policy else ("v1", "v2")
+        rule = a_rule("details", subsets)
+        return a_service("details", "v1 100, v2 0"), {**rule, "spec": {**rule["spec"], **policy}}
+
+    def rule_of(world: DaemonWorld) -> Any:
+        found = world.cluster.find(DESTINATION_RULE, "default", "details")
+        assert found
+        return found["spec"]
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        now = world.clock.now()
+        wanted = {"trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 7}}}}
+        freeze = a_freeze(now, now + timedelta(minutes=5))
+        repository.push(a_commit(more=(freeze, *details(**wanted))))
+        await world.until(lambda: len(rule_of(world)["subsets"]) == 3)
+        await anyio.sleep(120)
+        assert "trafficPolicy" not in rule_of(world)
+        await world.until(lambda: rule_of(world).get("trafficPolicy") == wanted["trafficPolicy"], seconds=300)
+
+    tell(story, a_commit(more=details()))
 
 
 def test_a_freeze_by_selector_leaves_the_rest_alone():
