@@ -109,7 +109,11 @@ class Field:
         self.reports.add(self.key, self.path, message, is_note=True)
 
     def __getitem__(self, name: str) -> Field:
-        mapping = self._typed(Mapping, "a mapping")
+        value = self.value
+        if value is None:
+            return Field(self.key, (*self.path, name), None, self.reports)
+        # For speed: nothing is done more often than this, and nearly every mapping is a dict.
+        mapping = value if type(value) is dict else self._typed(Mapping, "a mapping")
         return self._child(name, mapping.get(name) if mapping is not None else None)
 
     def items(self) -> Iterator[Field]:

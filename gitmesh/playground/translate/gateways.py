@@ -42,8 +42,8 @@ from gitmesh.playground.translate.listeners import manager_filter
 from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.naming import Envoy
 from gitmesh.playground.translate.proxies import Proxy
-from gitmesh.playground.translate.routes import RouteContext, VirtualService, routes_of
-from gitmesh.playground.translate.scopes import exported_virtual_services, visible_services
+from gitmesh.playground.translate.routes import RouteContext, VirtualService, kept_routes
+from gitmesh.playground.translate.scopes import exported_virtual_services, kept_services
 from gitmesh.playground.translate.services import Service, includes
 
 INGRESS_LABELS = {"istio": "ingressgateway"}
@@ -187,7 +187,7 @@ class _Workload:
         self._prefix = "" if doors is not None else f"{first.name}|"
         seen = exported_virtual_services(world.virtual_services, first.namespace)
         self._bound: Bound = by_gateway(seen)
-        self._services = visible_services(world.services, first.namespace)
+        self._services = kept_services(world.services, first.namespace, world.memo)
         self._hidden = frozenset(world.services.keys() - self._services.keys())
         self._known: dict[str, Destination] = {}
         selecting = [gateway for gateway in gateways if includes(first.labels, gateway.selector)]
@@ -267,8 +267,8 @@ class _Workload:
         client, world = self._client, self._world
         who = (client.namespace, tuple(client.labels.items()))
         name = ("gateway routes", who, source.spec.key, server.gateway, server.number, server.tls)
-        inputs = (source, world.services, world.destinations, world.default_retries)
-        return world.memo.keep(name, inputs, lambda: routes_of(source, self._context(server)))
+        seen = (world.services, world.destinations)
+        return kept_routes(source, self._context(server), world.memo, name, seen)
 
     def _context(self, server: Server) -> RouteContext:
         return RouteContext(

@@ -14,7 +14,7 @@ from gitmesh.istio.hosts import covers
 from gitmesh.playground.translate.matches import is_catch_all
 from gitmesh.playground.translate.naming import Envoy, cluster_name
 from gitmesh.playground.translate.passthrough import allow_any, block_all
-from gitmesh.playground.translate.routes import MESH, VirtualService, default_route, routes_of
+from gitmesh.playground.translate.routes import MESH, VirtualService, default_route, kept_routes
 from gitmesh.playground.translate.scopes import REGISTRY_ONLY, Scope
 from gitmesh.playground.translate.services import Protocol, Service, ServicePort
 from gitmesh.playground.translate.tunnels import connect_route, tunnel_name, web_tunnel_name
@@ -143,7 +143,7 @@ def _routes(scope: Scope, service: Service, port: ServicePort, sources: _Sources
                 _report_hidden(hidden, service.host, by=source)
             return [*routes, connect]
     name = ("default route", scope.name, service.host, port.number)
-    inputs = (service, scope.destinations, scope.default_retries)
+    inputs = (service, scope.destination_of(service), scope.default_retries)
     return [scope.memo.keep(name, inputs, lambda: default_route(service, context)), connect]
 
 
@@ -159,8 +159,8 @@ def _routes_of(scope: Scope, source: VirtualService, port: int) -> list[Envoy]:
     """Return the routes of a VirtualService at a port, as the proxies of a scope see them."""
     labels = tuple(scope.labels.items())
     name = ("routes", scope.name, labels, source.spec.key, port)
-    inputs = (source, scope.services, scope.destinations, scope.default_retries)
-    return scope.memo.keep(name, inputs, lambda: routes_of(source, scope.context(port)))
+    world = (scope.services, scope.destinations)
+    return kept_routes(source, scope.context(port), scope.memo, name, world)
 
 
 def _literal_hosts(scope: Scope, taken: set[str]) -> Iterator[Envoy]:

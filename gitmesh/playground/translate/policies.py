@@ -81,4 +81,4 @@ def _blocks(policy: Field, port: int) -> Policy:
     for settings in policy["portLevelSettings"].items():
         if settings["port"]["number"].integer() == port:
             return {name: settings[name] for name in _PORT_BLOCKS}
-    return {name: policy[name] for name in _BLOCKS if policy[name].present}
+    return {name: block for name in _BLOCKS if (block := policy[name]).present}

@@ -5,10 +5,12 @@ Stage: playground translation (pure). Source: istio/istio pilot/pkg/model, initS
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gitmesh.model.resource import ResourceSet
 from gitmesh.playground.translate.fields import Field, Reports
+from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.service_entries import (
     Workloads,
     read_service_entries,
@@ -17,17 +19,28 @@ from gitmesh.playground.translate.service_entries import (
 from gitmesh.playground.translate.services import Resolution, Service, read_services, ready_pods
 
 
-def read_registry(resources: ResourceSet, reports: Reports) -> dict[str, Service]:
+def read_registry(
+    resources: ResourceSet, reports: Reports, memo: Memo | None = None
+) -> Mapping[str, Service]:
     """Return every service by its host; one whose host another namespace has too by `host@namespace`.
 
-    The selector of a Kubernetes Service finds WorkloadEntries too.
+    The selector of a Kubernetes Service finds WorkloadEntries too. What has not changed is the very same
+    object as it was before, by `memo`.
     """
-    workloads = Workloads(ready_pods(resources), read_workload_entries(resources, reports))
+    memo = memo or Memo(reports)
+    found = _read(resources, reports, memo)
+    same = [(name, memo.same(("service", name), service)) for name, service in found.items()]
+    kept = memo.same("registry", same)
+    return memo.keep("registry by host", (kept,), lambda: dict(kept))
+
+
+def _read(resources: ResourceSet, reports: Reports, memo: Memo) -> dict[str, Service]:
+    workloads = Workloads(ready_pods(resources, memo), read_workload_entries(resources, reports))
     candidates = {
         namespace: [*workloads.pods.get(namespace, ()), *workloads.addresses(namespace)]
         for namespace in {*workloads.pods, *workloads.entries}
     }
-    found = read_services(resources, reports, candidates)
+    found = read_services(resources, reports, candidates, memo)
     for service, place in read_service_entries(resources, workloads, reports):
         known = found.get(service.host)
         if known is None:

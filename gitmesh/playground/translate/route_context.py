@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from operator import is_
+from typing import NamedTuple
 
 from gitmesh.istio.hosts import fully_qualified
 from gitmesh.playground.translate.destinations import Destination
 from gitmesh.playground.translate.fields import Field
 from gitmesh.playground.translate.naming import cluster_name
 from gitmesh.playground.translate.services import Service, includes
+
+
+class Known(NamedTuple):
+    """What a client knows of a host: its service and the rules for it, or that it is not exported to it."""
+
+    service: Service | None
+    rule: Destination | None
+    hidden: bool
+
 
 MESH = "mesh"  # the name that stands in `gateways` for every sidecar
 
@@ -35,6 +46,7 @@ class RouteContext:
     tls: bool = False  # the listener ends TLS, so a request without further words is for https
     default_retries: Field | None = None  # the mesh's own; None: pilot's
     hidden: Collection[str] = ()
+    heard: dict[str, Known] | None = None  # what was asked, by host: routes depend on nothing else outside
 
     @property
     def inside(self) -> bool:
@@ -48,12 +60,22 @@ class RouteContext:
 
     def service_of(self, destination: Field) -> Service | None:
         """Return the Service of a `destination`; None when the client sees none of this name."""
-        return self.services.get(destination_host(destination))
+        return self._known(destination_host(destination)).service
 
     def rule_of(self, destination: Field) -> Destination | None:
         """Return what DestinationRules say to the client of a `destination`; None where nothing is known."""
-        service = self.service_of(destination)
-        return self.rule_for(service) if service else None
+        return self._known(destination_host(destination)).rule
+
+    def still(self, heard: Mapping[str, Known]) -> bool:
+        """Say whether what was heard of some hosts is what would be heard now."""
+        return all(all(map(is_, self._known(host), known)) for host, known in heard.items())
+
+    def _known(self, host: str) -> Known:
+        service = self.services.get(host)
+        known = Known(service, self.rule_for(service) if service else None, host in self.hidden)
+        if self.heard is not None:
+            self.heard[host] = known
+        return known
 
     def rule_for(self, service: Service) -> Destination | None:
         """Return what DestinationRules say to the client of a service; None where nothing is known."""
@@ -64,13 +86,13 @@ class RouteContext:
 
         Its port is the one written, else the only one of the service, else that of the listener.
         """
-        service = self.service_of(destination)
+        host = destination_host(destination)
+        service, rule, hidden = self._known(host)
         port = destination["port"]["number"].integer()
         if not port:
             port = service.ports[0].number if service and len(service.ports) == 1 else self.port
-        rule, host = self.rule_of(destination), destination_host(destination)
         # In Istio the client has no such cluster; here others have, under the name without this ending.
-        variant = rule.variant if rule else "not-exported" if host in self.hidden else ""
+        variant = rule.variant if rule else "not-exported" if hidden else ""
         return cluster_name(host, port, destination["subset"].text(), variant)
 
 

@@ -6,8 +6,8 @@ BuildHTTPRoutesForVirtualService.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gitmesh.istio.hosts import fully_qualified
@@ -21,7 +21,7 @@ from gitmesh.playground.translate.hash_policies import hash_for_destination, has
 from gitmesh.playground.translate.matches import gateway_name, holds_here, is_catch_all, route_match
 from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.naming import Envoy, cluster_name, route_metadata
-from gitmesh.playground.translate.route_context import MESH, RouteContext
+from gitmesh.playground.translate.route_context import MESH, Known, RouteContext
 from gitmesh.playground.translate.services import Service
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "RouteContext",
     "VirtualService",
     "default_route",
+    "kept_routes",
     "read_virtual_services",
     "routes_of",
 ]
@@ -112,6 +113,21 @@ def routes_of(source: VirtualService, context: RouteContext) -> list[Envoy]:
             if is_catch_all(route["match"]):
                 return routes
     return routes
+
+
+def kept_routes(
+    source: VirtualService, context: RouteContext, memo: Memo, name: Hashable, world: Sequence[object]
+) -> list[Envoy]:
+    """Return the routes, made anew only where something changed that they depend on.
+
+    `name` tells everything of the context but its services and rules; these come from `world`.
+    """
+
+    def make() -> tuple[list[Envoy], dict[str, Known]]:
+        heard: dict[str, Known] = {}
+        return routes_of(source, replace(context, heard=heard)), heard
+
+    return memo.follow(name, (source, context.default_retries), world, make, context.still)
 
 
 def default_route(service: Service, context: RouteContext) -> Envoy:

@@ -124,9 +124,7 @@ class Scopes:
         return self._scopes[name]
 
     def _make(self, name: str, namespace: str, labels: Mapping[str, str], sidecar: Sidecar | None) -> Scope:
-        services = self._memo.keep(
-            ("visible", namespace), (self._services,), lambda: visible_services(self._services, namespace)
-        )
+        services = kept_services(self._services, namespace, self._memo)
         sources = exported_virtual_services(self._virtual_services, namespace)
         policy, egress_proxy = self._mesh.outbound_policy, None
         views = {0: View(services, sources)}
@@ -149,6 +147,11 @@ class Scopes:
             self._memo,
             views,
         )
+
+
+def kept_services(services: Mapping[str, Service], namespace: str, memo: Memo) -> Mapping[str, Service]:
+    """Return `visible_services`, the same object as long as nothing changes."""
+    return memo.keep(("visible", namespace), (services,), lambda: visible_services(services, namespace))
 
 
 def visible_services(services: Mapping[str, Service], namespace: str) -> dict[str, Service]:

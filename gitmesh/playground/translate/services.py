@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 
 from gitmesh.istio.hosts import is_ip, service_host
-from gitmesh.model.kinds import POD, SERVICE
-from gitmesh.model.resource import Resource, ResourceSet
+from gitmesh.model.kinds import POD, SERVICE, Kind
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.playground.translate.fields import Field, Reports, spec_of
+from gitmesh.playground.translate.memo import Memo
 from gitmesh.playground.translate.places import locality_of
 
 EXPORT_TO = "networking.istio.io/exportTo"  # the annotation of a Service
@@ -144,19 +146,25 @@ class Service:
 
 
 def read_services(
-    resources: ResourceSet, reports: Reports, workloads: Mapping[str, Sequence[Endpoint]] | None = None
+    resources: ResourceSet,
+    reports: Reports,
+    workloads: Mapping[str, Sequence[Endpoint]] | None = None,
+    memo: Memo | None = None,
 ) -> dict[str, Service]:
     """Return every Kubernetes Service that has a port, by its fully qualified host.
 
     `workloads` are those that a selector may find, by namespace: the ready Pods, if nothing else is said.
     """
-    candidates = _by_label(ready_pods(resources) if workloads is None else workloads)
+    memo = memo or Memo(reports)
+    candidates = _by_label(ready_pods(resources, memo) if workloads is None else workloads)
     found = {}
-    for key in sorted(resources):
-        if (key.group, key.kind) == (SERVICE.group, SERVICE.kind):
-            service = _service(resources[key], candidates, reports)
-            if service.ports:
-                found[service.host] = service
+    for key in _sorted_keys(resources, SERVICE):
+        make = partial(_service, resources[key], reports)
+        service, selector = memo.keep(("Service", key), (resources[key],), make)
+        if service.ports:
+            # What has no selector has no endpoints, or it has those that it names itself.
+            endpoints = _selected(candidates, key.namespace, selector)
+            found[service.host] = replace(service, endpoints=endpoints) if endpoints else service
     return {host: _followed(service, found) for host, service in found.items()}
 
 
@@ -181,15 +189,20 @@ def _followed(service: Service, services: Mapping[str, Service]) -> Service:
     )
 
 
-def ready_pods(resources: ResourceSet) -> dict[str, list[Endpoint]]:
+def ready_pods(resources: ResourceSet, memo: Memo) -> dict[str, list[Endpoint]]:
     """Return every Pod that takes requests, by namespace."""
     pods: dict[str, list[Endpoint]] = {}
-    for key in sorted(resources):
-        if (key.group, key.kind) == (POD.group, POD.kind):
-            endpoint = _ready_endpoint(resources[key])
-            if endpoint:
-                pods.setdefault(key.namespace, []).append(endpoint)
+    for key in _sorted_keys(resources, POD):
+        make = partial(_ready_endpoint, resources[key])
+        endpoint = memo.keep(("endpoint", key), (resources[key],), make)
+        if endpoint:
+            pods.setdefault(key.namespace, []).append(endpoint)
     return pods
+
+
+def _sorted_keys(resources: ResourceSet, kind: Kind) -> list[ResourceKey]:
+    chosen = (key for key in resources if key.kind == kind.kind and key.group == kind.group)
+    return sorted(chosen, key=lambda key: (key.namespace, key.name))
 
 
 # (namespace, label, value) -> the workloads that have it
@@ -213,25 +226,26 @@ def _selected(candidates: _Candidates, namespace: str, selector: Mapping[str, st
     return tuple(endpoint for endpoint in fewest if includes(endpoint.labels, selector))
 
 
-def _service(resource: Resource, candidates: _Candidates, reports: Reports) -> Service:
+def _service(resource: Resource, reports: Reports) -> tuple[Service, Mapping[str, str]]:
+    """Return a Service without the workloads that its selector finds, and that selector."""
     spec, key = spec_of(resource, reports), resource.key
     elsewhere = spec["type"].text() == "ExternalName" and spec["externalName"].text()
     selector = {name: value.text() for name, value in spec["selector"].entries()}
     addresses = {spec["clusterIP"].text(), *spec["clusterIPs"].texts()}
-    endpoints = _selected(candidates, key.namespace, selector)
-    return Service(
+    service = Service(
         host=service_host(key.name, key.namespace).lower(),
         name=key.name,
         namespace=key.namespace,
         ports=tuple(_ports(spec)),
         addresses=tuple(sorted(address for address in addresses if is_ip(address))),
-        endpoints=(Endpoint(elsewhere, elsewhere),) if elsewhere else endpoints,
+        endpoints=(Endpoint(elsewhere, elsewhere),) if elsewhere else (),
         resolution=Resolution.DNS if elsewhere else Resolution.ENDPOINTS,
         external=bool(elsewhere),
         export_to=_export_to(resource),
         created=str(resource.metadata.get("creationTimestamp") or ""),
         headless="None" in addresses,
     )
+    return service, {} if elsewhere else selector
 
 
 def _export_to(resource: Resource) -> frozenset[str]:

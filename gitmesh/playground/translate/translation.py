@@ -23,9 +23,9 @@ from gitmesh.model.kinds import (
 from gitmesh.model.resource import Resource, ResourceSet
 from gitmesh.playground.translate.clusters import clusters_of
 from gitmesh.playground.translate.credentials import Credentials
-from gitmesh.playground.translate.destinations import Client, Destinations
+from gitmesh.playground.translate.destinations import Client, Destination, Destinations
 from gitmesh.playground.translate.doors import Address, Doors
-from gitmesh.playground.translate.fields import Untranslated, spec_of
+from gitmesh.playground.translate.fields import Reports, Untranslated, spec_of
 from gitmesh.playground.translate.gateways import (
     GatewayWorld,
     Served,
@@ -61,6 +61,7 @@ from gitmesh.playground.translate.tunnels import (
 )
 
 _DOORS = Doors()
+_Reached = tuple[list[Envoy], Mapping[str, Envoy]]  # clusters, and the secrets that they name
 _BEHIND_SERVICES = (SERVICE, POD, SERVICE_ENTRY, WORKLOAD_ENTRY)
 
 
@@ -130,10 +131,9 @@ def translate(
     memo = memo or Memo()
     reports = memo.begin()
     of = _Kinds(resources).of
-    services = memo.keep("services", of(*_BEHIND_SERVICES), lambda: read_registry(resources, reports))
-    # Which rules hold depends on the services as well.
-    rules = (services, *of(DESTINATION_RULE))
-    destinations = memo.keep("destinations", rules, lambda: Destinations(resources, reports))
+    services = memo.keep("services", of(*_BEHIND_SERVICES), lambda: read_registry(resources, reports, memo))
+    rules = of(DESTINATION_RULE)
+    destinations = memo.keep("destinations", rules, lambda: Destinations(resources, reports, memo))
     sources = read_virtual_services(resources, reports, memo)
     proxies = memo.keep(
         ("proxies", client_namespace),
@@ -149,13 +149,12 @@ def translate(
     credentials = memo.keep("credentials", (*configs, *of(SECRET)), lambda: Credentials(resources))
     clients = [scopes.of(p).client for p in proxies if not p.router]
     clients += [router_client(proxy) for proxy in routers(proxies)]
-    distinct = {(c.namespace, tuple(c.labels.items()), c.router): c for c in clients}
+    clients = list({(c.namespace, tuple(c.labels.items()), c.router): c for c in clients}.values())
+    clients = memo.same("clients", clients)
     clusters, secrets = memo.keep(
-        ("clusters", tuple(distinct)),
-        (services, destinations, credentials),
-        lambda: _clusters(
-            services.values(), destinations, distinct.values(), UpstreamTls(credentials, system_roots)
-        ),
+        ("clusters", system_roots),
+        (services, destinations, credentials, clients),
+        lambda: _clusters(services.values(), destinations, clients, credentials, system_roots, memo),
     )
     parts.clusters.update(clusters)
     parts.secrets.update(secrets)
@@ -213,19 +212,31 @@ def _clusters(
     services: Iterable[Service],
     destinations: Destinations,
     clients: Collection[Client],
-    tls: UpstreamTls,
+    credentials: Credentials,
+    system_roots: str,
+    memo: Memo,
 ) -> tuple[Mapping[str, Envoy], Mapping[str, Envoy]]:
     """Return the clusters of all services as each client sees them, and the secrets that these name."""
+
+    def of_one(service: Service, destination: Destination) -> _Reached:
+        tls = UpstreamTls(credentials, system_roots)
+        return list(clusters_of(service, destination, tls)), tls.secrets
+
     found: dict[str, Envoy] = {}
+    secrets: dict[str, Envoy] = {}
+    destinations.forget_uses()
     for service in services:
         seen = set()
         for client in (Client(service.namespace), *clients):
             destination = destinations.of(service, client)
             if destination.variant not in seen:
                 seen.add(destination.variant)
-                for cluster in clusters_of(service, destination, tls):
-                    found[cluster["name"]] = cluster
-    return found, tls.secrets
+                name = ("clusters of", service.host, service.namespace, destination.variant, system_roots)
+                make = partial(of_one, service, destination)
+                clusters, theirs = memo.keep(name, (service, destination, credentials), make)
+                found.update((cluster["name"], cluster) for cluster in clusters)
+                secrets.update(theirs)
+    return found, secrets
 
 
 def _probes(parts: _Parts, entries: Iterable[ProxyEntry], doors: Doors) -> None:
@@ -239,8 +250,11 @@ def _probes(parts: _Parts, entries: Iterable[ProxyEntry], doors: Doors) -> None:
 def _report_rest(resources: ResourceSet, memo: Memo) -> None:
     for key, resource in resources.items():
         if key.group == NETWORKING and (key.kind in HANDLED or key.kind in UNTRANSLATED_KINDS):
-            spec = spec_of(resource, memo.reports)
-            memo.keep(("rest", key), (resource,), partial(report_unhandled, spec))
+            memo.keep(("rest", key), (resource,), partial(_report_unhandled, resource, memo.reports))
+
+
+def _report_unhandled(resource: Resource, reports: Reports) -> None:
+    report_unhandled(spec_of(resource, reports))
 
 
 class _Kinds:
