@@ -148,7 +148,8 @@ async def test_connecting_is_given_up_after_its_time(bench: Bench):
         await bench.apply(busy, pod("busy", "v1", FULL), rule, once)
         began = anyio.current_time()
         assert (await bench.send("http://busy/")).status == 503
-        assert 0.2 <= anyio.current_time() - began < 2
+        # Envoy's timers go by a coarse clock, so that one may fire some milliseconds early.
+        assert 0.19 <= anyio.current_time() - began < 2
         for other in others:
             other.close()
 
@@ -166,7 +167,7 @@ async def test_a_failing_endpoint_is_left_out_and_comes_back(bench: Bench, port:
     )
     first = Counter([(await bench.send(f"{URL}/")).by for _ in range(6)])
     assert first == {V1: 3, "": 3}  # nobody listens at the other address yet
-    assert await bench.spread(f"{URL}/", 20) == {V1: 20}
+    await eventually_left_out(bench, {V1: 20})
     async with http_server(LATE, port=port):
 
         async def is_back() -> bool:
@@ -174,6 +175,19 @@ async def test_a_failing_endpoint_is_left_out_and_comes_back(bench: Bench, port:
 
         await eventually(is_back)
         assert await bench.spread(f"{URL}/", 20) == {V1: 10, LATE: 10}
+
+
+async def eventually_left_out(bench: Bench, spread: dict[str, int]) -> None:
+    """Wait until requests are spread like this.
+
+    A worker of Envoy finds out that an endpoint fails, but the main thread decides that it is left out, and
+    then tells the workers: meanwhile more requests may go there.
+    """
+
+    async def is_so() -> bool:
+        return await bench.spread(f"{URL}/", sum(spread.values())) == spread
+
+    await eventually(is_so)
 
 
 async def test_errors_that_an_endpoint_answers_count_and_others_do_not(bench: Bench):
@@ -185,7 +199,8 @@ async def test_errors_that_an_endpoint_answers_count_and_others_do_not(bench: Be
     }
     await bench.apply(ruled(outlierDetection={**failing, "maxEjectionPercent": 100}), plain())
     assert [(await bench.send(f"{URL}/status/500")).status for _ in range(5)] == [500] * 5
-    assert [(await bench.send(f"{URL}/status/502")).status for _ in range(4)] == [502, 502, 503, 503]
+    assert [(await bench.send(f"{URL}/status/502")).status for _ in range(2)] == [502, 502]
+    await eventually_left_out(bench, {"503": 2})
 
 
 @pytest.mark.parametrize(("most", "left"), [(None, 20), (40, 15), (100, 0)])
@@ -200,8 +215,11 @@ async def test_a_tenth_of_the_endpoints_is_left_out_at_most_unless_more_is_allow
     await bench.apply(*others, ruled(outlierDetection=failing, loadBalancer=in_turn), plain())
     await bench.spread(f"{URL}/", 12)
     await anyio.sleep(1.1)  # Envoy collects what it learns of endpoints for a second
-    found = await bench.spread(f"{URL}/", 30)
-    assert found["503"] == left
+
+    async def is_so() -> bool:
+        return (await bench.spread(f"{URL}/", 30))["503"] == left
+
+    await eventually(is_so)
 
 
 async def test_http2_is_spoken_where_the_port_or_the_rule_says_so(
