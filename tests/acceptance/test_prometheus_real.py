@@ -15,7 +15,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitmesh.model.metrics import RequestQuery, RequestStats
+from gitmesh.engine.clock import SystemClock
+from gitmesh.model.metrics import LatencyQuery, RequestQuery, RequestStats, ValueQuery
 from gitmesh.model.rollout import Target
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.prometheus import PrometheusMetrics
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real]
 HOSTILE = 'v2"} or vector(1)\n\\'
 TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
 SCRAPE_SECONDS = 0.2
+NOW = SystemClock().now
 
 
 class Exposition:
@@ -33,6 +35,7 @@ class Exposition:
     def __init__(self, host: str, counts: dict[tuple[str, str, str], int], name: str = "") -> None:
         self.host = f"{host}.default.svc.cluster.local"
         self.counts = counts
+        self.buckets: dict[tuple[str, str], int] = {}
         self.name = name or "istio_requests_total"
 
     def text(self) -> str:
@@ -45,6 +48,11 @@ class Exposition:
             )
             # The other end counts the same requests again.
             lines.append(lines[-1].replace('"source"', '"destination"'))
+        for (version, bound), count in dict(self.buckets).items():
+            lines.append(
+                f'istio_request_duration_milliseconds_bucket{{reporter="source",le="{bound}",'
+                f'destination_service="{self.host}",destination_version="{version}"}} {count}'
+            )
         return "\n".join(lines) + "\n"
 
     @contextmanager
@@ -74,6 +82,7 @@ class Exposition:
 
 REVIEWS = Exposition("reviews", {("v2", "200", ""): 1000, ("v2", "503", ""): 400, ("v1", "200", ""): 9})
 RATINGS = Exposition("ratings", {("v2", "200", ""): 5}, "envoy_istio_requests_total")
+LATER = Exposition("later", {("v2", "200", ""): 30})
 ONE, TWO = Exposition("details", {("v2", "200", ""): 50}), Exposition("details", {("v2", "200", ""): 70})
 
 
@@ -95,7 +104,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("prometheus")
     url = f"http://127.0.0.1:{free_port()}"
     with ExitStack() as stack:
-        targets = [stack.enter_context(e.served()) for e in (REVIEWS, RATINGS, ONE, TWO)]
+        targets = [stack.enter_context(e.served()) for e in (REVIEWS, RATINGS, ONE, TWO, LATER)]
         config = directory / "prometheus.yml"
         config.write_text(
             f"global: {{scrape_interval: {int(SCRAPE_SECONDS * 1000)}ms, scrape_timeout: 200ms}}\n"
@@ -150,7 +159,7 @@ async def settled(metrics: PrometheusMetrics, seconds: float) -> None:
                 status, body = await metrics._endpoint.request(
                     "POST", "/api/v1/query", {"query": f"up {then} == 1"}
                 )
-                if status == 200 and body.count(b'"instance"') == 4:
+                if status == 200 and body.count(b'"instance"') == 5:
                     return
             except MetricsError:
                 pass
@@ -193,6 +202,64 @@ async def test_a_window_between_two_scrapes_still_sees_what_grew(prometheus: str
     await settled(metrics, 1)
     RATINGS.counts[("v2", "200", "")] = 12
     await until(lambda: metrics.count(asked(RATINGS, seconds=SCRAPE_SECONDS * 0.7)), (7, 0))
+    await metrics.close()
+
+
+async def test_what_is_counted_from_a_moment_on_only_grows_and_joins_what_was_counted_before(
+    prometheus: str,
+) -> None:
+    """An anchor that is moved at a check neither loses a request nor counts one twice."""
+    metrics, counts = metrics_of(prometheus), LATER.counts
+    await settled(metrics, 1)
+    start = since = NOW()
+    counted = 0.0
+    for number in range(20):
+        counts[("v2", "200", "")] += 7
+        if number == 12:
+            counts[("v2", "503", "")] = 5  # a series that is born on the way
+        await anyio.sleep(0.11)
+        now = NOW()
+        if number % 3 == 2:
+            query = RequestQuery(asked(LATER).target, now - since, since)
+            counted += (await metrics.count(query)).requests
+            since = now
+
+    async def whole() -> RequestStats:
+        now = NOW()
+        tail = await metrics.count(RequestQuery(asked(LATER).target, now - since, since))
+        return RequestStats(counted + tail.requests, 0, tail.query)
+
+    await until(whole, (20 * 7 + 5, 0))
+
+    async def at_once() -> RequestStats:
+        now = NOW()
+        return await metrics.count(RequestQuery(asked(LATER).target, now - start, start))
+
+    await until(at_once, (20 * 7 + 5, 5))
+    await metrics.close()
+
+
+async def test_durations_are_counted_by_bucket_and_a_query_gives_one_number(prometheus: str) -> None:
+    metrics = metrics_of(prometheus)
+    LATER.buckets = {("v2", "500"): 100, ("v2", "1000"): 120, ("v2", "+Inf"): 120}
+    await anyio.sleep(3 * SCRAPE_SECONDS)
+    since = NOW()
+    LATER.buckets = {("v2", "500"): 190, ("v2", "1000"): 219, ("v2", "+Inf"): 220}
+
+    async def slow() -> RequestStats:
+        query = LatencyQuery(asked(LATER).target, NOW() - since, since)
+        stats = await metrics.latency(query)
+        return RequestStats(stats.requests, stats.slower_than(500), stats.query)
+
+    await until(slow, (100, 10))
+    value = await metrics.value(
+        ValueQuery(f'count(istio_requests_total{{destination_service="{LATER.host}"}})')
+    )
+    assert value.value >= 2
+    with pytest.raises(MetricsError, match="series where one was meant"):
+        await metrics.value(ValueQuery("up"))
+    with pytest.raises(MetricsError, match="parse error"):
+        await metrics.value(ValueQuery("sum("))
     await metrics.close()
 
 

@@ -90,12 +90,9 @@ spec:
 """
 
 
-def guard(interval: str = "200ms", window: str = "2s", requests: int = 5) -> str:
+def guard(interval: str = "200ms", window: str = "2s") -> str:
     """An analysis that judges quickly."""
-    return (
-        f"{{interval: {interval}, window: {window}, failures: 2, "
-        f"metrics: [{{name: error-rate, max: 5%, minRequests: {requests}}}]}}"
-    )
+    return f"{{interval: {interval}, window: {window}, metrics: [{{name: error-rate, max: 5%}}]}}"
 
 
 @dataclass(frozen=True)
