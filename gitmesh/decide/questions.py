@@ -47,7 +47,8 @@ def question(
         since = anchor_of(record, now)
         window = max(now - since, timedelta(milliseconds=1))
     ask = LatencyQuery if metric.kind is Kind.LATENCY else RequestQuery
-    return ask(target, window, since, provider)
+    # By what is live: a step of weights that a failed check keeps out leaves the copies where they were.
+    return ask(target, window, since, provider, copies=record.live_stand.mirror > 0)
 
 
 def anchor_of(record: RolloutRecord, now: datetime) -> datetime:

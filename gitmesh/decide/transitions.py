@@ -239,8 +239,7 @@ def dwell(record: RolloutRecord) -> timedelta:
 def missing_evidence(record: RolloutRecord) -> str:
     """Say which evidence the next move lacks; empty when there is enough, or none was asked for.
 
-    Nothing on the canary yet, or an end without a bake, has nothing to be measured. Copies are not counted
-    where requests are sent.
+    Nothing on the canary yet, or an end without a bake, has nothing to be measured.
     """
     bakes = not is_last(record) or dwell(record) > timedelta(0)
     if analysis_of(record) is None or not record.targets or not bakes or not reaches_canary(record):
@@ -267,8 +266,8 @@ def judged_of(record: RolloutRecord) -> Judged:
 
 
 def reaches_canary(record: RolloutRecord) -> bool:
-    """Say whether requests reach the canary, and not only copies of them, which nobody counts."""
-    return record.progress > 0 or bool(record.stand.matches)
+    """Say whether requests reach the canary, or copies of them."""
+    return not record.stand.is_start
 
 
 def rollback_reason(record: RolloutRecord) -> str:

@@ -18,13 +18,15 @@ class RequestQuery:
 
     With `since` the question is how many there were since that moment, which is a window ago: asked again
     with the same moment, the answer grows by what has happened meanwhile. `provider` is the name of one of
-    the daemon's providers; empty: the first.
+    the daemon's providers; empty: the first. With `copies` the copies of requests count as well: those who
+    send them do not count them, so that other counters have to be asked.
     """
 
     target: Target
     window: timedelta
     since: datetime | None = None
     provider: str = ""
+    copies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class LatencyQuery:
     window: timedelta
     since: datetime | None = None
     provider: str = ""
+    copies: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.http import Endpoint
 from gitmesh.observe.json_answer import mapping, number
 
+REPORTER = "$reporter"
 VALUE_SECONDS = 300  # the newest point of so many seconds is the value of a query
 
 
@@ -72,13 +73,21 @@ class DatadogMetrics:
                 f"{self._endpoint.where} has no queries for requests: give the provider requests and failed",
                 retryable=False,
             )
+        if query.copies and not all(REPORTER in text for text in (self._requests, self._failed)):
+            raise MetricsError(
+                f"{self._endpoint.where} is not asked for copies: write {REPORTER} in requests and failed,"
+                f" as in reporter:{REPORTER}",
+                retryable=False,
+            )
         end = query.since + query.window if query.since else self._clock.now()
         counts = []
         for text in (self._requests, self._failed):
-            asked = of_target(text, query.target)
+            asked = of_target(text, query.target, copies=query.copies)
             points = await self._points(asked, end - query.window, end)
             counts.append(sum(points))
-        return RequestStats(counts[0], counts[1], of_target(self._requests, query.target))
+        return RequestStats(
+            counts[0], counts[1], of_target(self._requests, query.target, copies=query.copies)
+        )
 
     async def latency(self, query: LatencyQuery) -> LatencyStats:
         """Refuse: a Datadog answers with quantiles, from which shares cannot be had. Raises MetricsError."""
@@ -126,9 +135,10 @@ class DatadogMetrics:
         return values
 
 
-def of_target(text: str, target: Target) -> str:
+def of_target(text: str, target: Target, *, copies: bool = False) -> str:
     """Return a query of the configuration for one target: its tag values, without what could end a tag."""
-    values = {"$host": target.host, "$version": target.version, "$subset": target.subset}
+    reporter = "destination" if copies else "source"  # who sends a copy does not count it
+    values = {"$host": target.host, "$version": target.version, "$subset": target.subset, REPORTER: reporter}
     for name, value in values.items():
         text = text.replace(name, "".join(c for c in value if c.isalnum() or c in "._-/:"))
     return text

@@ -21,7 +21,6 @@ from gitmesh.model.metrics import (
     ValueQuery,
     ValueStats,
 )
-from gitmesh.model.rollout import Target
 from gitmesh.observe.access import Access
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.http import Endpoint
@@ -164,9 +163,7 @@ def expression(query: RequestQuery | LatencyQuery) -> str:
         names, by = (ISTIO_BUCKET, ENVOY_BUCKET), _BOUND
     else:
         names, by = (ISTIO_NAME, ENVOY_NAME), f"{_CODE}, {_GRPC}"
-    return " or ".join(
-        f"sum by ({by}) ({_growth(name + _selector(query.target), window, then)})" for name in names
-    )
+    return " or ".join(f"sum by ({by}) ({_growth(name + _selector(query), window, then)})" for name in names)
 
 
 def _moment(query: RequestQuery | LatencyQuery) -> Mapping[str, str]:
@@ -195,8 +192,14 @@ def _growth(series: str, window: str, then: str) -> str:
     )
 
 
-def _selector(target: Target) -> str:
-    matchers = {"reporter": "source", "destination_service": target.host}
+def _selector(query: RequestQuery | LatencyQuery) -> str:
+    # Who sends a copy does not count it; who gets it does.
+    # Source: Envoy, router: copies pass no HTTP filters of the client; istio.io, Istio Standard Metrics.
+    target = query.target
+    matchers = {
+        "reporter": "destination" if query.copies else "source",
+        "destination_service": target.host,
+    }
     if target.version:
         matchers["destination_version"] = target.version
     return "{" + ",".join(f"{name}={_quoted(value)}" for name, value in matchers.items()) + "}"

@@ -11,6 +11,10 @@ NAMES = frozenset({ISTIO_NAME, ENVOY_NAME})
 ISTIO_BUCKET = "istio_request_duration_milliseconds_bucket"
 ENVOY_BUCKET = f"envoy_{ISTIO_BUCKET}"
 BUCKET_NAMES = frozenset({ISTIO_BUCKET, ENVOY_BUCKET})
+# What Envoy counts for each cluster: whatever it sent there, so copies of requests too.
+# Source: envoyproxy.io, "Cluster manager", statistics: dynamic HTTP statistics.
+CLUSTER_NAME = "envoy_cluster_upstream_rq"
+CLUSTER_BUCKET = "envoy_cluster_upstream_rq_time_bucket"
 
 # The codes by which a server says that it failed; the others blame the caller, or nobody.
 # Source: OpenTelemetry semantic conventions for gRPC, status of server spans; grpc.io, status codes.

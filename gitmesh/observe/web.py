@@ -95,6 +95,7 @@ class WebMetrics:
             "version": target.version,
             "from": round((end - query.window).timestamp(), 3),
             "to": round(end.timestamp(), 3),
+            **({"copies": True} if query.copies else {}),
         }
 
     def _words(self, ask: str, query: RequestQuery | LatencyQuery) -> str:

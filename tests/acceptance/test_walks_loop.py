@@ -169,3 +169,43 @@ async def test_chosen_requests_then_copies_then_weights(world: World):
         assert (2, False) in seen
         assert (2, True) in seen
         assert load.record.failed == 0
+
+
+COPIES = [{"mirror": 100, "hold": "1s"}, *STEPS]
+
+
+async def test_a_bad_canary_is_found_by_copies_and_no_client_ever_meets_it(world: World):
+    careful = policy(select={"names": ["reviews"]}, steps=COPIES)
+    async with at_rest(world, rules=RULES, routes=routes(), policy=careful) as load:
+        await world.make_fail("reviews-v2", 60)
+        await world.publish({"routes.yaml": routes("v2")})
+        copied = False
+
+        async def rolled_back() -> RolloutRecord | None:
+            nonlocal copied
+            copied = copied or "mirrors" in (await spec_of(world, VIRTUAL_SERVICE))["http"][-1]
+            record = await world.rollout()
+            return record if record and record.phase is Phase.ROLLED_BACK else None
+
+        record = await until("the rollback", rolled_back)
+        assert copied
+        assert "errors" in record.message
+        walked = [e.progress for e in record.history if e.at >= (record.started_at or e.at)]
+        assert set(walked) == {0}, record.history
+
+        async def back() -> bool:
+            return await is_live(world, routes())
+
+        await until("the stable routes", back)
+        assert load.record.failed == 0
+
+
+async def test_a_good_canary_gets_weight_after_its_copies_were_judged(world: World):
+    careful = policy(select={"names": ["reviews"]}, steps=COPIES)
+    async with at_rest(world, rules=RULES, routes=routes(), policy=careful) as load:
+        await world.publish({"routes.yaml": routes("v2")})
+        await wait_record(world, "reviews", Phase.PROGRESSING)
+        record = await wait_record(world, "reviews", Phase.SUCCEEDED)
+        first = next(entry for entry in record.history if entry.progress == 30)
+        assert "nothing to measure" not in first.message
+        assert load.record.failed == 0

@@ -270,6 +270,9 @@ class FakeMirror:
         return None
 
 
+Flow = tuple[str, str, bool]  # service, version, with copies
+
+
 class FakeMetrics:
     """A `Metrics` port: requests flow by live weights, and some share of each version's fails or is slow."""
 
@@ -285,7 +288,7 @@ class FakeMetrics:
         self.twist: Callable[[RequestStats], RequestStats] = lambda stats: stats  # what it says instead
         self.answered: Callable[[str, str, RequestStats], None] = lambda *_: None
         self.prepared: list[str] = []
-        self._flowed: dict[tuple[str, str], list[tuple[float, float, float]]] = {}  # when, requests, failed
+        self._flowed: dict[Flow, list[tuple[float, float, float]]] = {}  # when, requests, failed
 
     async def prepare(self, query: Query) -> None:
         if isinstance(query, ValueQuery):
@@ -297,14 +300,15 @@ class FakeMetrics:
         count_effect()
         service, version = query.target.host.partition(".")[0], query.target.version
         await self._answer(query)
-        self._flow(service, version)
+        flow = (service, version, query.copies)
+        self._flow(flow)
         if query.since is None:
-            requests = self._rate(service, version) * query.window.total_seconds()
+            requests = self._rate(flow) * query.window.total_seconds()
             failed = requests * self.error_percent.get((service, version), 0.0) / 100
         else:
             end = self._clock.monotonic() - (self._clock.now() - query.since - query.window).total_seconds()
             begin = end - query.window.total_seconds()
-            (r1, f1), (r0, f0) = (self._total(service, version, moment) for moment in (end, begin))
+            (r1, f1), (r0, f0) = (self._total(flow, moment) for moment in (end, begin))
             requests, failed = r1 - r0, f1 - f0
         stats = self.twist(RequestStats(requests, failed, "count"))
         self.answered(service, version, stats)
@@ -312,7 +316,7 @@ class FakeMetrics:
 
     async def latency(self, query: LatencyQuery) -> LatencyStats:
         service, version = query.target.host.partition(".")[0], query.target.version
-        asked = RequestQuery(query.target, query.window, query.since)
+        asked = RequestQuery(query.target, query.window, query.since, copies=query.copies)
         requests = (await self.count(asked)).requests
         fast = requests * (1 - self.slow_percent.get((service, version), 0.0) / 100)
         return LatencyStats(((100, 0), (250, fast), (500, fast), (1000, requests), (math.inf, requests)), "")
@@ -330,21 +334,23 @@ class FakeMetrics:
         if self.blind:
             raise MetricsError("the metrics server is down")
 
-    def _rate(self, service: str, version: str) -> float:
-        share = share_of(self._cluster.find(VIRTUAL_SERVICE, "default", service), version)
+    def _rate(self, flow: Flow) -> float:
+        service, version, copies = flow
+        live = self._cluster.find(VIRTUAL_SERVICE, "default", service)
+        share = share_of(live, version) + (copies_of(live, version) if copies else 0.0)
         return self.requests_per_second.get(service, 500.0) * share
 
-    def _flow(self, service: str, version: str) -> None:
+    def _flow(self, flow: Flow) -> None:
         """Let what flows now have flowed since the last look."""
         now = self._clock.monotonic()
-        past = self._flowed.setdefault((service, version), [(now, 0.0, 0.0)])
+        past = self._flowed.setdefault(flow, [(now, 0.0, 0.0)])
         before, requests, failed = past[-1]
-        new = self._rate(service, version) * (now - before)
-        bad = new * self.error_percent.get((service, version), 0.0) / 100
+        new = self._rate(flow) * (now - before)
+        bad = new * self.error_percent.get(flow[:2], 0.0) / 100
         past.append((now, requests + new, failed + bad))
 
-    def _total(self, service: str, version: str, moment: float) -> tuple[float, float]:
-        past = self._flowed[service, version]
+    def _total(self, flow: Flow, moment: float) -> tuple[float, float]:
+        past = self._flowed[flow]
         for early, late in itertools.pairwise(past):
             if moment <= late[0]:
                 part = max(moment - early[0], 0.0) / ((late[0] - early[0]) or 1.0)
@@ -359,6 +365,11 @@ def share_of(service: Body | None, version: str) -> float:
     weights = weights_of(service["spec"]) if service else {}
     total = sum(weights.values())
     return weights.get(version, 0) / total if total else 0.0
+
+
+def copies_of(service: Body | None, version: str) -> float:
+    mirrors = service["spec"]["http"][-1].get("mirrors", ()) if service else ()
+    return sum(m["percentage"]["value"] / 100 for m in mirrors if m["destination"].get("subset") == version)
 
 
 def weights_of(spec: Mapping[str, Any]) -> dict[str, int]:

@@ -102,6 +102,38 @@ def test_f11_copies_come_before_the_first_weight_and_end_with_it():
     tell(plot, policy)
 
 
+def test_f11_a_canary_that_fails_its_copies_never_gets_a_request_of_a_client():
+    policy = by_steps({"mirror": 100, "hold": "5s"}, {"progress": 10, "hold": "5s"}, analysis=True)
+
+    async def plot(story: Story) -> None:
+        story.fail()
+        story.push(NEW)
+        await story.world.until(lambda: "mirrors" in story.spec["http"][0])
+        await story.phase(Phase.ROLLED_BACK, seconds=10)
+        await story.world.until(lambda: story.spec == a_service("reviews", OLD)["spec"], seconds=1)
+        assert story.canary == [0]
+        assert "error" in story.record.message
+
+    tell(plot, policy)
+
+
+def test_f11_copies_that_were_good_let_the_weights_begin_and_too_few_do_not():
+    policy = by_steps({"mirror": 100, "hold": "5s"}, {"progress": 10, "hold": "5s"}, analysis=True)
+
+    async def plot(story: Story) -> None:
+        story.world.metrics.requests_per_second["reviews"] = 0
+        story.push(NEW)
+        await story.world.until(lambda: "mirrors" in story.spec["http"][0])
+        await anyio.sleep(30)
+        assert story.canary == [0], "nothing was copied, so nothing is known"
+        story.world.metrics.requests_per_second["reviews"] = 500
+        await story.live({"v1": 90, "v2": 10})
+        await story.finish()
+        assert story.canary == [0, 10, 100]
+
+    tell(plot, policy)
+
+
 def test_a8_chosen_requests_stay_chosen_while_weights_grow_behind_them():
     policy = by_steps(
         {"match": [BETA], "hold": "5s"}, {"progress": 20, "hold": "5s"}, {"progress": 40, "hold": "5s"}

@@ -15,8 +15,11 @@ from gitmesh.playground.translate.naming import Envoy, typed
 
 # The bounds of Istio's own histograms. Source: istio.io, Istio Standard Metrics.
 _BUCKETS_MILLISECONDS = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000]
-# Not those of single clusters: many, and their names hold the host, so that no query can join them.
+# Of single clusters only what came back: copies of requests are counted nowhere else.
 _KEPT_STATS = ("istio.", "cluster_manager.", "listener_manager.", "server.")
+_CLUSTER_STATS = r"cluster\..+;\.upstream_rq_([0-9]{3}|time)"
+# The whole name as one label: Envoy's own rule takes it up to the first dot. Source: Istio's bootstrap.
+_CLUSTER_TAG = {"tag_name": "cluster_name", "regex": r"^cluster\.((.+?);\.)"}
 _CONNECTIONS_MAX = 10_000
 
 
@@ -90,10 +93,14 @@ def _socket(address: Address) -> Envoy:
 
 def _stats() -> Envoy:
     patterns: list[dict[str, Any]] = [{"prefix": prefix} for prefix in _KEPT_STATS]
+    patterns += [{"safe_regex": {"regex": _CLUSTER_STATS}}]
     patterns += [{"contains": ".rds."}, {"contains": "sds."}, {"suffix": ".downstream_rq_active"}]
-    buckets = {"match": {"prefix": "istio."}, "buckets": _BUCKETS_MILLISECONDS}
+    buckets = [
+        {"match": {"prefix": prefix}, "buckets": _BUCKETS_MILLISECONDS} for prefix in ("istio.", "cluster.")
+    ]
     return {
-        "histogram_bucket_settings": [buckets],
+        "stats_tags": [_CLUSTER_TAG],
+        "histogram_bucket_settings": buckets,
         "stats_matcher": {"inclusion_list": {"patterns": patterns}},
     }
 

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from fakes.builders import ANALYSIS, NOON, a_resource, a_route, a_verdict, owned, resolve, seconds
 
+from gitmesh.decide.questions import questions
 from gitmesh.decide.retarget import retarget
 from gitmesh.decide.transitions import advance, decide, mark_effective
 from gitmesh.decide.verdict import take_verdict
 from gitmesh.model.analysis import Response
+from gitmesh.model.metrics import RequestQuery
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, Walk
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Advance, Finish, Phase, RolloutIntent, RolloutRecord
@@ -117,7 +119,7 @@ def test_people_read_what_a_step_without_weight_does():
     assert way.record.phase is Phase.PROGRESSING
 
 
-def test_chosen_requests_are_judged_and_copies_are_not_waited_for():
+def test_chosen_requests_are_waited_for():
     way = Way(V1, V2, **{**CAREFUL, "analysis": ANALYSIS})
     way.hold()
     assert not isinstance(way.decision, Advance), "no check has been made of the chosen requests"
@@ -214,12 +216,57 @@ def test_blue_green_is_copies_then_everything():
     assert way.record.policy_spec.bake == timedelta(seconds=10)
 
 
-def test_too_few_requests_are_nobodys_fault_while_only_copies_reach_the_canary():
+COPIES = [{"mirror": 100, "hold": "10s"}, {"progress": 25, "hold": "10s"}, {"progress": 100}]
+
+
+def test_too_few_requests_count_as_failed_where_the_policy_says_so_also_when_they_are_copies():
     analysis = ANALYSIS.model_copy(update={"on_insufficient_data": Response.ROLL_BACK})
-    for step, failed in (("mirror", 0), ("match", 1)):
-        first = {"mirror": 100} if step == "mirror" else {"match": [BETA]}
+    for first in ({"mirror": 100}, {"match": [BETA]}):
         way = Way(V1, V2, steps=[{**first, "hold": "10s"}, {"progress": 100}], analysis=analysis)
         assert way.record is not None
         way.record = mark_effective(way.record, NOON)
         way.record = take_verdict(way.record, a_verdict("insufficient", NOON + seconds(1)))
-        assert way.record.failed_checks == failed
+        assert way.record.failed_checks == 1
+
+
+def test_copies_are_waited_for():
+    way = Way(V1, V2, steps=COPIES, analysis=ANALYSIS)
+    way.hold()
+    assert way.record is not None
+    assert way.record.step == 0
+    assert "waits for the first check" in way.record.message
+    for outcome, step in (("insufficient", 0), ("pass", 1)):
+        way.record = take_verdict(way.record, a_verdict(outcome, NOON + seconds(way.at)))
+        way.at += 1
+        way.turn()
+        assert way.record.step == step
+
+
+def test_copies_that_fail_go_back_before_any_weight():
+    way = Way(V1, V2, steps=COPIES, analysis=ANALYSIS)
+    assert way.record is not None
+    way.record = mark_effective(way.record, NOON)
+    for second in (1, 2):
+        way.record = take_verdict(way.record, a_verdict("fail", NOON + seconds(second)))
+    way.at = 3
+    way.turn()
+    assert way.record.phase is Phase.ROLLED_BACK
+    assert way.live() == V1.spec
+
+
+def test_copies_are_counted_as_long_as_they_are_what_is_live():
+    way = Way(V1, V2, steps=COPIES, analysis=ANALYSIS)
+    assert way.record is not None
+
+    def copies(record: RolloutRecord) -> set[bool]:
+        asked = questions(record, NOON + seconds(30))
+        return {q.copies for q in asked if isinstance(q, RequestQuery)}
+
+    assert copies(way.record) == {True}
+    way.record = mark_effective(way.record, NOON)
+    way.record = take_verdict(way.record, a_verdict("pass", NOON + seconds(11)))
+    way.at = 12
+    way.turn()
+    assert (way.record.progress, way.record.effective_at) == (25, None)
+    assert copies(way.record) == {False}
+    assert copies(way.record.model_copy(update={"failed_checks": 1})) == {True}, "25 % is kept out"

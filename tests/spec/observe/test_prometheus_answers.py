@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from gitmesh.model.metrics import RequestQuery, RequestStats
+from gitmesh.model.metrics import LatencyQuery, RequestQuery, RequestStats
 from gitmesh.model.rollout import Target
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.http import Endpoint
@@ -112,6 +114,12 @@ def test_a_hostile_label_value_stays_a_value() -> None:
     assert 'destination_service="a\\"} or vector(1) #"' in text
     assert 'destination_version="x\\\\\\n"' in text
     assert "[1500ms]" in text
+
+
+def test_copies_are_counted_by_those_who_get_them() -> None:
+    for copies, reporter in ((False, "source"), (True, "destination")):
+        for query in (replace(QUERY, copies=copies), LatencyQuery(QUERY.target, QUERY.window, copies=copies)):
+            assert set(re.findall(r'reporter="(\w+)"', expression(query))) == {reporter}
 
 
 def test_an_address_that_is_no_url_is_refused_at_once() -> None:

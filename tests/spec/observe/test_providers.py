@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 from gitmesh.cli.provider_file import read_providers
 from gitmesh.model.metrics import LatencyQuery, RequestQuery, ValueQuery
 from gitmesh.model.providers import Provider
+from gitmesh.observe.datadog import of_target
 from gitmesh.observe.errors import MetricsError
 from gitmesh.observe.providers import ProvidedMetrics, open_providers
 
@@ -267,6 +269,21 @@ async def test_a_datadog_counts_with_the_queries_of_its_configuration(
         await metrics.value(ValueQuery("avg:x{*}"))
     assert busy.value.retryable
     await metrics.close()
+
+
+async def test_copies_are_asked_for_where_a_provider_can_tell_them(server: Server):
+    asked = replace(ASKED, copies=True)
+    server.answers = [(200, {"requests": 1, "failed": 0})]
+    web = opened({"name": "web", "kind": "web", "url": server.url})
+    await web.count(asked)
+    assert json.loads(server.asked[0][2])["copies"] is True
+    await web.close()
+    deaf = opened({**DATADOG, "url": server.url})
+    with pytest.raises(MetricsError, match=r"is not asked for copies: write \$reporter"):
+        await deaf.count(asked)
+    await deaf.close()
+    assert of_target("reporter:$reporter", ASKED.target, copies=True) == "reporter:destination"
+    assert of_target("reporter:$reporter", ASKED.target) == "reporter:source"
 
 
 async def test_a_web_endpoint_is_asked_in_json_and_answers_in_json(server: Server):

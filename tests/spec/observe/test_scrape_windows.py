@@ -203,3 +203,35 @@ async def test_who_prepared_has_an_answer_to_the_first_question(world: World) ->
     world.text = line(100)
     await world.metrics.prepare(RequestQuery(Target(host=HOST, version="v2"), timedelta(seconds=5)))
     assert await world.count(line(130)) == (30, 0)
+
+
+def cluster(name: str, code: int, count: float, **more: str) -> str:
+    labels = {"envoy_response_code": str(code), "envoy_cluster_name": "outbound", "cluster_name": name} | more
+    return "envoy_cluster_upstream_rq{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + f"}} {count}\n"
+
+
+async def test_copies_are_counted_by_the_clusters_they_go_to(world: World) -> None:
+    def copied(v2: int, other: int) -> str:
+        return (
+            line(1)
+            + cluster(f"outbound|9080|v2|{HOST}", 200, v2)
+            + cluster(f"outbound|9090|v2|{HOST}@default/web", 503, v2)
+            + cluster(f"outbound|9080|v2-gitmesh-0123abcd|{HOST}", 200, v2)
+            + cluster(f"outbound|9080|v1|{HOST}", 500, other)
+            + cluster(f"outbound|9080|v2|ratings.{HOST}", 500, other)
+            + cluster("PassthroughCluster", 500, other)
+        )
+
+    async def count(subset: str) -> tuple[float, float]:
+        target = Target(host=HOST, subset=subset, version=subset and "2.0")
+        query = RequestQuery(target, timedelta(seconds=5), copies=True)
+        stats = await world.metrics.count(query)
+        return stats.requests, stats.failed
+
+    world.text = copied(10, 50)
+    assert await count("v2") == (0, 0), "what was before the first scrape is in no window"
+    world.time += 1
+    world.text = copied(13, 57)
+    assert await count("v2") == (9, 3)
+    assert await count("") == (16, 10)
+    assert await world.count(version="v2") == (0, 0), "whoever sends requests counts no copies"
