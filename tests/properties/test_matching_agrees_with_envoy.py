@@ -196,10 +196,32 @@ def compare(ours: Answer, envoys: ProbeAnswer) -> Iterator[str]:
         case Redirect(status) | Respond(status):
             if envoys.status != status:
                 yield "Envoy answers otherwise"
+    if is_told_apart(ours):
+        yield from compare_extras(ours, envoys)
+
+
+def is_told_apart(ours: Answer) -> bool:
+    """Say whether Envoy's answer names one route. Two roots of one delegate leave routes with one name."""
+    return ours.taken is None or ours.taken.key == ours.taken.root
+
+
+def compare_extras(ours: Answer, envoys: ProbeAnswer) -> Iterator[str]:
     abort = envoys.message.get("typed_per_filter_config", {}).get("envoy.filters.http.fault", {}).get("abort")
     fault = ours.action.fault
     if bool(fault and fault.abort) != bool(abort):
         yield "another fault"
+    if not isinstance(ours.action.outcome, Forward):
+        return
+    forward, action = ours.action.outcome, envoys.message.get("route", {})
+    seconds = float(action.get("timeout", "15s").removesuffix("s"))
+    if seconds != (forward.timeout_seconds or 0):
+        yield "another timeout"
+    if action.get("retry_policy", {}).get("num_retries", 0) != forward.retries.attempts:
+        yield "other retries"
+    if len(action.get("request_mirror_policies", ())) != len(forward.mirrors):
+        yield "other mirrors"
+    if action.get("host_rewrite_literal", "") != forward.rewrite.authority:
+        yield "another authority"
 
 
 def compare_forward(ours: Answer, forward: Forward, envoys: ProbeAnswer) -> Iterator[str]:
@@ -214,15 +236,6 @@ def compare_forward(ours: Answer, forward: Forward, envoys: ProbeAnswer) -> Iter
     # Of a cluster that does not exist Envoy says nothing.
     if envoys.cluster and envoys.cluster not in dict(found):
         yield f"another cluster, not one of {wanted}"
-    seconds = float(action.get("timeout", "15s").removesuffix("s"))
-    if seconds != (forward.timeout_seconds or 0):
-        yield "another timeout"
-    if action.get("retry_policy", {}).get("num_retries", 0) != forward.retries.attempts:
-        yield "other retries"
-    if len(action.get("request_mirror_policies", ())) != len(forward.mirrors):
-        yield "other mirrors"
-    if action.get("host_rewrite_literal", "") != forward.rewrite.authority:
-        yield "another authority"
 
 
 def cluster(share: Share) -> str:
