@@ -22,6 +22,7 @@ from gitmesh.playground.translate.memo import Memo
 
 SERVICES, NAMESPACES, CHANGES, PROBES = 1_000, 10, 20, 5_000
 _COLD_SECONDS_MAX, _CHANGE_SECONDS_MAX, _PROBES_PER_SECOND_MIN = 5.0, 0.25, 1_000
+_MOVES, _MOVE_SECONDS_MAX = 10, 1.0
 
 
 async def measure(directory: Path) -> list[Figure]:
@@ -41,6 +42,11 @@ async def measure(directory: Path) -> list[Figure]:
             key, resource = _changed(number)
             resources[key] = resource
             changes.append(await serve())
+        moves = []
+        for number in range(_MOVES):
+            key, resource = _moved(number)
+            resources[key] = resource
+            moves.append(await serve())
         async with Probe(plane) as probe:
             rate = await _probe_rate(probe)
     asked = f"p95 under {_CHANGE_SECONDS_MAX * 1000:.0f} ms"
@@ -56,6 +62,12 @@ async def measure(directory: Path) -> list[Figure]:
             milliseconds(changes),
             asked,
             percentile(changes, 95) < _CHANGE_SECONDS_MAX,
+        ),
+        Figure(
+            "one Pod at another address, acknowledged by Envoy",
+            milliseconds(moves),
+            f"p95 under {_MOVE_SECONDS_MAX:g} s",
+            percentile(moves, 95) < _MOVE_SECONDS_MAX,
         ),
         Figure(
             "which route takes this request, asked of Envoy",
@@ -79,6 +91,13 @@ def a_large_mesh() -> ResourceSet:
 def _changed(number: int) -> tuple[ResourceKey, Resource]:
     body = _routes(number * 37 % SERVICES)
     body["spec"]["http"][0]["match"][0]["uri"]["prefix"] = f"/changed/{number}"
+    resource = resource_from_body(body)
+    return resource.key, resource
+
+
+def _moved(number: int) -> tuple[ResourceKey, Resource]:
+    body = _pod_v1(number * 37 % SERVICES)
+    body["status"]["podIP"] = f"10.3.0.{number + 1}"
     resource = resource_from_body(body)
     return resource.key, resource
 

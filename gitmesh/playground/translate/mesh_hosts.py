@@ -27,14 +27,15 @@ def mesh_virtual_hosts(scope: Scope) -> list[Envoy]:
     """Return the virtual hosts as the proxies of a scope see them."""
     ports = scope.ports()
     taken = {f"{service.host}:{port.number}" for service, port in ports}
-    taken.update(service.host for service, port in ports if _is_main_port(scope, service, port))
+    mains = _main_ports(ports)
+    taken.update(mains)
     hosts = list(_literal_hosts(scope, taken))
     sources = _Sources(scope)
     own: set[str] = set()
     for service, port in ports:
         domains = [
             domain
-            for domain in _domains(scope, service, port)
+            for domain in _domains(scope, service, port, is_main=mains.get(service.host) == port.number)
             if domain not in own and (domain not in taken or domain.partition(":")[0] == service.host)
         ]
         own.update(domains)
@@ -81,17 +82,19 @@ def service_names(service: Service, client_namespace: str) -> list[str]:
     return [*names, *(f"[{a}]" if ":" in a else a for a in service.addresses if "/" not in a)]
 
 
-def _domains(scope: Scope, service: Service, port: ServicePort) -> list[str]:
+def _domains(scope: Scope, service: Service, port: ServicePort, *, is_main: bool) -> list[str]:
     names = service_names(service, scope.namespace)
     domains = [f"{name}:{port.number}" if name != "*" else name for name in names]
-    return domains + names if _is_main_port(scope, service, port) else domains
+    return domains + names if is_main else domains
 
 
-def _is_main_port(scope: Scope, service: Service, port: ServicePort) -> bool:
-    """Say whether a host without a port means this one: 80, else the first HTTP port that is seen."""
-    seen = [p.number for p in service.ports if service.host in scope.view(p.number).services]
-    numbers = [p.number for p in service.ports if p.number in seen and p.protocol.is_http]
-    return port.number == (80 if 80 in numbers else next(iter(numbers), 0))
+def _main_ports(ports: Iterable[tuple[Service, ServicePort]]) -> dict[str, int]:
+    """Return which port a host without a port means: 80, else the first HTTP port that is seen."""
+    found: dict[str, int] = {}
+    for service, port in ports:
+        if port.protocol.is_http and (port.number == _LITERAL_HOST_PORT or service.host not in found):
+            found[service.host] = port.number
+    return found
 
 
 class _Sources:

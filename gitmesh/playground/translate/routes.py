@@ -12,7 +12,7 @@ from functools import partial
 
 from gitmesh.istio.hosts import fully_qualified
 from gitmesh.model.kinds import VIRTUAL_SERVICE
-from gitmesh.model.resource import ResourceKey, ResourceSet
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.playground.translate.actions import action_of, forward_to
 from gitmesh.playground.translate.delegates import merged_rules, report_unused
 from gitmesh.playground.translate.destinations import age
@@ -59,19 +59,29 @@ def read_virtual_services(
     group_kind = (VIRTUAL_SERVICE.group, VIRTUAL_SERVICE.kind)
     chosen = (r for k, r in resources.items() if (k.group, k.kind) == group_kind)
     ordered = sorted(chosen, key=age)
-    specs = [spec_of(resource, reports) for resource in ordered]
-    delegates = {spec.key: spec for spec in specs if not spec["hosts"].texts()}
-    roots = [spec for spec in specs if spec.key not in delegates]
+    memo = memo or Memo(reports)
+    specs = [
+        memo.keep(
+            ("VirtualService and whether it is a root", item.key), (item,), partial(_root, item, reports)
+        )
+        for item in ordered
+    ]
+    delegates = {spec.key: spec for spec, is_root in specs if not is_root}
+    roots = [spec for spec, is_root in specs if is_root]
     if delegates:
         report_unused(delegates, roots)
     parts = tuple(resources[key] for key in delegates)
-    memo = memo or Memo(reports)
     return tuple(
         memo.keep(
             ("VirtualService", spec.key), (resources[spec.key], *parts), partial(_read, spec, delegates)
         )
         for spec in roots
     )
+
+
+def _root(resource: Resource, reports: Reports) -> tuple[Field, bool]:
+    spec = spec_of(resource, reports)
+    return spec, bool(spec["hosts"].texts())
 
 
 def _read(spec: Field, delegates: Mapping[ResourceKey, Field]) -> VirtualService:

@@ -25,7 +25,7 @@ from gitmesh.playground.translate.clusters import clusters_of
 from gitmesh.playground.translate.credentials import Credentials
 from gitmesh.playground.translate.destinations import Client, Destination, Destinations
 from gitmesh.playground.translate.doors import Address, Doors
-from gitmesh.playground.translate.fields import Reports, Untranslated, spec_of
+from gitmesh.playground.translate.fields import Untranslated, spec_of
 from gitmesh.playground.translate.gateways import (
     GatewayWorld,
     Served,
@@ -62,6 +62,7 @@ from gitmesh.playground.translate.tunnels import (
 
 _DOORS = Doors()
 _Reached = tuple[list[Envoy], Mapping[str, Envoy]]  # clusters, and the secrets that they name
+_AT_ONCE = 50  # objects that are compared in one go, before one by one
 _BEHIND_SERVICES = (SERVICE, POD, SERVICE_ENTRY, WORKLOAD_ENTRY)
 
 
@@ -248,13 +249,20 @@ def _probes(parts: _Parts, entries: Iterable[ProxyEntry], doors: Doors) -> None:
 
 
 def _report_rest(resources: ResourceSet, memo: Memo) -> None:
-    for key, resource in resources.items():
-        if key.group == NETWORKING and (key.kind in HANDLED or key.kind in UNTRANSLATED_KINDS):
-            memo.keep(("rest", key), (resource,), partial(_report_unhandled, resource, memo.reports))
+    chosen = [
+        resource
+        for key, resource in resources.items()
+        if key.group == NETWORKING and (key.kind in HANDLED or key.kind in UNTRANSLATED_KINDS)
+    ]
+    for start in range(0, len(chosen), _AT_ONCE):
+        some = chosen[start : start + _AT_ONCE]
+        memo.keep(("rest", start), some, partial(_report_unhandled, some, memo))
 
 
-def _report_unhandled(resource: Resource, reports: Reports) -> None:
-    report_unhandled(spec_of(resource, reports))
+def _report_unhandled(resources: Iterable[Resource], memo: Memo) -> None:
+    for resource in resources:
+        spec = spec_of(resource, memo.reports)
+        memo.keep(("rest", resource.key), (resource,), partial(report_unhandled, spec))
 
 
 class _Kinds:
