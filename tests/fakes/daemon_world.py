@@ -293,8 +293,10 @@ class FakeMetrics:
     async def prepare(self, query: Query) -> None:
         if isinstance(query, ValueQuery):
             return
-        self.prepared.append(query.target.host.partition(".")[0])
+        service = query.target.host.partition(".")[0]
+        self.prepared.append(service)
         await self._answer(query)
+        self._flow((service, query.target.version, query.copies))
 
     async def count(self, query: RequestQuery) -> RequestStats:
         count_effect()
