@@ -16,7 +16,7 @@ from gitmesh.model.kinds import Kind
 
 T = TypeVar("T")
 
-JOINED_SECONDS = 0.25  # so long the first attempt is alone; each time after that twice as long
+JOINED_SECONDS = 0.2  # so long the first attempt is alone; each time after that twice as long
 AGAIN_SECONDS = 0.05  # between an error and the next attempt; each time after that twice as long
 AGAIN_SECONDS_MAX = 0.5
 ATTEMPTS_MAX = 5  # under way together

@@ -24,7 +24,7 @@ from gitmesh.model.rollout import RolloutIntent, RolloutRecord, Verdict
 from gitmesh.observe.live import LiveState
 
 _OF_RULE = ".destinationrule"
-RECORD_PATIENCE_SECONDS = 0.25  # so long a rollback waits for its own record
+RECORD_PATIENCE_SECONDS = 0.2  # so long a rollback waits for its own record
 
 
 def rollout_key(key: ResourceKey) -> ResourceKey:

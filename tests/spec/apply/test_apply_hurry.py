@@ -63,14 +63,14 @@ def hurried(server: Server, patience: float = 2.0) -> tuple[float, Body | Cluste
 
 
 def test_what_is_answered_soon_is_asked_once():
-    server = Server(0.2)
-    assert hurried(server) == (pytest.approx(0.2), BODY)
+    server = Server(0.15)
+    assert hurried(server) == (pytest.approx(0.15), BODY)
     assert server.attempts == 1
 
 
 def test_an_attempt_that_hangs_is_joined_by_another_one():
     server = Server(1000, 0.01)
-    assert hurried(server) == (pytest.approx(0.26), BODY)
+    assert hurried(server) == (pytest.approx(0.21), BODY)
     assert (server.attempts, server.given_up) == (2, 1)
 
 
