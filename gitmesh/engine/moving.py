@@ -20,17 +20,16 @@ from gitmesh.decide.windows import Calendar
 from gitmesh.engine.gates import answer_of
 from gitmesh.engine.memory import Desired, Moved, SourceMemory
 from gitmesh.engine.requests import intent_of
-from gitmesh.engine.rollouts import load_records, read_record, rollout_key, untaken
+from gitmesh.engine.rollouts import WALKED, load_records, read_record, rollout_key, untaken
 from gitmesh.engine.targets import resolver
 from gitmesh.istio.canonical import spec_hash
-from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
+from gitmesh.model.kinds import TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Decision, Finish, Hold, Phase, RollBack, RolloutIntent, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import LiveState
 
-WALKED = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind})
 # Under a freeze, what no policy selects waits too; afterwards it is applied at once, as ever.
 _WITHOUT_POLICY = RolloutPolicy(name="", namespace="", spec=RolloutPolicySpec(analysis=None))
 

@@ -120,6 +120,8 @@ class Reconciler:
         back = [other.key for other in moved if _goes_back(other)]
         desired = {**{key: live[key] for key in back if key in live}, **follows}
         given = self._plan_input(source, memory, desired, moved)
+        if _may_have_moved(item):
+            given = replace(given, doubtful=given.doubtful | {item.key})
         plan = make_rollback_plan(given, frozenset({item.key}))
         report.refusals += plan.refusals
         client = Hurried(self._ports.urgent, self._patience.seconds(item.key))
@@ -262,6 +264,12 @@ class Reconciler:
         except ClusterError as error:
             report.failed(error)
         await tell(memory, self._ports)
+
+
+def _may_have_moved(item: Moved) -> bool:
+    """Say whether a step was on its way when it was rolled back: its write may come late, whoever sent it."""
+    before = item.before
+    return before is not None and before.phase.in_motion and before.effective_at is None
 
 
 def _goes_back(item: Moved) -> bool:

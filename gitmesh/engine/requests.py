@@ -14,10 +14,10 @@ from gitmesh.decide.requests import asking, leaving
 from gitmesh.engine.memory import News, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport
-from gitmesh.engine.rollouts import load_records, object_key, read_intent, rollout_key
+from gitmesh.engine.rollouts import WALKED, load_records, object_key, read_intent, rollout_key
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.intent import ALL, RolloutIntent, Verb, patch_of
-from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
+from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, kind_of
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
@@ -81,16 +81,17 @@ def intent_of(key: ResourceKey, record: RolloutRecord | None, live: LiveState) -
 def asked_back(key: ResourceKey, live: LiveState) -> ResourceKey | None:
     """Return the source of a rollout that has just been asked to go back; None when it has not.
 
-    `key` is that of the TrafficRollout or VirtualService that has changed.
+    `key` is that of what has changed: a TrafficRollout, or an object that may have one.
     """
-    if key.kind not in (TRAFFIC_ROLLOUT.kind, VIRTUAL_SERVICE.kind):
+    if key.kind not in (TRAFFIC_ROLLOUT.kind, *WALKED):
         return None
-    rollout = live.rollouts.get(rollout_key(key))
+    about = object_key(key) if key.kind == TRAFFIC_ROLLOUT.kind else key
+    rollout = live.rollouts.get(rollout_key(about))
     if rollout is None:
         return None
     status: Mapping[str, Any] = rollout.body.get("status") or {}
     content = _leaving(status)
-    asked = any(request.verb is Verb.ROLL_BACK for request in _annotated(object_key(key), live))
+    asked = any(request.verb is Verb.ROLL_BACK for request in _annotated(about, live))
     if not content or not (asked or read_intent(rollout).roll_back == content):
         return None
     namespace, _, name = str(status.get("source", "")).partition("/")
@@ -113,17 +114,26 @@ async def take_requests(source: str, memory: SourceMemory, ports: Ports, report:
     live = ports.live.snapshot()
     records = load_records(memory, live, source)
     for key, resource in live.resources.items():
-        if key.kind != VIRTUAL_SERVICE.kind or resource.annotations.get(OWNER_ANNOTATION) != source:
+        if key.kind not in WALKED or resource.annotations.get(OWNER_ANNOTATION) != source:
             continue
-        for request in requests_of(key, live):
+        requests = requests_of(key, live)
+        goes_back = any(request.verb is Verb.ROLL_BACK for request in requests)
+        for request in requests:
+            overruled = goes_back and request.verb in (Verb.PROMOTE, Verb.RETRY)
             try:
-                await _take(request, key, records.get(key), memory, ports)
+                await _take(request, key, records.get(key), memory, ports, overruled=overruled)
             except ClusterError as error:
                 report.failed(error)
 
 
 async def _take(
-    request: Request, key: ResourceKey, record: RolloutRecord | None, memory: SourceMemory, ports: Ports
+    request: Request,
+    key: ResourceKey,
+    record: RolloutRecord | None,
+    memory: SourceMemory,
+    ports: Ports,
+    *,
+    overruled: bool,
 ) -> None:
     """Carry one request out, and have it asked once. A pause is written before its annotation goes, so that
     it is never lost; what moves forward is written after, so that it is never done twice."""
@@ -131,7 +141,7 @@ async def _take(
     intent = read_intent(ports.live.snapshot().rollouts.get(rollout))
     if record is None:
         asked: RolloutIntent | str = "has no rollout: no policy selects it"
-    elif request.verb is Verb.ROLL_BACK and record.phase is Phase.ROLLED_BACK:
+    elif overruled or (request.verb is Verb.ROLL_BACK and record.phase is Phase.ROLLED_BACK):
         asked = intent  # done already, without waiting for this
     else:
         asked = asking(

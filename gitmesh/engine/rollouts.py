@@ -23,6 +23,7 @@ from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import RolloutIntent, RolloutRecord, Verdict
 from gitmesh.observe.live import LiveState
 
+WALKED = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind})  # what has rollouts
 _OF_RULE = ".destinationrule"
 RECORD_PATIENCE_SECONDS = 0.2  # so long a rollback waits for its own record
 

@@ -93,6 +93,7 @@ class TrafficSourceStatus(ApiModel):
 
 SYNC_ANNOTATION = "gitmesh.dev/sync-requested"
 OWNER_ANNOTATION = "gitmesh.dev/source"
+RENEWED_ANNOTATION = "gitmesh.dev/renewed"  # leaves with the next write
 REVISION_ANNOTATION = "gitmesh.dev/revision"
 PRUNE_ANNOTATION = "gitmesh.dev/prune"
 FIELD_MANAGER = "gitmesh"

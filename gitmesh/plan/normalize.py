@@ -13,7 +13,7 @@ from gitmesh.istio.canonical import canonical
 from gitmesh.model.intent import Verb
 from gitmesh.model.kinds import kind_of
 from gitmesh.model.resource import Resource
-from gitmesh.model.source import OWNER_ANNOTATION
+from gitmesh.model.source import OWNER_ANNOTATION, RENEWED_ANNOTATION
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "gitmesh"
@@ -54,6 +54,15 @@ def to_apply(resource: Resource, source: str) -> Resource:
         "spec": canonical(resource.spec),
     }
     return replace(resource, api_version=kind.api_version, body=body)
+
+
+def renewed(wanted: Resource, live: Resource) -> Resource:
+    """Return `wanted` as a new version of what is live, although it says the same.
+
+    A write that was sent before, and names the version that it changes, is refused from then on.
+    """
+    annotations = {**wanted.annotations, RENEWED_ANNOTATION: live.resource_version}
+    return wanted.with_metadata(annotations=annotations)
 
 
 def comparable(live: Resource, wanted: Resource) -> Mapping[str, Any]:

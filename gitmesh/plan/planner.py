@@ -13,7 +13,7 @@ from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.source import OWNER_ANNOTATION, PRUNE_ANNOTATION, TrafficSourceSpec
 from gitmesh.plan.diff import diff
 from gitmesh.plan.guard import refuse_empty, refuse_many_deletes
-from gitmesh.plan.normalize import comparable, compared, to_apply
+from gitmesh.plan.normalize import comparable, compared, renewed, to_apply
 from gitmesh.plan.references import Offers, any_answered, needs_of, offers_of, services_in
 from gitmesh.plan.refusals import without_breaking
 from gitmesh.plan.twins import sharers
@@ -109,8 +109,10 @@ def _write(given: PlanInput, resource: Resource, *, urgent: bool = False) -> Cha
     if live is not None and not given.owns(live):
         return _foreign(given, live, after)
     fields = diff(comparable(live, after), compared(after)) if live else ()
-    if live is not None and not fields and not (urgent and resource.key in given.doubtful):
-        return None
+    if live is not None and not fields:
+        if not (urgent and resource.key in given.doubtful):
+            return None
+        after = renewed(after, live)
     awaited = resource.key in given.moving
     moving = urgent or awaited or resource.key in given.doubtful
     known = live is not None or resource.key in given.inventory

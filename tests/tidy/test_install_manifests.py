@@ -20,6 +20,7 @@ from gitmesh.cli.main import cli
 from gitmesh.model import kinds
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.kinds import (
+    DESTINATION_RULE,
     LEASE,
     NETWORKING,
     TRAFFIC_KINDS,
@@ -52,7 +53,7 @@ VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
     "apply/executor.py": TRAFFIC_KINDS,
     "apply/hurry.py": TRAFFIC_KINDS,
     "apply/records.py": (TRAFFIC_SOURCE, TRAFFIC_ROLLOUT),
-    "engine/requests.py": (VIRTUAL_SERVICE, TRAFFIC_ROLLOUT),
+    "engine/requests.py": (VIRTUAL_SERVICE, DESTINATION_RULE, TRAFFIC_ROLLOUT),
     "kube/reflector.py": CACHED_KINDS,
 }
 # `gitmesh run --repo` creates a TrafficSource, and `gitmesh validate --cluster` reads, with a person's own
