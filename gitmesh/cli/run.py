@@ -9,11 +9,12 @@ import os
 import signal
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import click
 import structlog
+from pydantic import ValidationError
 
 from gitmesh.apply.sources import ensure_source
 from gitmesh.cli.connection import Connection, cluster_options, connection, run_async
@@ -134,12 +135,20 @@ def _providers(file: Path | None, prometheus: str, scrape: str) -> tuple[Provide
     """Return the providers of the file, then those that are given by their address alone."""
     try:
         listed = read_providers(file.read_text()) if file else ()
-        plain = [Provider(name="prometheus", kind="prometheus", url=prometheus)] if prometheus else []
-        plain += [Provider(name="scrape", kind="scrape", url=scrape)] if scrape else []
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"{f'--providers {file}: ' if file else ''}{error}") from None
+        raise click.UsageError(f"--providers {file}: {error}") from None
     names = [provider.name for provider in listed]
-    return (*listed, *(provider for provider in plain if provider.name not in names))
+    plain = (_plain("prometheus", prometheus), _plain("scrape", scrape))
+    return (*listed, *(provider for provider in plain if provider and provider.name not in names))
+
+
+def _plain(kind: Literal["prometheus", "scrape"], url: str) -> Provider | None:
+    """Return a provider that is given by its address alone; None where it is not given."""
+    try:
+        return Provider(name=kind, kind=kind, url=url) if url else None
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise click.UsageError(f"--{kind} {url}: {said}") from None
 
 
 def _source(options: dict[str, Any], config: Config) -> TrafficSourceSpec:

@@ -76,7 +76,7 @@ def test_a_daemon_says_which_option_is_wrong(play: Play, tmp_path):
         ("--listen", "nowhere"): "--listen nowhere: write HOST:PORT",
         ("--interval", "10"): "'10' is not a duration; write for example 30s",
         ("--interval", "100ms", "--repo", "https://example.com/x.git"): "--interval must be at least 1s",
-        ("--prometheus", "ftp://x"): "must be an http or https URL, not 'ftp://x'",
+        ("--prometheus", "ftp://x"): "--prometheus ftp://x: a url begins with http:// or https://",
     }
     for options, words in cases.items():
         assert words in refused(*here, *options)
