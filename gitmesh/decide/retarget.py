@@ -47,17 +47,19 @@ def retarget(
 ) -> RolloutRecord | None:
     """Return the record that fits what is desired now; None where there is nothing to remember.
 
-    `live` matters only when there is no record: a live object is then stable as it is, and without one
-    there is nothing to protect and the desired content goes live whole. What is new waits; to begin is a
-    decision. `shut`: nothing may go forward now. `pardoned`: what it was rolled back for is gone.
+    `live` matters only when there is no record, or one of what never came to be: a live object is then stable
+    as it is, and without one there is nothing to protect and the desired content goes live whole. What is
+    new waits; to begin is a decision. `shut`: nothing may go forward now. `pardoned`: what it was rolled back
+    for is gone.
     `content`: that of `desired`, where it is known already.
     """
     if record is None and policy is None:
         return None
     content = content or snapshot(desired, revision)
     turn = _Turn(content, desired.key.namespace, policy, resolve, intent, revision, now, history_max, shut)
-    if record is None:
-        record = changed(_first_record(turn, live, source), kind=desired.key.kind)
+    if record is None or (live is None and _never_came_to_be(record, content)):
+        kept = record.quarantined if record else ()
+        record = changed(_first_record(turn, live, source), kind=desired.key.kind, quarantined=kept)
     record = _with_policy(_pardoned(record) if pardoned else record, policy, turn.namespace)
     return _follow(turn, _obey(turn, record))
 
@@ -97,6 +99,15 @@ def _first_record(turn: _Turn, live: Resource | None, source: str) -> RolloutRec
         canary_hash=stable.hash,
     )
     return turn.note(record, "created" if live is None else "found live as it is")
+
+
+def _never_came_to_be(record: RolloutRecord, content: Snapshot) -> bool:
+    """Say whether the object was to be created, was not, and is to be created with another content now.
+
+    Nothing leads from a content that was never live to another one: what it needs may never have been there.
+    """
+    created = record.phase is Phase.SUCCEEDED and record.effective_at is None and len(record.history) == 1
+    return created and content.hash != record.stable.hash and content.hash not in record.quarantined
 
 
 def _with_policy(record: RolloutRecord, policy: RolloutPolicy | None, namespace: str) -> RolloutRecord:

@@ -30,7 +30,7 @@ from gitmesh.fetch.errors import FetchError, MovedError
 from gitmesh.fetch.push import Proposal
 from gitmesh.kube.errors import ClusterError, RejectedError
 from gitmesh.kube.lease import LeaderElector
-from gitmesh.kube.protocol import Body, Listing, WatchEvent
+from gitmesh.kube.protocol import Body, WatchEvent
 from gitmesh.model.config import Config
 from gitmesh.model.kinds import LEASE, SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
 from gitmesh.model.metrics import (
@@ -105,8 +105,6 @@ class WorldCluster(FakeCluster):
         super().__init__(now=clock.now, sleep=clock.sleep)
         self.down = False
         self.lag = 0.0  # how long news travel
-        self._listed: dict[tuple[Kind, str], Listing] = {}
-        self.stale_lists = False  # every list is what it was the time before
         self.refuses: Callable[[Request], bool] = lambda request: False
         self.asked: Callable[[Request], Any] = lambda request: None
         self.written: Callable[[Request, Any, Body | None, Body | None], None] = lambda *_: None
@@ -149,12 +147,6 @@ class WorldCluster(FakeCluster):
             if self.lag:
                 await anyio.sleep(self.lag)
             yield event
-
-    async def list(self, kind: Kind, *, namespace: str = "", page_size: int = 500) -> Listing:
-        fresh = await super().list(kind, namespace=namespace, page_size=page_size)
-        before = self._listed.get((kind, namespace))
-        self._listed[kind, namespace] = fresh
-        return before if before and self.stale_lists else fresh
 
     def _seen(self, request: Request) -> Body | None:
         for kind in WATCHED:
@@ -363,10 +355,18 @@ class FakeMetrics:
         return None
 
 
+CHOSEN_SHARE = 0.1
+
+
 def share_of(service: Body | None, version: str) -> float:
-    weights = weights_of(service["spec"]) if service else {}
-    total = sum(weights.values())
-    return weights.get(version, 0) / total if total else 0.0
+    """Return which part of the requests a version takes; a tenth of them are chosen, where some are."""
+    routes = service["spec"]["http"] if service else []
+    parts = [(CHOSEN_SHARE, routes[0]), (1 - CHOSEN_SHARE, routes[-1])] if len(routes) > 1 else []
+    found = 0.0
+    for part, route in parts or [(1.0, route) for route in routes]:
+        weights = weights_of({"http": [route]})
+        found += part * weights.get(version, 0) / (sum(weights.values()) or 1)
+    return found
 
 
 def copies_of(service: Body | None, version: str) -> float:
@@ -418,6 +418,7 @@ class DaemonWorld:
         self.crashes: list[str] = []
         self.life: Life | None = None
         self.lives = 0
+        self.replicas: list[Life] = []  # where there are several
         settings = {"settle": "500ms", "data_dir": Path("/nowhere"), **config}
         self.config = Config.model_validate(settings)
         for host in ("reviews", "ratings", "details"):

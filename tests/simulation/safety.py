@@ -36,6 +36,7 @@ class Watched:
     steps: list[int] = field(default_factory=list)  # of the present rollout
     rollout: Any = None  # names the present rollout
     failed_contents: set[str] = field(default_factory=set)
+    forgotten: bool = False  # somebody deleted the record, which a daemon may still have known
 
 
 class Safety:
@@ -49,6 +50,7 @@ class Safety:
         self._sequence = 0
         self._taken: set[str] = set()
         self.ever_taken: set[str] = set()
+        self.promoted: set[str] = set()  # what people asked for, as `hash@step`
         world.cluster.asked = self._asked
         world.cluster.written = self._written
         world.metrics.answered = self._answered
@@ -58,7 +60,7 @@ class Safety:
 
     def forget(self, name: str) -> None:
         """A person deleted the record: what was known is known no more."""
-        self._watched.pop(name, None)
+        self._watched[name] = Watched(forgotten=True)
 
     def allow(self, name: str, content: str) -> None:
         """A person asked for failed content again."""
@@ -87,8 +89,10 @@ class Safety:
         life = LIFE.get()
         if life is None or life.elector is None or not request.writes or request.kind in ("Lease", "Event"):
             return
-        if not life.elector.is_leader:
-            self._say(f"replica {life.number} sends {request} without the Lease")
+        others = [o for o in self._world.replicas if o is not life and not o.dead and o.elector]
+        leading = [o.number for o in others if o.elector and o.elector.is_leader]
+        if leading or not life.elector.is_leader:
+            self._say(f"replica {life.number} sends {request}, and {leading or 'nobody'} has the Lease")
 
     def _answered(self, service: str, version: str, stats: RequestStats) -> None:
         self._sequence += 1
@@ -156,10 +160,10 @@ class Safety:
     def _service(self, name: str, asked_at: int, after: Any) -> Iterator[str]:
         watched, record = self.of(name), self._stored(name)
         weights = weights_of(after["spec"])
-        for route in after["spec"]["http"]:
-            total = sum(e.get("weight", 0) for e in route["route"])
-            if len(route["route"]) > 1 and total != 100:
-                yield f"weights add to {total}"
+        last = after["spec"]["http"][-1]["route"]  # before it stand the routes of chosen requests
+        total = sum(e.get("weight", 0) for e in last)
+        if len(last) > 1 and total != 100:
+            yield f"weights add to {total}"
         grown = _growing(watched.written, weights, record)
         if record is not None:
             allowed = list(_explained(record))
@@ -216,10 +220,14 @@ class Safety:
             return
         if record.canary_hash in watched.failed_contents:
             yield f"content {record.canary_hash} goes out again unasked"
+        if (before is None or (before.step, before.started_at) != (record.step, record.started_at)) and (
+            _is_shut(record)
+        ):
+            yield f"enters step {record.step} at {record.entered_at}, outside of its window"
         if watched.rollout is None or watched.rollout[0] != record.started_at:
             watched.rollout = (record.started_at, self._world.clock.monotonic())
             watched.steps, watched.live_since = [record.step], None
-            if record.step != 0 and record.steps:
+            if record.step != 0 and record.steps and not watched.forgotten:
                 yield f"a rollout begins at step {record.step}"
             return
         same_policy = before is not None and before.policy_spec == record.policy_spec
@@ -227,13 +235,20 @@ class Safety:
             if not same_policy:  # it stays where it is, whatever step that is now
                 watched.steps = [record.step]
             return
-        if record.step != before.step + 1 or record.step in watched.steps:
+        leaps = f"{record.canary_hash}@all" in self.promoted
+        if (record.step != before.step + 1 and not leaps) or record.step in watched.steps:
             yield f"step {before.step} is followed by step {record.step}"
-        yield from self._dwelt(watched, before, record)
+        by_hand = leaps or f"{record.canary_hash}@{before.step}" in self.promoted
+        assert before.policy_spec is not None
+        if before.step >= 0 and before.policy_spec.steps[before.step].gate and not by_hand:
+            yield f"step {before.step} is left through a closed gate"
+        yield from self._dwelt(watched, before, record, by_hand=by_hand)
         watched.steps.append(record.step)
         watched.live_since = None
 
-    def _dwelt(self, watched: Watched, before: RolloutRecord, after: RolloutRecord) -> Iterator[str]:
+    def _dwelt(
+        self, watched: Watched, before: RolloutRecord, after: RolloutRecord, *, by_hand: bool
+    ) -> Iterator[str]:
         assert before.policy_spec is not None
         hold = before.policy_spec.steps[before.step].hold.total_seconds()
         clock = self._world.clock
@@ -242,7 +257,7 @@ class Safety:
             return
         lived = clock.monotonic() - watched.live_since
         # A clock that was set forward meanwhile has shown more time than passed.
-        if lived + clock.ahead - watched.ahead < hold - 1e-6:
+        if not by_hand and lived + clock.ahead - watched.ahead < hold - 1e-6:
             yield f"step {before.step} was live for {lived:.3f} s, hold {hold} s"
         elif before.policy_spec.analysis and before.progress > 0:
             yield from self._proven(watched.live_since, before, after)
@@ -266,6 +281,12 @@ def _outcome(stats: RequestStats) -> str:
     if stats.requests < 20:
         return "insufficient"
     return "fail" if stats.failed * 20 > stats.requests else "pass"
+
+
+def _is_shut(record: RolloutRecord) -> bool:
+    """Every policy with windows here has the same: each even minute."""
+    windows = record.policy_spec.windows if record.policy_spec else ()
+    return bool(windows) and record.entered_at is not None and record.entered_at.minute % 2 == 1
 
 
 def _is_sequential(record: RolloutRecord) -> bool:

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -33,7 +33,7 @@ from gitmesh.model.kinds import (
     VIRTUAL_SERVICE,
 )
 from gitmesh.model.metrics import RequestStats
-from gitmesh.model.rollout import Phase
+from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.source import SYNC_ANNOTATION
 
 SERVICES = ("reviews", "ratings")
@@ -51,6 +51,13 @@ STARTS = (
     datetime(2026, 3, 29, 0, 59, tzinfo=UTC),  # a minute before Berlin's clocks go forward
     datetime(2026, 10, 25, 0, 59, tzinfo=UTC),  # and back
 )
+EVEN_MINUTES = [{"cron": "*/2 * * * *", "duration": "1m", "timezone": "Europe/Berlin"}]
+BETA = [{"headers": {"x-group": {"exact": "beta"}}}]
+EXTRAS = ("", "", "", "windows", "deadline", "gate", "group", "group", "match", "mirror")
+ACCIDENTS = (
+    *("chaos", "chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "version", "watch"),
+    *("clock", "lies", "lag", "lag", "lease"),
+)
 ANALYSES = ("threshold", "threshold", "sequential", "")
 QUIET_SECONDS = 150.0
 
@@ -62,15 +69,18 @@ class Simulation:
         self.world = DaemonWorld(seed, random.Random(seed).choice(STARTS))
         self.random = self.world.random
         self.replicas = 2 if self._chance(0.25) else 1
-        self.alive: list[Life] = []
+        self.alive: list[Life] = self.world.replicas
+        # Each world has accidents of its own: those that stay away leave room for others to meet.
+        self.accidents = self.random.sample(ACCIDENTS, self.random.randint(3, len(ACCIDENTS)))
+        self.restless = self.random.choice([0.1, 0.25, 0.4])  # the share of what happens that is an accident
         self.safety = Safety(self.world)
         self.steps = steps
         self.chaos = 0.0
+        self.frozen: dict[str, Any] | None = None
         self.refused: set[tuple[str, str]] = set()
-        self.git: dict[str, Any] = {
-            name: {"weights": WEIGHTS[0], "timeout": "", "policy": STEPS[0], "analysis": "threshold"}
-            for name in SERVICES
-        }
+        self.git: dict[str, Any] = {name: self._new(STEPS[0]) for name in SERVICES}
+        if self._chance(0.3):
+            self.world.metrics.error_percent[self.random.choice(SERVICES), "v2"] = 30.0
         self.good: dict[str, Any] = copy.deepcopy(self.git)
         self.world.cluster.faults = self._fault
         self.world.cluster.refuses = lambda r: (r.kind, r.name) in self.refused
@@ -120,13 +130,26 @@ class Simulation:
                     mode=says["analysis"] or "threshold",
                     policy=f"careful-{name}",
                 )
+                add_extra(policy["spec"], says["extra"])
                 bodies.append(policy)
+        if self.frozen:
+            bodies.append(self.frozen)
         return files(*bodies)
+
+    def _new(self, steps: str) -> dict[str, Any]:
+        """What Git says of a service at first."""
+        return {
+            "weights": WEIGHTS[0],
+            "timeout": "",
+            "policy": steps,
+            "analysis": self.random.choice(ANALYSES),
+            "extra": self.random.choice(EXTRAS),
+        }
 
     def _push(self, why: str) -> None:
         self.repository.push(self._files())
         self.good = copy.deepcopy(self.git)
-        said = {n: (s["weights"], s["timeout"], s["policy"]) for n, s in self.git.items()}
+        said = {n: (s["weights"], s["timeout"], s["policy"], s["extra"]) for n, s in self.git.items()}
         self.world.log(f"push: {why}: {said}")
 
     def _push_other(self) -> None:
@@ -143,21 +166,23 @@ class Simulation:
         says = self.git.get(name)
         kind = self.random.choice(
             [
-                *("weights", "weights", "weights", "timeout", "policy", "remove", "broken", "empty"),
-                *("revert", "force"),
+                *(*("weights",) * 7, "timeout", "timeout", "policy", "policy", "remove", "broken", "empty"),
+                *("revert", "force", "freeze"),
             ]
         )
         if says is None:
-            self.git[name] = copy.deepcopy(
-                {"weights": WEIGHTS[0], "timeout": "", "policy": STEPS[0], "analysis": "threshold"}
-            )
+            self.git[name] = self._new(self.random.choice(STEPS))
         elif kind == "weights":
             says["weights"] = self.random.choice(WEIGHTS)
+            for other in self.git.values():
+                if self._chance(0.4):  # one release of several
+                    other["weights"] = says["weights"]
         elif kind == "timeout":
             says["timeout"] = self.random.choice(["1s", "2s", "3s", ""])
         elif kind == "policy":
             says["policy"] = self.random.choice([*STEPS, ""])
             says["analysis"] = self.random.choice(ANALYSES)
+            says["extra"] = self.random.choice(EXTRAS)
         elif kind == "remove":
             del self.git[name]
             if not self.git:
@@ -176,6 +201,10 @@ class Simulation:
         elif kind == "force":
             self._force_push()
             return
+        elif kind == "freeze":
+            self.frozen = (
+                None if self.frozen else a_freeze(self.world.clock.now(), self.random.randint(5, 60))
+            )
         self._push(kind)
 
     def _force_push(self) -> None:
@@ -209,7 +238,7 @@ class Simulation:
         name = self.random.choice(SERVICES)
         cluster = self.world.cluster
         kind = self.random.choice(
-            ["edit", "delete", "rule", "record", "rollback", "retry", "suspend", "sync"]
+            ["edit", "delete", "rule", "record", "rollback", "retry", "suspend", "sync", "promote", "promote"]
         )
         self.world.log(f"person: {kind} {name}")
         record = self.world.record(name)
@@ -233,10 +262,17 @@ class Simulation:
         elif kind == "retry" and record is not None and record.phase is Phase.ROLLED_BACK:
             self.world.ask(name, retry=record.canary_hash)
             self.safety.allow(name, record.canary_hash)
+        elif kind == "promote" and record is not None and record.phase.in_motion:
+            self.promote(name, record, all_steps=self._chance(0.3))
         elif kind == "suspend" and record is not None:
             self.world.ask(name, suspend=self._chance(0.5))
         elif kind == "sync":
             self._sync()
+
+    def promote(self, name: str, record: RolloutRecord, *, all_steps: bool = False) -> None:
+        wanted = f"{record.canary_hash}@{'all' if all_steps else record.step}"
+        self.safety.promoted.add(wanted)
+        self.world.ask(name, promote=wanted)
 
     def _sync(self, **spec: Any) -> None:
         body = {
@@ -259,12 +295,7 @@ class Simulation:
     # Accidents
 
     def accident(self) -> None:
-        kind = self.random.choice(
-            [
-                *("chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "watch", "clock"),
-                *("lies", "stale", "lag", "lease"),
-            ]
-        )
+        kind = self.random.choice(self.accidents)
         self.world.log(f"accident: {kind}")
         name = self.random.choice(SERVICES)
         cluster, metrics = self.world.cluster, self.world.metrics
@@ -287,7 +318,7 @@ class Simulation:
             metrics.requests_per_second[name] = self.random.choice([1.0, 100.0, 500.0])
         elif kind == "version":
             version = self.random.choice(["v1", "v2", "v3"])
-            metrics.error_percent[name, version] = self.random.choice([0.0, 0.0, 30.0])
+            metrics.error_percent[name, version] = self.random.choice([0.0, 30.0, 30.0])
         elif kind == "watch":
             cluster.expire_watches()
         elif kind == "clock":
@@ -295,9 +326,6 @@ class Simulation:
             self.random.choice([clock.set_back, clock.set_forward])(self.random.choice([0.05, 0.7]))
         elif kind == "lies":
             metrics.twist = self.random.choice([self._lie, self._gap, honest])
-        elif kind == "stale":
-            cluster.stale_lists = self._chance(0.5)
-            cluster.expire_watches()
         elif kind == "lag":
             cluster.lag = self.random.choice([0.0, 0.2, 3.0])
         elif kind == "lease" and self.replicas > 1 and self.alive:
@@ -317,7 +345,7 @@ class Simulation:
 
     def _calm(self) -> None:
         self.chaos = 0.0
-        self.world.cluster.lag, self.world.cluster.stale_lists = 0.0, False
+        self.world.cluster.lag = 0.0
         self.world.metrics.twist = honest
         for life in self.alive:
             life.cut_off = False
@@ -336,6 +364,8 @@ class Simulation:
             life.kill()
         if self._chance(0.3):
             self.world.mirrors.clear()
+        if self._chance(0.3):
+            self.repository.reachable = False  # what it was restarted for may be down as a whole
 
     # The play
 
@@ -353,17 +383,19 @@ class Simulation:
 
     def _act(self) -> None:
         drawn = self.random.random()
-        if drawn < 0.2:
-            self.commit()
-        elif drawn < 0.35:
-            self.person()
-        elif drawn < 0.6:
+        if drawn < self.restless:
             self.accident()
-        elif drawn < 0.7:
+            return
+        drawn = self.random.random()
+        if drawn < 0.35:
+            self.commit()
+        elif drawn < 0.55:
+            self.person()
+        elif drawn < 0.68:
             self.kill()
-        elif drawn < 0.72:
+        elif drawn < 0.7:
             self.suspend_source()
-        elif drawn < 0.76:
+        elif drawn < 0.75:
             self._push_other()
 
     async def _reincarnate(self, group: anyio.abc.TaskGroup, slot: int) -> None:
@@ -393,7 +425,11 @@ class Simulation:
             self._push("the last one")
         for life in self.alive:
             life.effects_left = None
-        await anyio.sleep(QUIET_SECONDS)
+        for _ in range(int(QUIET_SECONDS // 10)):
+            await anyio.sleep(10)
+            for name in SERVICES:  # somebody comes by who opens every gate
+                if (record := self.world.record(name)) and record.phase.in_motion:
+                    self.promote(name, record)
         self._check()
         wrong = list(self._unsettled())
         before = len(self.world.writes())
@@ -403,6 +439,12 @@ class Simulation:
             wrong += [f"idle, and yet: {request}" for request in self.world.writes()[before:]]
         self._check()
         assert not wrong, "\n".join(wrong)
+
+    def _waits_for_ever(self, name: str, record: RolloutRecord) -> bool:
+        """A group does not begin while one of it is rolled back."""
+        others = [self.world.record(other) for other in SERVICES if other != name]
+        grouped = record.policy_spec is not None and record.policy_spec.group
+        return bool(grouped) and any(other and other.phase is Phase.ROLLED_BACK for other in others)
 
     def _unsettled(self) -> Iterator[str]:
         head = self.repository.commits[-1].files
@@ -434,12 +476,44 @@ class Simulation:
                 rolled_back = True
                 if live["spec"] != record.stable.spec:
                     yield f"{name} is rolled back, and not stable: {weights_of(live['spec'])}"
+            elif record is not None and record.phase is Phase.WAITING and self._waits_for_ever(name, record):
+                rolled_back = True
+                if live["spec"] != record.stable.spec:
+                    yield f"{name} waits, and is not stable: {weights_of(live['spec'])}"
             elif live["spec"] != wanted:
                 state = record and (record.phase, record.progress, record.message)
                 yield f"{name}: live {weights_of(live['spec'])}, Git {weights_of(wanted)}, {state}"
         expected = ("False", "RolledBack") if rolled_back else ("True", "Applied")
         if says != expected:
             yield f"Ready says {says}, expected {expected}: {self.world.status().conditions[0].message}"
+
+
+def add_extra(spec: dict[str, Any], extra: str) -> None:
+    """Give a policy one more thing that a rollout has to heed."""
+    first = spec["steps"][0]
+    if extra == "windows":
+        spec["windows"] = EVEN_MINUTES
+    elif extra == "deadline":
+        spec["deadline"] = "30s"
+    elif extra == "gate":
+        first["gate"] = "manual"
+    elif extra == "group":
+        spec["group"] = "shop"
+    elif extra == "match":
+        spec["steps"] = [{"match": BETA, "hold": "2s"}, *spec["steps"]]
+    elif extra == "mirror":
+        spec["steps"] = [{"mirror": 50, "hold": "2s"}, *spec["steps"]]
+
+
+def a_freeze(now: datetime, seconds: int) -> dict[str, Any]:
+    """A FreezeWindow that begins now."""
+    ends = now + timedelta(seconds=seconds)
+    return {
+        "apiVersion": "gitmesh.dev/v1alpha1",
+        "kind": "FreezeWindow",
+        "metadata": {"name": "sale", "namespace": "default"},
+        "spec": {"from": now.isoformat(), "to": ends.isoformat(), "who": "ops", "why": "the sale"},
+    }
 
 
 def honest(stats: RequestStats) -> RequestStats:

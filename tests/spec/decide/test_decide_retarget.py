@@ -85,6 +85,14 @@ def test_a_new_object_goes_live_whole():
     assert (record.phase, record.progress, record.stable.hash) == (Phase.SUCCEEDED, 100, of(NEW))
 
 
+def test_an_object_that_was_never_created_is_created_as_git_has_it_now():
+    refused = turned(None, NEW, live=None)
+    record = turned(refused, OLD, live=None)
+    assert (record.phase, record.progress, record.stable.hash) == (Phase.SUCCEEDED, 100, of(OLD))
+    created = mark_effective(refused, NOON)
+    assert turned(created, OLD, live=None).phase is Phase.PROGRESSING, "what was live once is stable"
+
+
 def test_an_object_that_is_live_already_is_stable_as_it_is():
     record = turned(None, NEW, live=OLD)
     assert (record.phase, record.progress, record.stable.hash) == (Phase.PROGRESSING, 5, of(OLD))
