@@ -20,7 +20,7 @@ import anyio
 import pytest
 from fakes.apiserver import an_api_server
 from fakes.hanging_proxy import HangingProxy, hanging_proxy
-from fakes.real_loop import RULES, guard, policy, routes, until
+from fakes.real_loop import RULES, policy, routes, until
 
 from gitmesh.engine import wiring
 from gitmesh.kube.client import KubeClient
@@ -37,7 +37,10 @@ INTERVAL_SECONDS = 0.5
 LIMIT_SECONDS = INTERVAL_SECONDS + 1.0
 ROUTES = "/virtualservices/reviews"
 RECORD = "/trafficrollouts/reviews/status"
-ANALYSIS = guard(interval="500ms").replace("failures: 2", "failures: 1, mode: threshold")
+ANALYSIS = (  # one failed check is enough, so that nothing but the reaction takes time
+    "{mode: threshold, interval: 500ms, window: 2s, failures: 1, "
+    "metrics: [{name: error-rate, max: 5%, minRequests: 5}]}"
+)
 POLICY = policy((10, "2s"), (50, "1h"), (100, "0s"), analysis=ANALYSIS)
 
 
