@@ -7,7 +7,7 @@ import pytest
 from fakes.real_loop import World, until
 
 from gitmesh.kube.errors import NotFoundError
-from gitmesh.model.kinds import DESTINATION_RULE, SERVICE_ENTRY, SIDECAR, TRAFFIC_KINDS, VIRTUAL_SERVICE
+from gitmesh.model.kinds import DESTINATION_RULE, SIDECAR, TRAFFIC_KINDS, VIRTUAL_SERVICE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real, pytest.mark.usefixtures("daemon")]
 
@@ -146,7 +146,12 @@ async def test_every_kind_of_a_foreign_repository_is_applied_shown_and_routed(wo
 
 
 async def test_what_the_playground_does_not_translate_is_reported_on_the_object(world: World):
-    revision = await world.publish(SHOP)
+    inbound = (
+        "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: inbound}\nspec:\n"
+        "  workloadSelector: {labels: {app: ratings}}\n"
+        "  ingress: [{port: {number: 9081, protocol: HTTP, name: http}, defaultEndpoint: 127.0.0.1:9080}]\n"
+    )
+    revision = await world.publish({**SHOP, "inbound.yaml": inbound})
     await world.follow()
     await world.wait_applied(revision)
 
@@ -154,16 +159,12 @@ async def test_what_the_playground_does_not_translate_is_reported_on_the_object(
         body = await world.client.get(kind, "default", name)
         return list((body.get("status") or {}).get("validationMessages") or ())
 
-    for kind, name, path in (
-        (VIRTUAL_SERVICE, "ratings", "spec.tcp"),
-        (SERVICE_ENTRY, "payments", "spec"),
-        (SIDECAR, "default", "spec"),
-    ):
-        told = await until(f"a message about {name}", partial(messages, kind, name))
-        assert path in [message["path"][: len(path)] for message in told], told
-        assert all(message["message"] for message in told)
+    path = "spec.ingress"
+    told = await until("a message about inbound", partial(messages, SIDECAR, "inbound"))
+    assert path in [message["path"][: len(path)] for message in told], told
+    assert all(message["message"] for message in told)
     assert await messages(VIRTUAL_SERVICE, "edge") == [], "what has its effect is no news"
-    described = await world.kubectl("describe", "virtualservice", "ratings")
+    described = await world.kubectl("describe", "sidecar", "inbound")
     assert "has no effect in the playground" in described
     # What is said about an object is the playground's own status: to Git it is no difference.
     versions = await world.versions()
