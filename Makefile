@@ -69,7 +69,7 @@ bench-verdicts: dev ## Compare verdicts with those of Flagger and Argo Rollouts:
 
 lock: ## Compile the lock files again from pyproject.toml
 	@$(PYTHON) -m venv $(TOOLS)/uv && $(TOOLS)/uv/bin/pip install --quiet uv
-	@$(TOOLS)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --extra playground --group build pyproject.toml -o requirements.lock
+	@$(TOOLS)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --extra playground --extra notify --extra otel --group build pyproject.toml -o requirements.lock
 	@$(TOOLS)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock' -c requirements.lock --group dev -o requirements-dev.lock
 
 clean: ## Remove everything that these targets made

@@ -5,15 +5,20 @@ Stage: engine (shell). What happened is noted when it happens, and told once the
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gitmesh.apply.executor import Applied
 from gitmesh.engine.memory import Moved, News, SourceMemory
+from gitmesh.engine.notices import commit_status_of, of_fetch, of_move, of_news, of_rollout, of_status
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
 from gitmesh.model.diagnostic import Severity
+from gitmesh.model.notice import CommitStatus, Notice
 from gitmesh.model.plan import Change, ChangeKind
 from gitmesh.model.revert import RevertState
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import TrafficSourceStatus
+from gitmesh.notify.repositories import without_login
 from gitmesh.observe.live import LiveState
 from gitmesh.validate.guardrails_plan import Note
 
@@ -22,6 +27,9 @@ async def tell(memory: SourceMemory, ports: Ports) -> None:
     """Write the events that were noted. What is interrupted goes on with the next pass."""
     while memory.news:
         news = memory.news[0]
+        if not news.noticed:
+            _notice(of_news(news, memory, _repository(memory, ports), ports.clock.now()), ports)
+            memory.news[0] = news = replace(news, noticed=True)
         await ports.events.record(news.about, news.type, news.reason, news.message)
         memory.news.popleft()
 
@@ -69,6 +77,7 @@ def note_move(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     """Note where a rollout has gone, if it has, and who paused it."""
     _note_pause(item, memory, ports)
     _note_revert(item, memory, ports)
+    _notice(_notice_of_move(item, memory, ports), ports)
     if not _is_news(item):
         return
     after = item.after
@@ -83,7 +92,7 @@ def note_move(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     ports.meters.rollbacks.inc(after.phase is Phase.ROLLED_BACK)
     about = ports.live.snapshot().resources.get(item.key)
     if about is not None and after.phase is not Phase.WAITING:
-        memory.news.append(News(about, *_move_event(item)))
+        memory.news.append(News(about, *_move_event(item), noticed=True))
 
 
 def _note_pause(item: Moved, memory: SourceMemory, ports: Ports) -> None:
@@ -93,7 +102,9 @@ def _note_pause(item: Moved, memory: SourceMemory, ports: Ports) -> None:
         return
     words = [entry.message for entry in item.after.history if entry.message.startswith("resumed")]
     said = after or (words[-1] if words else "resumed")
-    memory.news.append(News(about, "Normal", "Paused" if after else "Resumed", said))
+    reason = "Paused" if after else "Resumed"
+    _notice(_about_rollout(item, reason, said, memory, ports), ports)
+    memory.news.append(News(about, "Normal", reason, said, noticed=True))
 
 
 def _note_revert(item: Moved, memory: SourceMemory, ports: Ports) -> None:
@@ -103,7 +114,35 @@ def _note_revert(item: Moved, memory: SourceMemory, ports: Ports) -> None:
         return
     done = after.state is RevertState.DONE
     reason = "Reverted" if done else f"Revert{after.state.value}"
-    memory.news.append(News(about, "Normal" if done else "Warning", reason, after.message))
+    _notice(_about_rollout(item, reason, after.message, memory, ports, warns=not done), ports)
+    memory.news.append(News(about, "Normal" if done else "Warning", reason, after.message, noticed=True))
+
+
+def _about_rollout(
+    item: Moved, event: str, said: str, memory: SourceMemory, ports: Ports, *, warns: bool = False
+) -> Notice:
+    repository, now = _repository(memory, ports), ports.clock.now()
+    return of_rollout(item, event, said, repository, now, warns=warns)
+
+
+def _notice_of_move(item: Moved, memory: SourceMemory, ports: Ports) -> Notice | None:
+    """Return what to tell of a rollout; on beginning to work, also of one that has not moved."""
+    repository, now = _repository(memory, ports), ports.clock.now()
+    notice = of_move(item, repository, now)
+    if notice is None and item.key not in memory.runs_told:
+        notice = of_move(item, repository, now, again=True)
+    memory.runs_told.add(item.key)
+    return notice
+
+
+def _notice(item: Notice | CommitStatus | None, ports: Ports) -> None:
+    if item is not None and ports.notices is not None:
+        ports.notices.tell(item)
+
+
+def _repository(memory: SourceMemory, ports: Ports) -> str:
+    resource = ports.live.snapshot().sources.get(memory.key)
+    return without_login(str(resource.spec.get("url", ""))) if resource else ""
 
 
 def _is_news(item: Moved) -> bool:
@@ -125,13 +164,35 @@ def _move_event(item: Moved) -> tuple[str, str, str]:
 
 def note_status(source: Source, memory: SourceMemory, status: TrafficSourceStatus, ports: Ports) -> None:
     """Note what Ready says, when it says something new. Call it once the status is stored."""
+    _notice(commit_status_of(source, status), ports)
     before = next((c for c in source.status.conditions if c.type == "Ready"), None)
     after = next(c for c in status.conditions if c.type == "Ready")
-    if before is not None and (before.reason, before.message) == (after.reason, after.message):
+    is_old = before is not None and (before.reason, before.message) == (after.reason, after.message)
+    _note_status_beyond(source, memory, status, ports, is_old=is_old)
+    if is_old:
         return
     if after.reason == "Progressing":  # each step has its own event, on the VirtualService
         return
     log = ports.log.bind(stage="engine", source=source.name, revision=status.fetched_revision)
     (log.warning if after.status == "False" else log.info)(after.message, reason=after.reason)
     kind = "Warning" if after.status == "False" else "Normal"
-    memory.news.append(News(source.resource, kind, after.reason, after.message))
+    memory.news.append(News(source.resource, kind, after.reason, after.message, noticed=True))
+
+
+def _note_status_beyond(
+    source: Source, memory: SourceMemory, status: TrafficSourceStatus, ports: Ports, *, is_old: bool
+) -> None:
+    """Tell people beside the cluster; on beginning to work, also what has not changed."""
+    first, told = memory.accepted_told is None, memory.accepted_told
+    if first:
+        told = source.status.accepted_revision
+    if is_old and not first and told == status.accepted_revision:
+        return
+    memory.accepted_told = status.accepted_revision
+    for notice in of_status(source, told or "", status, ports.clock.now(), again=first and is_old):
+        _notice(notice, ports)
+
+
+def note_fetch(source: Source, error: str, failures: int, ports: Ports) -> None:
+    """Tell people beside the cluster that fetching has failed for some time, or works again."""
+    _notice(of_fetch(source, error, failures, ports.clock.now()), ports)

@@ -12,6 +12,7 @@ from functools import partial
 from anyio import to_thread
 
 from gitmesh.engine.accept import desired_of, examine
+from gitmesh.engine.announce import note_fetch
 from gitmesh.engine.memory import SourceMemory
 from gitmesh.engine.ports import Git, Ports
 from gitmesh.engine.report import Source
@@ -46,10 +47,14 @@ class Fetcher:
                 log.warning("fetch failed", error=str(error))
             memory.fetch_error, memory.handled_sync = str(error), sync
             failures = self._failures[source.resource.key] = self._failures.get(source.resource.key, 0) + 1
+            if failures == self._config.notifications.fetch_failures:
+                note_fetch(source, str(error), failures, self._ports)
             return min(RETRY_FIRST * (1 << min(failures - 1, 10)), max(spec.interval, RETRY_FIRST))
         if memory.fetched is None or memory.fetched.commit != revision.commit:
             log.info("fetched", revision=revision.short, subject=revision.subject, files=len(revision.files))
-        self._failures.pop(source.resource.key, None)
+        failures = self._failures.pop(source.resource.key, 0)
+        if failures >= self._config.notifications.fetch_failures:
+            note_fetch(source, "", failures, self._ports)
         # Before anything can act on the newest commit: it may be broken, and a mirror that was lost has only
         # now got the last good one back.
         await self.restore(source, memory)

@@ -100,12 +100,13 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """An event that people are to see on an object."""
+    """An event that people are to see on an object. `noticed`: a notice of its own was told of it."""
 
     about: Resource
     type: str  # Normal or Warning
     reason: str
     message: str
+    noticed: bool = False
 
 
 @dataclass(slots=True)
@@ -134,6 +135,8 @@ class SourceMemory:
     # apply
     failures: int = 0  # passes in a row that could not do all they wanted
     news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet
+    accepted_told: str | None = None  # the accepted revision of which people were told; None: of nothing yet
+    runs_told: set[ResourceKey] = field(default_factory=set)  # rollouts that were told of since the start
 
     def hear(self, key: ResourceKey, verdict: Verdict) -> None:
         """Keep a verdict until a record with it is written."""

@@ -33,3 +33,9 @@ class Meters:
             "gitmesh_rollouts", "Rollouts that are in a phase now", ["phase"], registry=self.registry
         )
         self.rollbacks = Counter("gitmesh_rollbacks_total", "Rollouts rolled back", registry=self.registry)
+        self.notices = Counter(
+            "gitmesh_notifications_total",
+            "Notices and commit statuses, by target and what became of them",
+            ["target", "outcome"],
+            registry=self.registry,
+        )

@@ -23,6 +23,7 @@ from gitmesh.model.metrics import (
     ValueQuery,
     ValueStats,
 )
+from gitmesh.model.notice import CommitStatus, Notice
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.revision import Revision
 from gitmesh.observe.live import LiveState
@@ -100,6 +101,13 @@ class Events(Protocol):
         """Tell that something happened to an object; `type` is Normal or Warning."""
 
 
+class Notices(Protocol):
+    """Where people are told beside the cluster: webhooks, chat, commit statuses."""
+
+    def tell(self, item: Notice | CommitStatus) -> None:
+        """Take something to be told. Returns at once and never raises."""
+
+
 class Alarms(Protocol):
     """The alarm clock. An alarm only wakes somebody; truth never lives in it."""
 
@@ -131,3 +139,4 @@ class Ports:
     log: Any  # a structlog logger; untyped upstream
     urgent: ClusterClient
     hooks: Hooks | None = None
+    notices: Notices | None = None

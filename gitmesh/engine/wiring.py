@@ -30,9 +30,13 @@ from gitmesh.kube.protocol import ClusterClient
 from gitmesh.model.config import Config
 from gitmesh.model.resource import ResourceKey
 from gitmesh.notify.events import EventRecorder
+from gitmesh.notify.notifier import Notifier
+from gitmesh.notify.outlets import open_outlets
 from gitmesh.observe.hooks import GateHooks
 from gitmesh.observe.live import LiveCache
 from gitmesh.observe.providers import open_providers
+
+NOTICE_PATIENCE_SECONDS = 3.0  # for what has not been told yet when the daemon stops
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
     """Build a daemon, wait until it knows the cluster, yield it, and take it apart again."""
     log, clock, alarms = structlog.get_logger(), SystemClock(), SchedulerAlarms()
     metrics = open_metrics(config, clock)  # nothing is open yet: it may refuse the address
+    outlets = open_outlets(config.notifications, clock)  # nor here: an extra may be missing
     cluster = await connect(kubeconfig, context=context, timeout=config.api_timeout)
     urgent = apart(cluster)
     # The cache calls the daemon and the daemon reads the cache; nothing is called before the cache runs.
@@ -88,12 +93,20 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
     meters = Meters()
     events = EventRecorder(cluster, clock)
     hooks = GateHooks(config.gate_hosts)
-    ports = Ports(cluster, live, metrics, events, alarms, clock, open_git, meters, log, urgent, hooks)
+
+    def count_notice(target: str, outcome: str) -> None:
+        meters.notices.labels(target, outcome).inc()
+
+    notifier = Notifier(outlets, config.notifications, clock, count_notice)
+    ports = Ports(
+        cluster, live, metrics, events, alarms, clock, open_git, meters, log, urgent, hooks, notifier
+    )
     built = Daemon(ports, config)
     alarms.start()
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(live.run)
+            group.start_soon(notifier.run)
             await live.wait_synced()
             watch = RepositoryWatch(_on_loop(built.repository_changed))
             if config.allow_file_urls:
@@ -105,6 +118,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
                 group.cancel_scope.cancel()
     finally:
         alarms.stop()
+        await notifier.close(NOTICE_PATIENCE_SECONDS)
         await hooks.close()
         if metrics is not None:
             await metrics.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import PurePath
 
+from gitmesh.model.notifications import NotificationConfig
 from gitmesh.model.providers import Provider
 from gitmesh.model.values import ApiModel, Duration
 
@@ -60,3 +61,4 @@ class Config(ApiModel):
     git: GitLimits = GitLimits()
     parse: ParseLimits = ParseLimits()
     metrics: MetricsConfig = MetricsConfig()
+    notifications: NotificationConfig = NotificationConfig()

@@ -412,6 +412,7 @@ class DaemonWorld:
         self.metrics = FakeMetrics(self.cluster, self.clock)
         self.has_metrics = True
         self.hooks: Any = None
+        self.notices: Any = None  # of each daemon: who is told beside the cluster
         self.repositories: dict[str, Repository] = {}
         self.mirrors: dict[ResourceKey, dict[str, Commit]] = {}
         self.lines: list[str] = []
@@ -540,6 +541,7 @@ class DaemonWorld:
                 meters=Meters(),
                 log=WorldLog(self.log, self.crashes.append),
                 hooks=self.hooks,
+                notices=self.notices,
             )
             async with anyio.create_task_group() as group:
                 group.start_soon(live.run)

@@ -1,0 +1,169 @@
+"""The notifier: takes what happened at once, and tells the targets in its own time.
+
+Stage: notify (effect). Each target has a queue and a task of its own, so that one that is slow or down holds
+up neither the others nor the work. Delivery is at least once while this process lives. See
+docs/notifications.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+
+from gitmesh.model.notice import CommitStatus
+from gitmesh.model.notifications import NotificationConfig
+from gitmesh.notify.errors import DeliveryError
+from gitmesh.notify.mailbox import Item, Mailbox, Recently
+from gitmesh.notify.outlet import Clock, Outlet
+
+RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS = 1.0, 60.0
+_DOUBLINGS_MAX = 10
+
+_log = structlog.get_logger("gitmesh.notify")
+
+Count = Callable[[str, str], None]  # target, outcome: delivered, dropped, refused or retried
+
+
+@dataclass(slots=True)
+class _Line:
+    """One target with what waits for it."""
+
+    outlet: Outlet
+    box: Mailbox
+    told: Recently
+    wanted: anyio.Event = field(default_factory=anyio.Event)
+    busy: bool = False
+
+
+class Notifier:
+    """Tells targets. `tell` never waits and never raises."""
+
+    def __init__(
+        self, outlets: Sequence[Outlet], config: NotificationConfig, clock: Clock, count: Count
+    ) -> None:
+        self._clock = clock
+        self._count = count
+        self._give_up_seconds = config.give_up.total_seconds()
+        self._lines = [
+            _Line(
+                outlet,
+                Mailbox(config.queue_max, merges=outlet.merges),
+                Recently(config.window),
+            )
+            for outlet in outlets
+        ]
+        self._states = Recently(None)
+
+    @property
+    def waiting(self) -> int:
+        """How much has not been told yet."""
+        return sum(len(line.box) for line in self._lines)
+
+    def tell(self, item: Item) -> None:
+        """Take an item for every target that is to be told of it; returns at once."""
+        if not self._lines:
+            return
+        now = self._clock.now()
+        if isinstance(item, CommitStatus) and self._states.is_repeat(item, now):
+            return
+        for line in self._lines:
+            if not line.outlet.takes(item):
+                continue
+            if not isinstance(item, CommitStatus) and line.told.is_repeat(item, now):
+                continue
+            dropped = line.box.put(item)
+            if dropped is not None:
+                self._count(line.outlet.name, "dropped")
+                _log.warning(
+                    "notice dropped: too much waits for this target",
+                    stage="notify",
+                    target=line.outlet.name,
+                    source=dropped.source,
+                )
+            line.wanted.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with anyio.create_task_group() as group:
+            for line in self._lines:
+                group.start_soon(self._work, line)
+
+    async def close(self, patience_seconds: float) -> None:
+        """Try once more to tell what waits, for a short while; then release connections.
+
+        Call it when `run` has ended.
+        """
+        with anyio.CancelScope(shield=True):
+            if self.waiting:
+                with anyio.move_on_after(patience_seconds):
+                    async with anyio.create_task_group() as group:
+                        for line in self._lines:
+                            group.start_soon(self._flush, line)
+            if self.waiting:
+                _log.warning("notices lost: the daemon stops", stage="notify", count=self.waiting)
+            for line in self._lines:
+                await line.outlet.close()
+
+    async def _work(self, line: _Line) -> None:
+        while True:
+            line.wanted = anyio.Event()
+            while (item := line.box.first()) is not None:
+                await self._deliver(line, item)
+            await line.wanted.wait()
+
+    async def _flush(self, line: _Line) -> None:
+        while (item := line.box.first()) is not None:
+            if await self._try(line, item) is not None:
+                return
+            line.box.done()
+
+    async def _deliver(self, line: _Line, item: Item) -> None:
+        """Tell one thing, again and again until it is taken, refused, or too old."""
+        began, failures = self._clock.monotonic(), 0
+        while (error := await self._try(line, item)) is not None:
+            failures += 1
+            backoff = min(RETRY_FIRST_SECONDS * (1 << min(failures - 1, _DOUBLINGS_MAX)), RETRY_MAX_SECONDS)
+            delay = max(backoff, error.after_seconds)
+            spent = self._clock.monotonic() - began
+            if not error.retryable or spent + delay > self._give_up_seconds:
+                self._give_up(line, item, error)
+                break
+            self._count(line.outlet.name, "retried")
+            if failures == 1:
+                _log.warning(
+                    "notice not delivered yet",
+                    stage="notify",
+                    target=line.outlet.name,
+                    source=item.source,
+                    error=str(error),
+                )
+            await self._clock.sleep(delay)
+        line.box.done()
+
+    async def _try(self, line: _Line, item: Item) -> DeliveryError | None:
+        try:
+            await line.outlet.deliver(item)
+        except DeliveryError as error:
+            return error
+        except Exception as error:  # a bug that one notice meets must not silence the target
+            _log.exception("notice failed unexpectedly", stage="notify", target=line.outlet.name)
+            return DeliveryError(f"{line.outlet.name}: {type(error).__name__}", retryable=False)
+        self._count(line.outlet.name, "delivered")
+        return None
+
+    def _give_up(self, line: _Line, item: Item, error: DeliveryError) -> None:
+        self._count(line.outlet.name, "refused")
+        if isinstance(item, CommitStatus):
+            self._states.forget(item)
+        else:
+            line.told.forget(item)
+        _log.error(
+            "notice given up",
+            stage="notify",
+            target=line.outlet.name,
+            source=item.source,
+            error=str(error),
+        )
