@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anyio
 import click
@@ -17,15 +18,21 @@ import structlog
 from pydantic import ValidationError
 
 from gitmesh.apply.sources import ensure_source
+from gitmesh.apply.sync_requests import request_sync
 from gitmesh.cli.connection import Connection, cluster_options, connection, run_async
+from gitmesh.cli.listed import read_providers, read_receivers
 from gitmesh.cli.logs import LEVELS, configure
-from gitmesh.cli.provider_file import read_providers
-from gitmesh.engine.wiring import daemon, lead
+from gitmesh.engine.clock import SystemClock
+from gitmesh.engine.wiring import Running, daemon, lead
 from gitmesh.model.config import Config, MetricsConfig
 from gitmesh.model.providers import Provider
 from gitmesh.model.source import TrafficSourceSpec
 from gitmesh.model.values import parse_duration
-from gitmesh.web.health import app, serve
+from gitmesh.web.health import app
+from gitmesh.web.hooks.receiver import HookReceiver
+from gitmesh.web.serving import serve, serve_strangers
+
+T = TypeVar("T")
 
 
 def default_data_dir() -> Path:
@@ -80,6 +87,12 @@ class DurationType(click.ParamType[Any]):
 )
 @click.option("--allow-file-urls", is_flag=True, help="Allow repositories on this machine (file://).")
 @click.option("--listen", default="", help="Serve /healthz, /readyz and /metrics at HOST:PORT.")
+@click.option("--receiver", default="", help="Take webhooks at HOST:PORT, below /hooks/.")
+@click.option(
+    "--receivers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML file with a list of webhook receivers, each with its secret.",
+)
 @click.option(
     "--leader-election/--no-leader-election", default=False, help="Work only while holding a Lease."
 )
@@ -112,9 +125,12 @@ def run(
 
 
 def _config(where: Connection, options: dict[str, Any]) -> Config:
-    host, _, port = options["listen"].rpartition(":")
-    if options["listen"] and not port.isdigit():
-        raise click.UsageError(f"--listen {options['listen']}: write HOST:PORT, for example 127.0.0.1:8080")
+    host, port = _address("--listen", options["listen"], "127.0.0.1:8080")
+    receiver_host, receiver_port = _address("--receiver", options["receiver"], "127.0.0.1:9292")
+    if bool(receiver_port) != bool(options["receivers"]):
+        raise click.UsageError(
+            "--receiver and --receivers belong together: where webhooks come in, and whose"
+        )
     scrape = options["scrape"]
     if where.playground and not options["prometheus"]:
         scrape = scrape or where.playground["metrics"]
@@ -124,19 +140,34 @@ def _config(where: Connection, options: dict[str, Any]) -> Config:
         allow_file_urls=options["allow_file_urls"] or where.playground is not None,
         settle=options["settle"],
         gate_hosts=options["gate_hosts"] or ("*",),
-        listen_host=host or "127.0.0.1",
-        listen_port=int(port or 0),
+        listen_host=host,
+        listen_port=port,
+        receivers=_listed("--receivers", options["receivers"], read_receivers),
+        receiver_host=receiver_host,
+        receiver_port=receiver_port,
         leader_election=options["leader_election"],
         metrics=MetricsConfig(providers=_providers(options["providers"], options["prometheus"], scrape)),
     )
 
 
+def _address(option: str, text: str, example: str) -> tuple[str, int]:
+    """Return host and port; port 0 where the option is not given."""
+    host, _, port = text.rpartition(":")
+    if text and not (port.isdigit() and 0 < int(port) < 65_536):
+        raise click.UsageError(f"{option} {text}: write HOST:PORT, for example {example}")
+    return host.strip("[]") or "127.0.0.1", int(port or 0)
+
+
+def _listed(option: str, file: Path | None, read: Callable[[str], tuple[T, ...]]) -> tuple[T, ...]:
+    try:
+        return read(file.read_text()) if file else ()
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{option} {file}: {error}") from None
+
+
 def _providers(file: Path | None, prometheus: str, scrape: str) -> tuple[Provider, ...]:
     """Return the providers of the file, then those that are given by their address alone."""
-    try:
-        listed = read_providers(file.read_text()) if file else ()
-    except (OSError, ValueError) as error:
-        raise click.UsageError(f"--providers {file}: {error}") from None
+    listed = _listed("--providers", file, read_providers)
     names = [provider.name for provider in listed]
     plain = (_plain("prometheus", prometheus), _plain("scrape", scrape))
     return (*listed, *(provider for provider in plain if provider and provider.name not in names))
@@ -178,9 +209,25 @@ async def _serve(
             if config.listen_port:
                 health = app(lambda: running.ready, running.meters.registry)
                 group.start_soon(serve, health, config.listen_host, config.listen_port)
+            if config.receiver_port:
+                hooks = receiver_of(running, config).app()
+                address = config.receiver_host, config.receiver_port
+                group.start_soon(serve_strangers, hooks, *address, config.receiver)
             log.info("daemon started", stage="engine", data_dir=str(config.data_dir))
             await lead(running, config)
     log.info("daemon stopped", stage="engine")
+
+
+def receiver_of(running: Running, config: Config) -> HookReceiver:
+    """Return what takes webhooks, on every replica: one that does not lead marks a source just the same."""
+    return HookReceiver(
+        config.receivers,
+        config.receiver,
+        sources=running.daemon.sources,
+        wake=lambda key: request_sync(running.cluster, key),
+        clock=SystemClock(),
+        meters=running.meters,
+    )
 
 
 async def _stop_on_signal(scope: anyio.CancelScope) -> None:

@@ -5,20 +5,18 @@ Stage: none (face).
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import anyio
 import click
 
+from gitmesh.apply.sync_requests import request_sync
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, run_async, watching
 from gitmesh.cli.main import Refused
 from gitmesh.cli.source_text import finding_lines, headline
 from gitmesh.engine.report import Source, read_source
-from gitmesh.kube.protocol import ClusterClient
 from gitmesh.model.kinds import TRAFFIC_SOURCE
 from gitmesh.model.resource import ResourceKey
-from gitmesh.model.source import SYNC_ANNOTATION
 from gitmesh.observe.live import LiveState
 
 
@@ -81,14 +79,6 @@ def read_valid(live: LiveState, key: ResourceKey) -> Source:
     if isinstance(source, str):
         raise Refused(f"TrafficSource {name} makes no sense: {source}")
     return source
-
-
-async def request_sync(client: ClusterClient, key: ResourceKey) -> str:
-    """Ask the daemon to fetch now; the returned token comes back in status.lastHandledSync."""
-    token = secrets.token_hex(8)
-    patch = {"metadata": {"annotations": {SYNC_ANNOTATION: token}}}
-    await client.merge_patch(TRAFFIC_SOURCE, key.namespace, key.name, patch)
-    return token
 
 
 def find_source(live: LiveState, namespace: str, name: str | None) -> ResourceKey:

@@ -39,3 +39,9 @@ class Meters:
             ["target", "outcome"],
             registry=self.registry,
         )
+        self.webhooks = Counter(
+            "gitmesh_webhooks_total",
+            "Webhooks that came in, by receiver and outcome",
+            ["receiver", "outcome"],
+            registry=self.registry,
+        )

@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from gitmesh.model.notifications import NotificationConfig
 from gitmesh.model.providers import Provider
+from gitmesh.model.receivers import Receiver, ReceiverLimits
 from gitmesh.model.values import ApiModel, Duration
 
 
@@ -56,6 +57,10 @@ class Config(ApiModel):
     gate_hosts: tuple[str, ...] = ("*",)  # patterns of the hosts that gates may ask
     listen_host: str = "127.0.0.1"
     listen_port: int = 0  # 0: no health and metrics server
+    receivers: tuple[Receiver, ...] = ()
+    receiver_host: str = "127.0.0.1"
+    receiver_port: int = 0  # 0: no webhooks
+    receiver: ReceiverLimits = ReceiverLimits()
     leader_election: bool = False
     lease_namespace: str = "gitmesh-system"
     git: GitLimits = GitLimits()

@@ -5,18 +5,14 @@ Stage: none (face). Read-only, so it asks for no token; it binds to loopback unl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-
-from gitmesh.model.errors import EdgeError
 
 
 def app(ready: Callable[[], bool], registry: CollectorRegistry) -> Starlette:
@@ -36,22 +32,3 @@ def app(ready: Callable[[], bool], registry: CollectorRegistry) -> Starlette:
     return Starlette(
         routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
     )
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the daemon."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def serve(application: Starlette, host: str, port: int) -> None:
-    """Serve until cancelled. Raises EdgeError when the port is taken."""
-    server = _Server(uvicorn.Config(application, host=host, port=port, log_level="warning", lifespan="off"))
-    try:
-        await server.serve()
-    except SystemExit as error:  # uvicorn exits when it cannot bind
-        raise EdgeError(
-            f"cannot listen on {host}:{port}: it is in use or not allowed; choose another with --listen"
-        ) from error

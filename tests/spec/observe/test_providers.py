@@ -19,7 +19,7 @@ from fakes.builders import NOON, a_target, seconds
 from fakes.certificates import Authority
 from pydantic import ValidationError
 
-from gitmesh.cli.provider_file import read_providers
+from gitmesh.cli.listed import read_providers
 from gitmesh.model.metrics import LatencyQuery, RequestQuery, ValueQuery
 from gitmesh.model.providers import Provider
 from gitmesh.observe.datadog import of_target
