@@ -89,6 +89,7 @@ async def execute(
     A cancellation starts no further write, waits a moment for the started ones, and still yields what
     became of each.
     """
+    assert plan.excess is None, "this plan waits for a person"
     for number, wave in enumerate(plan.waves):
         landed: dict[int, Applied] = {}
         try:

@@ -77,10 +77,11 @@ def a_wish(
     for option, text in (("--as", who), ("--why", why)):
         if len(text) > WORDS_MAX:
             raise click.UsageError(f"{option} holds more than {WORDS_MAX} characters")
-    return Wish(verb, TRAFFIC_ROLLOUT.key(namespace, name), who or _myself(), why, timeout, full)
+    return Wish(verb, TRAFFIC_ROLLOUT.key(namespace, name), who or myself(), why, timeout, full)
 
 
-def _myself() -> str:
+def myself() -> str:
+    """Return the name of the user who runs this; empty where there is none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in a container

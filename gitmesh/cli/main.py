@@ -26,6 +26,7 @@ COMMANDS = {
         "Say which route takes a request, and why no earlier one does.",
     ),
     "plan": ("gitmesh.cli.plan", "Show what a directory would change in the cluster, and why."),
+    "approve": ("gitmesh.cli.approve", "Let a plan through that is held for doing much at once."),
     "sync": ("gitmesh.cli.sync", "Make the daemon fetch and apply now, and wait for the outcome."),
     "status": ("gitmesh.cli.status", "Show sources and rollouts; --watch follows them."),
     "why": ("gitmesh.cli.why", "Say why a rollout stands where it stands, with the evidence."),

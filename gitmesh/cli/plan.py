@@ -62,7 +62,9 @@ def plan(
     Nothing is written. What a RolloutPolicy walks in steps shows its first step. Then stands which requests
     would go elsewhere, derived from the conditions of the old and of the new rules. At the end stands when
     each rollout would enter which step if all goes well, with a warning where it could not end at one go.
-    Exit status 0: shown; 1: the files have errors, or the plan is refused; 2: could not run.
+    The hash names the plan: `gitmesh approve` takes it when the plan is held for
+    doing much at once. Exit status 0: shown; 1: the files have errors, or the plan is refused or would be
+    held; 2: could not run.
 
     \b
     Examples:
@@ -105,13 +107,13 @@ async def _plan(
         if ask_server:
             refused = await dry_run(planned, client)
             planned = replace(planned, refusals=(*planned.refusals, *refused))
-    moved = moved_requests(planned, live.resources)
+    moved, goes_out = moved_requests(planned, live.resources), not (planned.refusals or planned.excess)
     if output == "json":
         body = {**render_json(planned), "requests": [request.as_json() for request in moved], "notes": notes}
         body["rollouts"] = ways_as_json(ways)
-        return json.dumps(body, indent=2), not planned.refusals
+        return json.dumps(body, indent=2), goes_out
     lines = [*render_text(planned), *render_moved(moved), *notes, *render_ways(ways, now)]
-    return "\n".join(lines), not planned.refusals
+    return "\n".join(lines), goes_out
 
 
 def make(

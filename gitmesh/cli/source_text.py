@@ -31,3 +31,22 @@ def finding_lines(source: Source) -> list[str]:
         if finding.hint:
             lines.append(f"    = {finding.hint}")
     return lines
+
+
+def held_lines(source: Source) -> list[str]:
+    """Return the plan that waits for a person, with what it would do."""
+    held = source.status.held_plan
+    if held is None:
+        return []
+    lines = [f"plan {held.hash} waits since {held.since:%Y-%m-%d %H:%M:%S} UTC: {held.reason}"]
+    lines += [f"    {text}" for text in held.objects]
+    return lines
+
+
+def skipped_lines(source: Source) -> list[str]:
+    """Return each object that is left alone, and why."""
+    return [
+        f"{skipped.resource} is left alone: {skipped.message}"
+        + (f" (differs in {', '.join(skipped.fields)})" if skipped.fields else "")
+        for skipped in source.status.skipped
+    ]

@@ -1,4 +1,4 @@
-"""From a fetched revision to what is desired: parse, validate, and keep the last good one on errors.
+"""From a fetched revision to what may become desired: parse, validate, keep the last good one on errors.
 
 Stage: parse, validate (called by the pass).
 """
@@ -142,7 +142,7 @@ def _is_news(finding: Diagnostic) -> bool:
 async def accept(
     memory: SourceMemory, *, default_namespace: str, limits: ParseLimits, context: Context
 ) -> None:
-    """Judge the fetched revision once, and make it desired unless it has an error.
+    """Judge the fetched revision once, and make it a candidate unless it has an error.
 
     A broken revision changes nothing: the last good one stays desired, healed and guarded.
     """
@@ -164,4 +164,4 @@ async def accept(
     findings = tuple(finding for finding in examined.findings if _is_news(finding))
     memory.judged, memory.examined, memory.findings = question, examined, findings
     if not has_errors(memory.findings):
-        memory.desired = desired_of(question.revision, examined.parsed)
+        memory.candidate = desired_of(question.revision, examined.parsed)

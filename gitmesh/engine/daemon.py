@@ -15,6 +15,7 @@ import anyio
 from gitmesh.apply.records import write_source_status
 from gitmesh.decide.schedule import next_wake
 from gitmesh.engine.announce import tell
+from gitmesh.engine.counting import count
 from gitmesh.engine.fetcher import Fetcher
 from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
@@ -31,7 +32,7 @@ from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
 from gitmesh.model.kinds import TRAFFIC_SOURCE
 from gitmesh.model.resource import Resource, ResourceKey
-from gitmesh.model.rollout import Outcome, Phase
+from gitmesh.model.rollout import Outcome
 from gitmesh.model.source import SYNC_ANNOTATION
 
 SETTLE_PART_SECONDS = 0.25  # how soon a rollback is noticed while a wave settles
@@ -239,7 +240,7 @@ class Daemon:
         await self._roll_back_all(present)
         for key in sorted(present):
             await self._pass_one(key)
-        self._count_rollouts()
+        count(self._ports.live.snapshot(), self._ports.meters)
         self._check_wanted.set()
 
     async def _pass_one(self, key: ResourceKey) -> None:
@@ -353,12 +354,6 @@ class Daemon:
 
     def _check_wanted_now(self) -> None:
         self._check_wanted.set()
-
-    def _count_rollouts(self) -> None:
-        rollouts = self._ports.live.snapshot().rollouts.values()
-        phases = [(resource.body.get("status") or {}).get("phase") for resource in rollouts]
-        for phase in Phase:
-            self._ports.meters.rollouts.labels(phase.value).set(phases.count(phase.value))
 
     async def _report_invalid(self, resource: Resource, problem: str) -> None:
         status = invalid_status(resource, problem, self._ports.clock.now())

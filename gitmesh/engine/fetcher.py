@@ -88,6 +88,8 @@ class Fetcher:
         if has_errors(examined.findings) or memory.desired is not None:
             return False
         memory.desired = replace(desired_of(revision, examined.parsed), restored=True)
+        if source.status.last_applied_revision == revision.id:
+            memory.applied = memory.desired
         return True
 
     def mirror(self, key: ResourceKey) -> Git:

@@ -13,10 +13,11 @@ from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.policy import RolloutPolicy, most_precise
-from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, content_hash
 from gitmesh.model.revert import Revert
 from gitmesh.model.revision import Revision
 from gitmesh.model.rollout import Decision, GateAnswer, RolloutRecord, Snapshot, Verdict
+from gitmesh.model.standing import Approval, HeldPlan
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
 from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
 from gitmesh.validate.check import NOTHING_VALIDATED, Validated
@@ -51,6 +52,11 @@ class Desired:
         if resource.key not in self._contents:
             self._contents[resource.key] = snapshot(resource, self.revision.short)
         return self._contents[resource.key]
+
+    @property
+    def content(self) -> str:
+        """Names what Git says of all objects. Looks at each of them: not for every pass."""
+        return content_hash({key.path: resource.body for key, resource in self.resources.items()})
 
     def policy_of(self, resource: Resource) -> RolloutPolicy | None:
         """Return the policy that selects one of these resources most precisely.
@@ -123,7 +129,9 @@ class SourceMemory:
     examined: Examined | None = None
     judged: Judged | None = None
     findings: tuple[Diagnostic, ...] = ()
+    candidate: Desired | None = None  # without errors, and not let through yet
     desired: Desired | None = None
+    applied: Desired | None = None  # the last one of which all was live
     # decide
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
     read: dict[ResourceKey, tuple[Resource, RolloutRecord | None]] = field(default_factory=dict)
@@ -132,6 +140,8 @@ class SourceMemory:
     answers: dict[ResourceKey, GateAnswer] = field(default_factory=dict)  # of hooks, by what they are about
     # plan
     notes: tuple[Note, ...] = ()  # what guardrails said of the last plan that was not empty
+    held: HeldPlan | None = None
+    approval: Approval | None = None  # as it is written down next; None: as the status has it
     # apply
     failures: int = 0  # passes in a row that could not do all they wanted
     news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet

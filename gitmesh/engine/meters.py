@@ -45,3 +45,12 @@ class Meters:
             ["receiver", "outcome"],
             registry=self.registry,
         )
+        self.held_plans = Gauge(
+            "gitmesh_held_plans", "Plans that wait for a person's approval", registry=self.registry
+        )
+        self.skipped = Gauge(
+            "gitmesh_skipped_objects",
+            "Objects that are left alone on purpose now",
+            ["why"],
+            registry=self.registry,
+        )

@@ -27,8 +27,9 @@ from gitmesh.model.kinds import TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Decision, Finish, Hold, Phase, RollBack, RolloutIntent, RolloutRecord
-from gitmesh.model.source import OWNER_ANNOTATION
+from gitmesh.model.source import DISABLED, OWNER_ANNOTATION, RECONCILE_ANNOTATION
 from gitmesh.observe.live import LiveState
+from gitmesh.plan.skips import hands_off
 
 # Under a freeze, what no policy selects waits too; afterwards it is applied at once, as ever.
 _WITHOUT_POLICY = RolloutPolicy(name="", namespace="", spec=RolloutPolicySpec(analysis=None))
@@ -43,6 +44,7 @@ class Turned:
     policy: str = ""
     shut: Hold | None = None
     in_git: bool = False
+    hands_off: bool = False  # somebody wants the object left alone
 
 
 def move(
@@ -162,6 +164,8 @@ def _held(one: Turned, suspended: bool, memory: SourceMemory) -> str:
         return "suspended"
     if one.turn.intent.suspend:
         return one.record.suspended or "paused"
+    if one.hands_off:
+        return f"{RECONCILE_ANNOTATION} is {DISABLED}: held"
     if memory.desired is None:
         return "Git has not been read yet: held"
     return "" if one.in_git else "no longer in Git: held"
@@ -218,7 +222,9 @@ def _follow_git(turn: _Turn, service: Resource, desired: Desired, pardoned: bool
     )
     if record is None:
         return None
-    return Turned(turn, held_back(record, shut), policy.full_name if policy else "", shut, in_git=True)
+    alone = hands_off(service) or hands_off(turn.live.resources.get(turn.key))
+    name = policy.full_name if policy else ""
+    return Turned(turn, held_back(record, shut), name, shut, in_git=True, hands_off=alone)
 
 
 def _without_git(turn: _Turn) -> Turned | None:

@@ -13,10 +13,11 @@ from gitmesh.engine.moving import move
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import records_of
 from gitmesh.model.config import Config
-from gitmesh.model.resource import ResourceSet
+from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.observe.live import LiveState
 from gitmesh.plan.overlay import overlay, overlay_reasons
 from gitmesh.plan.planner import PlanInput
+from gitmesh.plan.skips import never_pruned
 from gitmesh.plan.twins import sharers
 
 
@@ -49,7 +50,9 @@ def plan_input(
     records = records_of(moved)
     effective = overlay(desired, records, live)
     restored = memory.desired is not None and memory.desired.restored
+    before = _applied_before(memory)
     awaited = {m.key for m in moved if m.before is not None and (m.changed or m.after.effective_at is None)}
+    moving = frozenset(awaited.union(*(sharers(key, effective, live) for key in awaited)))
     return PlanInput(
         source=source.name,
         revision=memory.desired.revision.id if memory.desired else "",
@@ -59,7 +62,27 @@ def plan_input(
         previous_revision=source.status.last_applied_revision,
         spec=source.spec.model_copy(update={"prune": source.spec.prune and not restored}),
         settle_seconds=config.settle.total_seconds(),
-        moving=frozenset(awaited.union(*(sharers(key, effective, live) for key in awaited))),
+        moving=moving,
         reasons=overlay_reasons(desired, records, effective),
         empty_source=not desired,
+        settled=_settled(desired, before) if before else frozenset(),
+        walked={key: desired[key] for key in moving if key in desired},
+        kept=frozenset(key for key, r in before.items() if never_pruned(r)) if before else frozenset(),
+    )
+
+
+def _applied_before(memory: SourceMemory) -> ResourceSet | None:
+    """Return what Git said of the revision that was live wholly before the desired one; None: not known."""
+    found = memory.applied
+    if found is None or found is memory.desired:
+        return None
+    return found.resources
+
+
+def _settled(desired: ResourceSet, before: ResourceSet) -> frozenset[ResourceKey]:
+    """Return the objects of which two revisions say the same."""
+    return frozenset(
+        key
+        for key, resource in desired.items()
+        if (known := before.get(key)) is not None and (known is resource or known.body == resource.body)
     )

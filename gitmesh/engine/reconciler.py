@@ -16,7 +16,8 @@ from gitmesh.apply.hurry import Hurried
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_guardrails, note_status, tell
-from gitmesh.engine.memory import Desired, Moved, SourceMemory
+from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go
+from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.planning import move_rollouts, plan_input
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport, Source
@@ -139,6 +140,7 @@ class Reconciler:
         try:
             await take_requests(source.name, memory, self._ports, report)
             await self._accept(source, memory)  # parse, validate
+            await self._let_through(source, memory, report)
             await self._move_forward(source, memory, report)  # decide, plan, apply
         except ClusterError as error:
             report.failed(error)
@@ -152,27 +154,53 @@ class Reconciler:
             context=known_of(self._ports.live.snapshot()),
         )
 
+    async def _let_through(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
+        """Make the candidate desired, unless it would do too much at once: then what was desired stays so."""
+        candidate, memory.held = memory.candidate, None
+        if candidate is None or source.spec.suspend:
+            return
+        trial = replace(memory, desired=candidate)
+        given = self._plan_input(source, trial, candidate.resources, self._move(source, trial))
+        plan = make_plan(given)
+        if refused := [refusal for refusal in plan.refusals if refusal.key is None]:
+            report.refusals += tuple(refused)
+        elif await may_go(source, memory, candidate, plan, self._ports):
+            let_through(source, memory, candidate)
+
     async def _move_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         report.moved = self._move(source, memory)
         if memory.desired is not None and not source.spec.suspend and any(m.changed for m in report.moved):
-            await self._record_intent(source, memory.desired)
+            await self._record_intent(source, memory)
         for item in report.moved:
             await write_down(item, memory, self._ports)
         if memory.desired is None or source.spec.suspend:
             return
         given = self._plan_input(source, memory, memory.desired.resources, report.moved)
-        plan, notes = guarded(make_plan(given), memory.desired.guardrails)
+        plan, notes = guarded(await self._allowed(source, memory, given), memory.desired.guardrails)
         note_guardrails(source, memory, notes, self._ports)
         report.refusals += plan.refusals
+        report.skipped = plan.skipped
         if not plan.is_empty:
             refused = await dry_run(plan, self._ports.cluster)
             report.refusals += refused
             if not refused:
-                await self._record_intent(source, memory.desired, plan)
+                await self._record_intent(source, memory, plan)
                 await self._apply(plan, source, memory, report, self._ports.cluster)
         await self._confirm(given, memory, report)
         if report.complete:
+            memory.applied = memory.desired
+            close_approval(source, memory)
             await self._forget_rollouts(source, report.moved)
+
+    async def _allowed(self, source: Source, memory: SourceMemory, given: PlanInput) -> Plan:
+        """Return the plan of what is desired. It may be too much although its revision was let through: when
+        pruning was switched on, say. Then it deletes nothing until a person approves it."""
+        plan = make_plan(given)
+        assert memory.desired is not None
+        if plan.excess is None or await may_go(source, memory, memory.desired, plan, self._ports):
+            return replace(plan, excess=None)
+        rest = make_plan(replace(given, spec=given.spec.model_copy(update={"prune": False})))
+        return rest if rest.excess is None else replace(rest, waves=(), excess=None)
 
     async def _confirm(self, given: PlanInput, memory: SourceMemory, report: PassReport) -> None:
         """Note for each rollout that is live as its record says, also when something else went wrong."""
@@ -234,19 +262,22 @@ class Reconciler:
         elif applied.result is not None:
             self._ports.live.absorb(applied.result.body)
 
-    async def _record_intent(self, source: Source, desired: Desired, plan: Plan | None = None) -> None:
+    async def _record_intent(self, source: Source, memory: SourceMemory, plan: Plan | None = None) -> None:
         """Before the first write, keep what a crash must not lose.
 
         The union of old and new inventory leaves no orphan. The accepted revision keeps a restart from going
         on with an older one, which could delete what this one brought, or take its rollouts for reverted.
         """
+        assert memory.desired is not None
         changes = plan.changes() if plan else ()
         created = {c.key.path for c in changes if c.kind is not ChangeKind.DELETE}
         current = self._ports.live.snapshot().sources.get(source.resource.key, source.resource)
         status = source.status.model_copy(
             update={
                 "inventory": tuple(sorted({*source.status.inventory, *created})),
-                "accepted_revision": desired.revision.id,
+                "accepted_revision": memory.desired.revision.id,
+                "approval": approval_of(source, memory),
+                "held_plan": memory.held,
             }
         )
         if status != source.status:

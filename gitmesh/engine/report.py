@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gitmesh.engine.memory import Moved
 from gitmesh.kube.errors import ClusterError, StaleWriteError
-from gitmesh.model.plan import Refusal
+from gitmesh.model.plan import Refusal, Skipped
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
 
@@ -23,6 +23,7 @@ class PassReport:
     handled_sync: str = ""  # the request that the revision of this pass answers
     moved: list[Moved] = field(default_factory=list)
     refusals: tuple[Refusal, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     errors: list[str] = field(default_factory=list)
     overtaken: bool = False  # somebody wrote what we had read: look again, decide again
     preempted: bool = False  # a rollback is due: pass again at once

@@ -11,14 +11,20 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from gitmesh.engine.holding import approval_of
 from gitmesh.engine.memory import SourceMemory
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.model.config import Config
 from gitmesh.model.diagnostic import Diagnostic, Severity, has_errors
+from gitmesh.model.plan import Skipped, SkipReason
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import OWNER_ANNOTATION, Condition, Finding, TrafficSourceStatus
+from gitmesh.model.standing import HeldPlan, SkippedObject
 from gitmesh.observe.live import LiveState
+from gitmesh.plan.diff import format_path
+
+FIELDS_MAX = 10
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -61,6 +67,23 @@ def status_of(
         last_handled_sync=report.handled_sync or source.status.last_handled_sync,
         inventory=_inventory(source, report, live),
         findings=tuple(_finding(d) for d in worst_first(memory.findings)[: config.findings_max]),
+        held_plan=_held(source, memory),
+        approval=approval_of(source, memory),
+        skipped=tuple(_skipped(s) for s in report.skipped[: config.findings_max]),
+    )
+
+
+def _held(source: Source, memory: SourceMemory) -> HeldPlan | None:
+    """Return the plan that waits; until the first fetch, what the daemon before this one said of it."""
+    return memory.held or (source.status.held_plan if memory.fetched is None else None)
+
+
+def _skipped(skipped: Skipped) -> SkippedObject:
+    return SkippedObject(
+        resource=str(skipped.key),
+        why=skipped.why.value,
+        message=skipped.text,
+        fields=tuple(format_path(field.path) for field in skipped.fields[:FIELDS_MAX]),
     )
 
 
@@ -83,6 +106,8 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
         return Verdict("False", "ApplyFailed", report.errors[0], reconciling=True)
     if has_errors(memory.findings):
         return Verdict("False", "ValidationFailed", _validation_message(memory), stalled=True)
+    if memory.held is not None:
+        return Verdict("False", "AwaitingApproval", _held_message(memory, memory.held), stalled=True)
     if report.refusals:
         first = report.refusals[0]
         about = f"{first.key}: " if first.key else ""
@@ -93,10 +118,10 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
         first_back = rolled_back[0]
         text = f"{first_back.key} is rolled back: {first_back.after.message}"
         return Verdict("False", "RolledBack", text, stalled=True)
-    if memory.desired is None:
-        return Verdict("Unknown", "Fetching", f"waiting for the first fetch of {source.spec.branch}", True)
     if source.spec.suspend:
         return Verdict("Unknown", "Suspended", "spec.suspend is true: nothing moves forward")
+    if memory.desired is None:
+        return Verdict("Unknown", "Fetching", f"waiting for the first fetch of {source.spec.branch}", True)
     if in_motion:
         text = ", ".join(f"{m.key} {m.after.phase.value} {m.after.progress:g} %" for m in in_motion)
         return Verdict("Unknown", "Progressing", text, reconciling=True)
@@ -105,7 +130,32 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
         return Verdict("Unknown", "Waiting", text, reconciling=True)
     if not report.complete:
         return Verdict("Unknown", "Progressing", "applying", reconciling=True)
-    return Verdict("True", "Applied", f"applied {memory.desired.revision.short}")
+    return _at_rest(report, f"applied {memory.desired.revision.short}")
+
+
+def _at_rest(report: PassReport, applied: str) -> Verdict:
+    """Say whether what Git says is live, when nothing is left to be done."""
+    if fights := [s for s in report.skipped if s.why is SkipReason.FIGHT]:
+        return Verdict("False", "Fight", f"{applied}, but {_and_more(fights)}", stalled=True)
+    if drifted := [s for s in report.skipped if s.why.is_drift]:
+        return Verdict("False", "Drifted", f"{applied}, but {_and_more(drifted)}", stalled=True)
+    if left := [s for s in report.skipped if s.why is SkipReason.RECONCILE_DISABLED]:
+        return Verdict("True", "Applied", f"{applied}; left alone: {_and_more(left)}")
+    return Verdict("True", "Applied", applied)
+
+
+def _and_more(skipped: list[Skipped]) -> str:
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    return f"{skipped[0].key}: {skipped[0].text}{more}"
+
+
+def _held_message(memory: SourceMemory, held: HeldPlan) -> str:
+    branch, _, commit = held.revision.rpartition("@")
+    stays = f"{memory.desired.revision.short} stays" if memory.desired else "nothing is applied"
+    return (
+        f"{branch}@{commit[:7]} waits for a person, {stays}: {held.reason}; "
+        f"if it is meant, `gitmesh approve {held.hash}` lets exactly this through"
+    )
 
 
 def _validation_message(memory: SourceMemory) -> str:

@@ -41,6 +41,8 @@ class Change:
     `before` is the live one (None for a create). `drift` is true when live moved without Git moving.
     `force` takes fields back from other field managers: only ever set on objects that we own.
     `if_unchanged`: refused by the server when `before` is not live any more.
+    `stands`: no new revision asks for it; it puts right what is live, or goes on with what began before.
+    `walks_to`: what Git says of an object that a rollout walks, of which `after` is one step.
     """
 
     kind: ChangeKind
@@ -52,6 +54,8 @@ class Change:
     drift: bool = False
     force: bool = False
     if_unchanged: bool = False
+    stands: bool = False
+    walks_to: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,46 @@ class Refusal:
     key: ResourceKey | None = None  # None: the whole plan is refused
 
 
+class SkipReason(StrEnum):
+    """Why an object is left as it is although it differs from what it should be, or should be gone."""
+
+    HEAL_DISABLED = "HealDisabled"  # spec.heal is false
+    FIGHT = "Fight"  # somebody else changes it again and again
+    RECONCILE_DISABLED = "ReconcileDisabled"  # a person wants it left alone
+    PRUNE_DISABLED = "PruneDisabled"  # it is no longer in Git, and is kept
+
+    @property
+    def is_drift(self) -> bool:
+        """True when what is live is known to be another than Git says."""
+        return self in (SkipReason.HEAL_DISABLED, SkipReason.FIGHT)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An object that the plan leaves alone on purpose; `fields` are those in which it differs."""
+
+    key: ResourceKey
+    why: SkipReason
+    text: str
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A plan that does more at once than a source may: it waits for a person. Counts are of objects."""
+
+    deletes: int
+    changes: int
+    owned: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The ordered changes that turn live into effective.
 
     A plan with a refusal of the whole has no waves. `unchanged` counts owned objects that are right already.
+    One with an `excess` is whole, so that people see what it would do, and is not carried out as it is.
     """
 
     source: str
@@ -84,6 +123,8 @@ class Plan:
     waves: tuple[Wave, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     unchanged: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    excess: Excess | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -97,8 +138,20 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """Names this plan: equal plans have equal hashes."""
-        return content_hash(
-            [self.revision]
-            + [[c.kind, c.key.path, c.after.body if c.after else None] for c in self.changes()]
-        )
+        """Names what this plan does, and nothing else: 16 hex digits.
+
+        The commit is no part of it, so that the plan of a working copy has the hash that the same content has
+        once it is pushed; and neither is what a revision does not ask for, such as drift and the moment in
+        which a rollout is met. See docs/decisions/0015.
+        """
+        found: dict[str, list[Any]] = {}
+        for change in self.changes():
+            if change.stands:
+                continue
+            content = change.walks_to or change.after
+            uid = str(change.before.metadata.get("uid", "")) if change.before else ""
+            # An update in two waves is one change: what was there at first, and what is there at last.
+            known = found.get(change.key.path)
+            first = known[:2] if known else [change.kind.value, uid]
+            found[change.key.path] = [*first, content.body if content else None]
+        return content_hash([self.source, found])

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from gitmesh.model.standing import Approval, HeldPlan, SkippedObject
 from gitmesh.model.values import ApiModel, Duration
 
 AUTHOR = re.compile(r"[^<>\x00-\x1f\x7f]{1,100} <[^<>\s\x00-\x1f\x7f]{1,200}>")
@@ -20,6 +21,7 @@ class Limits(ApiModel):
     """Guards on one plan."""
 
     delete_percent_max: Annotated[int, Field(ge=0, le=100)] = 50
+    change_percent_max: Annotated[int, Field(ge=0, le=100)] = 75
 
 
 class TrafficSourceSpec(ApiModel):
@@ -89,6 +91,9 @@ class TrafficSourceStatus(ApiModel):
     last_handled_sync: str = ""
     inventory: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    held_plan: HeldPlan | None = None
+    approval: Approval | None = None
+    skipped: tuple[SkippedObject, ...] = ()
 
 
 SYNC_ANNOTATION = "gitmesh.dev/sync-requested"
@@ -96,4 +101,8 @@ OWNER_ANNOTATION = "gitmesh.dev/source"
 RENEWED_ANNOTATION = "gitmesh.dev/renewed"  # leaves with the next write
 REVISION_ANNOTATION = "gitmesh.dev/revision"
 PRUNE_ANNOTATION = "gitmesh.dev/prune"
+RECONCILE_ANNOTATION = "gitmesh.dev/reconcile"
+DISABLED = "disabled"  # the value by which both of them say so
+APPROVE_ANNOTATION = "gitmesh.dev/approve-plan"  # the hash of a plan, and a reason behind it if there is one
+APPROVED_BY_ANNOTATION = "gitmesh.dev/approved-by"  # who; without it, the field manager that set the hash
 FIELD_MANAGER = "gitmesh"

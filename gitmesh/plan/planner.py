@@ -5,17 +5,18 @@ Stage: plan (pure).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from gitmesh.model.plan import Change, ChangeKind, Plan, Refusal
+from gitmesh.model.plan import Change, ChangeKind, FieldChange, Plan, Refusal, Skipped
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
-from gitmesh.model.source import OWNER_ANNOTATION, PRUNE_ANNOTATION, TrafficSourceSpec
+from gitmesh.model.source import OWNER_ANNOTATION, TrafficSourceSpec
 from gitmesh.plan.diff import diff
-from gitmesh.plan.guard import refuse_empty, refuse_many_deletes
+from gitmesh.plan.guard import excess_of, refuse_empty
 from gitmesh.plan.normalize import comparable, compared, renewed, to_apply
 from gitmesh.plan.references import Offers, any_answered, needs_of, offers_of, services_in
 from gitmesh.plan.refusals import without_breaking
+from gitmesh.plan.skips import fought_over, kept, left_alone, never_pruned, not_healed
 from gitmesh.plan.twins import sharers
 from gitmesh.plan.waves import in_waves
 from gitmesh.plan.widen import widened
@@ -30,7 +31,10 @@ class PlanInput:
     been seen live yet: a difference there is no drift. `reasons` may say why an effective object is not as
     Git says (`plan.overlay.overlay_reasons`). `empty_source` is true when Git holds no traffic object at
     all, for then `effective` may still hold what was rolled back. `doubtful` are the objects of which a write
-    was never answered: it may be carried out yet, so that what is live is not certain.
+    was never answered: it may be carried out yet, so that what is live is not certain. `settled` are the
+    objects of which this revision says the same as the one that was applied wholly before it: a difference
+    there is drift. `walked` is what Git says of what rollouts walk. `resting` are objects that others change
+    again and again, with what to say of it: their drift is not healed now. `kept` are never pruned.
     """
 
     source: str
@@ -45,6 +49,10 @@ class PlanInput:
     reasons: Mapping[ResourceKey, str] = field(default_factory=dict)
     empty_source: bool = False
     doubtful: frozenset[ResourceKey] = frozenset()
+    settled: frozenset[ResourceKey] = frozenset()
+    walked: ResourceSet = field(default_factory=dict)
+    resting: Mapping[ResourceKey, str] = field(default_factory=dict)
+    kept: frozenset[ResourceKey] = frozenset()
 
     def owns(self, live: Resource) -> bool:
         """Say whether a live object is this source's: by its mark, or by inventory and nobody's mark."""
@@ -59,17 +67,16 @@ def make_plan(given: PlanInput) -> Plan:
     if refusal := refuse_empty(desired, len(owned)):
         return Plan(given.source, given.revision, refusals=(refusal,))
     writes = [_write(given, given.effective[key]) for key in sorted(given.effective)]
-    deletes = list(_deletes(given))
-    if refusal := refuse_many_deletes(len(deletes), len(owned), given.spec.limits.delete_percent_max):
-        return Plan(given.source, given.revision, refusals=(refusal,))
-    return _planned(given, writes, deletes)
+    plan = _planned(given, writes, list(_deletes(given)))
+    return replace(plan, excess=excess_of(plan.changes(), owned, given.spec.limits))
 
 
 def make_rollback_plan(given: PlanInput, keys: Collection[ResourceKey]) -> Plan:
     """Return the plan for some keys alone: what was rolled back, which nothing else may hold up.
 
-    It deletes nothing. Subsets and hosts that the rolled back specs name, and live lacks, come along; and so
-    do the routes that have to leave the twins of a rolled back rule.
+    It deletes nothing, and asks for nobody's leave: neither for that of who wants an object left alone.
+    Subsets and hosts that the rolled back specs name, and live lacks, come along; and so do the routes that
+    have to leave the twins of a rolled back rule.
     """
     keys = frozenset(keys).union(*(sharers(key, given.effective, given.live) for key in keys))
     services = [given.effective[key] for key in sorted(keys) if key in given.effective]
@@ -89,12 +96,19 @@ def is_live(wanted: Resource, live: Resource, source: str) -> bool:
     return not diff(comparable(live, after), compared(after))
 
 
-def _planned(given: PlanInput, writes: list[Change | Refusal | None], deletes: list[Change]) -> Plan:
-    wanted = [w for w in writes if isinstance(w, Change)]
-    changes, broken = without_breaking([*wanted, *deletes], given.live)
-    refusals = (*(w for w in writes if isinstance(w, Refusal)), *broken)
-    waves = in_waves(changes, given.live, given.settle_seconds)
-    return Plan(given.source, given.revision, waves, refusals, unchanged=writes.count(None))
+def _planned(
+    given: PlanInput, writes: Sequence[Change | Refusal | Skipped | None], deletes: Sequence[Change | Skipped]
+) -> Plan:
+    outcomes = [*writes, *deletes]
+    changes, broken = without_breaking([o for o in outcomes if isinstance(o, Change)], given.live)
+    return Plan(
+        given.source,
+        given.revision,
+        in_waves(changes, given.live, given.settle_seconds),
+        (*(o for o in outcomes if isinstance(o, Refusal)), *broken),
+        unchanged=writes.count(None),
+        skipped=tuple(o for o in outcomes if isinstance(o, Skipped)),
+    )
 
 
 def _only_wider(given: PlanInput, resource: Resource) -> Resource:
@@ -102,36 +116,54 @@ def _only_wider(given: PlanInput, resource: Resource) -> Resource:
     return resource if live is None else widened(resource, live, lambda _: True)
 
 
-def _write(given: PlanInput, resource: Resource, *, urgent: bool = False) -> Change | Refusal | None:
-    """Return what has to be written for one object; None when it is right, or must be left alone."""
+def _write(
+    given: PlanInput, resource: Resource, *, urgent: bool = False
+) -> Change | Refusal | Skipped | None:
+    """Return what has to be written for one object; None when it is right, or what to say when it is left."""
     after = to_apply(resource, given.source)
     live = given.live.get(resource.key)
+    fields = diff(comparable(live, after), compared(after)) if live else ()
+    if not urgent and (skipped := left_alone(resource.key, live, resource, fields)):
+        return skipped
     if live is not None and not given.owns(live):
         return _foreign(given, live, after)
-    fields = diff(comparable(live, after), compared(after)) if live else ()
     if live is not None and not fields:
         if not (urgent and resource.key in given.doubtful):
             return None
         after = renewed(after, live)
     awaited = resource.key in given.moving
     moving = urgent or awaited or resource.key in given.doubtful
-    known = live is not None or resource.key in given.inventory
-    drift = known and not moving and given.previous_revision == given.revision
-    if drift and not given.spec.heal:
-        return None
-    kind = ChangeKind.UPDATE if live else ChangeKind.CREATE
-    reason = _reason(given, resource.key, live, drift=drift, moving=moving)
+    drift = not moving and _is_drift(given, resource.key, live)
+    if drift and (skipped := _left_as_drifted(given, resource.key, fields)):
+        return skipped
     return Change(
-        kind,
+        ChangeKind.UPDATE if live else ChangeKind.CREATE,
         resource.key,
         live,
         after,
         fields,
-        reason,
+        _reason(given, resource.key, live, drift=drift, moving=moving),
         drift=drift,
         force=live is not None,
         if_unchanged=awaited and not urgent,
+        stands=drift or urgent or resource.key in given.settled,
+        walks_to=_walked(given, resource.key),
     )
+
+
+def _is_drift(given: PlanInput, key: ResourceKey, live: Resource | None) -> bool:
+    known = live is not None or key in given.inventory
+    return known and (given.previous_revision == given.revision or key in given.settled)
+
+
+def _left_as_drifted(given: PlanInput, key: ResourceKey, fields: tuple[FieldChange, ...]) -> Skipped | None:
+    if not given.spec.heal:
+        return not_healed(key, fields)
+    return fought_over(key, given.resting[key], fields) if key in given.resting else None
+
+
+def _walked(given: PlanInput, key: ResourceKey) -> Resource | None:
+    return to_apply(given.walked[key], given.source) if key in given.walked else None
 
 
 def _reason(given: PlanInput, key: ResourceKey, live: Resource | None, *, drift: bool, moving: bool) -> str:
@@ -155,10 +187,13 @@ def _foreign(given: PlanInput, live: Resource, after: Resource) -> Change | Refu
     return Change(ChangeKind.UPDATE, live.key, live, after, fields, "adopted from the cluster", force=True)
 
 
-def _deletes(given: PlanInput) -> Iterator[Change]:
-    if not given.spec.prune:
-        return
+def _deletes(given: PlanInput) -> Iterator[Change | Skipped]:
     for key, live in sorted(given.live.items()):
-        kept = live.annotations.get(PRUNE_ANNOTATION) == "disabled"
-        if key not in given.effective and given.owns(live) and not kept:
+        if key in given.effective or not given.owns(live):
+            continue
+        if skipped := left_alone(key, live, None):
+            yield skipped
+        elif never_pruned(live) or key in given.kept:
+            yield kept(key)
+        elif given.spec.prune:
             yield Change(ChangeKind.DELETE, key, live, None, reason="no longer in Git")

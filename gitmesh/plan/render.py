@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from gitmesh.model.plan import ABSENT, Change, ChangeKind, Plan, Refusal
+from gitmesh.model.plan import ABSENT, Change, ChangeKind, Excess, Plan, Refusal
 from gitmesh.plan.diff import format_path
 
 SIGNS = {ChangeKind.CREATE: "+", ChangeKind.UPDATE: "~", ChangeKind.DELETE: "-"}
@@ -20,12 +20,19 @@ FIELDS_MAX = 20
 def render_text(plan: Plan) -> list[str]:
     """Return the plan as lines: waves, changes with their reason, and each field's old and new value."""
     lines = [line for refusal in plan.refusals for line in _refusal_lines(refusal)]
+    lines.extend(f"= skipped, {skipped.key}: {skipped.text}" for skipped in plan.skipped)
     for number, wave in enumerate(plan.waves, start=1):
         lines.append(f"wave {number} of {len(plan.waves)}: {wave.title}")
         lines.extend(line for change in wave.changes for line in _change_lines(change))
         if wave.settle_seconds:
             lines.append(f"  wait {wave.settle_seconds:g}s")
     lines.append(_summary(plan))
+    if not plan.is_empty:
+        lines.append(
+            f"plan {plan.hash}" + (f" waits for approval: {plan.excess.reason}" if plan.excess else "")
+        )
+    if plan.excess:
+        lines.append(f"    `gitmesh approve {plan.hash}` lets exactly this through, once it is held")
     return lines
 
 
@@ -36,6 +43,8 @@ def render_json(plan: Plan) -> dict[str, Any]:
         "revision": plan.revision,
         "hash": plan.hash,
         "unchanged": plan.unchanged,
+        "held": _excess_json(plan.excess) if plan.excess else None,
+        "skipped": [{"resource": str(s.key), "why": s.why.value, "reason": s.text} for s in plan.skipped],
         "refusals": [
             {"resource": str(r.key) if r.key else None, "reason": r.reason, "hint": r.hint}
             for r in plan.refusals
@@ -48,6 +57,15 @@ def render_json(plan: Plan) -> dict[str, Any]:
             }
             for wave in plan.waves
         ],
+    }
+
+
+def _excess_json(excess: Excess) -> dict[str, Any]:
+    return {
+        "reason": excess.reason,
+        "deletes": excess.deletes,
+        "changes": excess.changes,
+        "owned": excess.owned,
     }
 
 
@@ -85,4 +103,7 @@ def _summary(plan: Plan) -> str:
     kinds = [change.kind for change in plan.changes()]
     counts = [f"{kinds.count(kind)} to {kind.value}" for kind in ChangeKind if kind in kinds]
     refused = [f"{len(plan.refusals)} refused"] if plan.refusals else []
-    return f"{', '.join([*(counts or ['nothing to change']), *refused])}; {plan.unchanged} unchanged"
+    skipped = [f"{len(plan.skipped)} skipped"] if plan.skipped else []
+    return (
+        f"{', '.join([*(counts or ['nothing to change']), *refused, *skipped])}; {plan.unchanged} unchanged"
+    )

@@ -47,6 +47,7 @@ def test_a_plan_reads_as_waves_with_signs_fields_and_reasons():
         "wave 3 of 3: remove leftovers",
         "  - ServiceEntry default/old  (no longer in Git)",
         "2 to update, 1 to delete; 0 unchanged",
+        f"plan {a_plan().hash}",
     ]
 
 
