@@ -13,9 +13,27 @@ import structlog
 
 LEVELS = ("debug", "info", "warning", "error")
 
+_LEVELS = {name: logging.getLevelNamesMapping()[name.upper()] for name in LEVELS}
+_mildest = logging.INFO
+
+
+def set_level(level: str) -> None:
+    """Write nothing milder from now on, also through loggers that exist already."""
+    global _mildest
+    _mildest = _LEVELS[level]
+
+
+def _drop_milder(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if _LEVELS.get(method, logging.ERROR) < _mildest:
+        raise structlog.DropEvent
+    return event
+
 
 def configure(level: str, log_format: str) -> None:
     """Set up structlog for this process. `log_format` is auto, json or text."""
+    set_level(level)
     text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     render: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(
@@ -27,6 +45,7 @@ def configure(level: str, log_format: str) -> None:
         )
     )
     processors: list[structlog.typing.Processor] = [
+        _drop_milder,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -35,7 +54,7 @@ def configure(level: str, log_format: str) -> None:
         processors += [structlog.processors.format_exc_info, structlog.processors.EventRenamer("message")]
     structlog.configure(
         processors=[*processors, render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": ("gitmesh.cli.demo", "Run the whole story here: push, ramp, failure, rollback."),
     "play": ("gitmesh.cli.play", "Start a mesh on this machine: API server, Envoy, services."),
     "run": ("gitmesh.cli.run", "Run the daemon: make a cluster follow its TrafficSources."),
+    "config": ("gitmesh.cli.config", "Show every setting of the daemon, and who gave it."),
     "validate": ("gitmesh.cli.validate", "Check traffic configuration in files, without a cluster."),
     "test": ("gitmesh.cli.test", "Run the RouteTests of a directory on a real Envoy."),
     "explain": (

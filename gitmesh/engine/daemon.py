@@ -46,7 +46,7 @@ class Daemon:
         self._config = config
         self.memory = Memory()
         self.fetcher = Fetcher(ports, config)
-        self.guard = Guard(ports, self.memory, config.metrics.timeout)
+        self.guard = Guard(ports, self.memory, config)
         self.gatekeeper = Gatekeeper(ports, self.memory)
         self.reconciler = Reconciler(ports, config, self._settle)
         self._pass_wanted = anyio.Event()
@@ -63,6 +63,18 @@ class Daemon:
         self._known: dict[ResourceKey, tuple[str, str, str, timedelta]] = {}
         self.passes = 0
         self.watch_repository: Callable[[str], bool] = lambda url: False
+
+    def configure(self, config: Config) -> None:
+        """Go by other settings from now on. What is under way ends by those that it began with."""
+        again, limits = config.resync != self._config.resync, config.parse != self._config.parse
+        self._config = config
+        for memory in self.memory.sources.values() if limits else ():
+            memory.judged = memory.examined = None  # by other limits a revision may be judged otherwise
+        for part in (self.fetcher, self.guard, self.reconciler, self.reverter):
+            part.configure(config)
+        if again:
+            self._ports.alarms.every("resync", config.resync, self.wake)
+        self.wake()
 
     # What wakes the daemon -------------------------------------------------------------------------------
 

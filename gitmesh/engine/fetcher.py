@@ -33,9 +33,18 @@ class Fetcher:
         self._config = config
         self._mirrors: dict[ResourceKey, Git] = {}
         self._failures: dict[ResourceKey, int] = {}
+        self._outdated: set[ResourceKey] = set()  # opened with other limits than those of now
+
+    def configure(self, config: Config) -> None:
+        """Go by other settings from the next fetch on: mirrors are opened by what they are limited to."""
+        if config.git != self._config.git:
+            self._outdated |= self._mirrors.keys()
+        self._config = config
 
     async def fetch(self, source: Source, memory: SourceMemory) -> timedelta | None:
         """Fetch once. Returns when to try again after a failure; None after a success."""
+        if source.resource.key in self._outdated:
+            await self.forget(source.resource.key)
         git, spec = self.mirror(source.resource.key), source.spec
         log = self._ports.log.bind(stage="fetch", source=source.name)
         # Read before fetching: a push that came after this moment is not what was asked for.
@@ -101,6 +110,7 @@ class Fetcher:
     async def forget(self, key: ResourceKey) -> None:
         """Close the mirror of a source that is gone."""
         mirror = self._mirrors.pop(key, None)
+        self._outdated.discard(key)
         if mirror is not None:
             await mirror.close()
 

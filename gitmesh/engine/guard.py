@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import anyio
 
@@ -19,6 +19,7 @@ from gitmesh.engine.memory import Memory
 from gitmesh.engine.ports import Metrics, Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import load_records, untaken
+from gitmesh.model.config import Config
 from gitmesh.model.metrics import (
     Answer,
     LatencyQuery,
@@ -54,13 +55,18 @@ class Guard:
     Each rollout is measured by itself: one that gets no answer holds up no other.
     """
 
-    def __init__(self, ports: Ports, memory: Memory, timeout: timedelta) -> None:
+    def __init__(self, ports: Ports, memory: Memory, config: Config) -> None:
         self._ports = ports
         self._memory = memory
-        self._timeout = timeout
+        self._timeout = config.metrics.timeout
         self._measuring: set[tuple[ResourceKey, ResourceKey]] = set()
         self._latest: dict[tuple[ResourceKey, ResourceKey], Verdict] = {}
         self._prepared: dict[tuple[ResourceKey, ResourceKey], datetime | None] = {}
+
+    def configure(self, config: Config) -> None:
+        """Go by other settings, and prepare anew what another provider may have to count."""
+        self._timeout = config.metrics.timeout
+        self._prepared.clear()
 
     def forget(self) -> None:
         """Begin anew."""

@@ -54,3 +54,15 @@ class Meters:
             ["why"],
             registry=self.registry,
         )
+        self.config_reloads = Counter(
+            "gitmesh_config_reloads_total",
+            "Changed configuration files, by outcome: applied or refused",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.config_valid = Gauge(
+            "gitmesh_config_valid",
+            "1 while the configuration file is in force as it stands, 0 after a refused change",
+            registry=self.registry,
+        )
+        self.config_valid.set(1)

@@ -58,6 +58,11 @@ class Reconciler:
         self.moving: ResourceKey | None = None  # the source whose pass is moving forward
         self.going_back: set[ResourceKey] = set()  # the VirtualServices that are being rolled back now
 
+    def configure(self, config: Config) -> None:
+        """Go by other settings from now on."""
+        self._config = config
+        self._patience.most_seconds = config.api_timeout.total_seconds()
+
     def preempt(self) -> None:
         """Stop a pass that is moving forward, between two writes, because something more urgent is due."""
         if self._forward is not None:

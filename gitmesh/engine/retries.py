@@ -42,14 +42,14 @@ class Patience:
     """
 
     def __init__(self, most_seconds: float) -> None:
-        self._most = most_seconds
+        self.most_seconds = most_seconds
         self._failures: dict[ResourceKey, int] = {}
         self._tried: dict[ResourceKey, float] = {}
 
     def seconds(self, key: ResourceKey) -> float:
         """Return how long to wait this time."""
         doublings = min(self._failures.get(key, 0), _DOUBLINGS_MAX)
-        return float(min(PATIENCE_FIRST_SECONDS * (1 << doublings), self._most))
+        return float(min(PATIENCE_FIRST_SECONDS * (1 << doublings), self.most_seconds))
 
     def since(self, key: ResourceKey, now: float) -> float:
         """Return how many seconds ago it was tried in vain; infinite when it was not."""

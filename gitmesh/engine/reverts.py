@@ -83,6 +83,10 @@ class Reverter:
         self._working: set[ResourceKey] = set()
         self._attempts: dict[tuple[ResourceKey, str], Attempts] = {}
 
+    def configure(self, config: Config) -> None:
+        """Go by other settings from now on."""
+        self._config = config
+
     def forget(self) -> None:
         """Begin anew."""
         self._wanted.clear()

@@ -24,6 +24,7 @@ from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Git, Metrics, Ports
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.fetch.watch import RepositoryWatch
+from gitmesh.kube.client import KubeClient
 from gitmesh.kube.connect import apart, connect
 from gitmesh.kube.lease import LeaderElector
 from gitmesh.kube.protocol import ClusterClient
@@ -34,7 +35,19 @@ from gitmesh.notify.notifier import Notifier
 from gitmesh.notify.outlets import open_outlets
 from gitmesh.observe.hooks import GateHooks
 from gitmesh.observe.live import LiveCache
-from gitmesh.observe.providers import open_providers
+from gitmesh.observe.providers import ProvidedMetrics
+
+
+@dataclass(slots=True)
+class Changeable:
+    """The parts that can go by other settings while they work, and the settings of now."""
+
+    config: Config
+    metrics: Metrics | None
+    hooks: GateHooks
+    cluster: KubeClient
+    urgent: KubeClient
+
 
 NOTICE_PATIENCE_SECONDS = 3.0  # for what has not been told yet when the daemon stops
 
@@ -47,22 +60,35 @@ class Running:
     cluster: ClusterClient
     live: LiveCache
     meters: Meters
+    ports: Ports
+    _changeable: Changeable
 
     @property
     def ready(self) -> bool:
         """True once the cluster is known and reachable."""
         return self.live.connected
 
+    async def configure(self, config: Config) -> None:
+        """Go by other settings from now on. Raises EdgeError, and changes nothing, when that is impossible.
 
-def open_metrics(config: Config, clock: SystemClock) -> Metrics | None:
-    """Return the configured metrics provider; None when there is none: rollouts then are blind and hold."""
-    settings = config.metrics
-    return open_providers(
-        settings.providers,
-        timeout=settings.timeout,
-        response_bytes_max=settings.response_bytes_max,
-        clock=clock,
-    )
+        What is fixed since the start is the caller's to keep as it was.
+        """
+        parts = self._changeable
+        if isinstance(parts.metrics, ProvidedMetrics):
+            for left in parts.metrics.configure(config.metrics):
+                await left.close()
+        parts.hooks.allow(config.gate_hosts)
+        for client in (parts.cluster, parts.urgent):
+            client.limit(config.api_timeout)
+        parts.config = config
+        self.daemon.configure(config)
+
+
+def open_metrics(config: Config, clock: SystemClock) -> Metrics:
+    """Return the configured metrics providers; without any, rollouts are blind and hold."""
+    metrics = ProvidedMetrics(clock)
+    metrics.configure(config.metrics)
+    return metrics
 
 
 def mirror_directory(config: Config, key: ResourceKey) -> Path:
@@ -88,11 +114,13 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
     )
 
     def open_git(key: ResourceKey) -> Git:
-        return GitMirror(mirror_directory(config, key), config.git, allow_file_urls=config.allow_file_urls)
+        limits = changeable.config.git
+        return GitMirror(mirror_directory(config, key), limits, allow_file_urls=config.allow_file_urls)
 
     meters = Meters()
     events = EventRecorder(cluster, clock)
     hooks = GateHooks(config.gate_hosts)
+    changeable = Changeable(config, metrics, hooks, cluster, urgent)
 
     def count_notice(target: str, outcome: str) -> None:
         meters.notices.labels(target, outcome).inc()
@@ -108,11 +136,11 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
             group.start_soon(live.run)
             group.start_soon(notifier.run)
             await live.wait_synced()
-            watch = RepositoryWatch(_on_loop(built.repository_changed))
+            watch = RepositoryWatch(on_loop(built.repository_changed))
             if config.allow_file_urls:
                 built.watch_repository = watch.add
             try:
-                yield Running(built, cluster, live, meters)
+                yield Running(built, cluster, live, meters, ports, changeable)
             finally:
                 watch.close()
                 group.cancel_scope.cancel()
@@ -126,7 +154,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         await cluster.close()
 
 
-def _on_loop(callback: Callable[[], None]) -> Callable[[], None]:
+def on_loop(callback: Callable[[], None]) -> Callable[[], None]:
     """Return a function that any thread may call and that runs `callback` on this event loop."""
     loop = asyncio.get_running_loop()
 
@@ -144,7 +172,7 @@ async def lead(running: Running, config: Config) -> None:
     elector = LeaderElector(
         running.cluster,
         identity=f"{socket.gethostname()}-{os.getpid()}",
-        namespace=config.lease_namespace,
         clock=SystemClock(),
+        lease=config.lease,
     )
     await elector.run(running.daemon.run)

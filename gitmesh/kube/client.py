@@ -33,6 +33,11 @@ class KubeClient:
         self.configuration = api.configuration  # the official client's: address and login
         self.timeout = timeout
 
+    def limit(self, timeout: timedelta) -> None:
+        """Wait so long for answers from now on."""
+        self.timeout = timeout
+        self._transport.limit(timeout)
+
     @property
     def address(self) -> str:
         """Where the API server is."""

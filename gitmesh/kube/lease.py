@@ -1,6 +1,6 @@
 """Leader election by a Lease: at most one GitMesh writes.
 
-Stage: none (effect). Source: kubernetes/client-go, tools/leaderelection: the same Lease, the same times.
+Stage: none (effect). Source: kubernetes/client-go, tools/leaderelection: the same Lease, the same rules.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import structlog
 
 from gitmesh.kube.errors import ClusterError, NotFoundError
 from gitmesh.kube.protocol import Body, ClusterClient
+from gitmesh.model.config import LeaseConfig
 from gitmesh.model.kinds import LEASE
 
-LEASE_SECONDS = 15
-RENEW_DEADLINE_SECONDS = 10.0  # below LEASE_SECONDS: who cannot renew stops before another may start
-RETRY_SECONDS = 2.0
 RELEASE_TIMEOUT_SECONDS = 5
+DEFAULT = LeaseConfig()
 
 _log = structlog.get_logger("gitmesh.kube")
 
@@ -59,17 +58,19 @@ class LeaderElector:
         client: ClusterClient,
         *,
         identity: str,
-        namespace: str,
         clock: Clock,
-        name: str = "gitmesh",
+        lease: LeaseConfig = DEFAULT,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.is_leader = False
         self.holder = ""
         self._client = client
         self._identity = identity
-        self._namespace = namespace
-        self._name = name
+        self._namespace = lease.namespace
+        self._name = lease.name
+        self._duration = int(lease.duration.total_seconds())
+        self._renew_deadline = lease.renew_deadline.total_seconds()
+        self._retry = lease.retry_period.total_seconds()
         self._clock = clock
         self._jitter = jitter
         self._seen: _Seen | None = None
@@ -98,7 +99,7 @@ class LeaderElector:
             began = self._clock.monotonic()
             if await self._try():
                 return began
-            await self._clock.sleep(RETRY_SECONDS * (1 + 0.2 * self._jitter()))
+            await self._clock.sleep(self._retry * (1 + 0.2 * self._jitter()))
 
     async def _lead(self, work: Callable[[], Awaitable[None]], renewed: float) -> bool:
         """Do the work and renew beside it. Return whether the work ended by itself."""
@@ -128,12 +129,12 @@ class LeaderElector:
     async def _keep(self, renewed: float) -> None:
         """Renew until it fails for too long, or somebody else holds the Lease."""
         while True:
-            left = renewed + RENEW_DEADLINE_SECONDS - self._clock.monotonic()
+            left = renewed + self._renew_deadline - self._clock.monotonic()
             if left <= 0:
                 return
-            await self._clock.sleep(min(RETRY_SECONDS, left))
+            await self._clock.sleep(min(self._retry, left))
             began = self._clock.monotonic()
-            left = renewed + RENEW_DEADLINE_SECONDS - began
+            left = renewed + self._renew_deadline - began
             if left <= 0:
                 return
             with anyio.move_on_after(left):
@@ -170,7 +171,7 @@ class LeaderElector:
             self._seen = _Seen(version, now)
             return False
         duration = (live.get("spec") or {}).get("leaseDurationSeconds")
-        seconds = duration if isinstance(duration, int) and duration > 0 else LEASE_SECONDS
+        seconds = duration if isinstance(duration, int) and duration > 0 else self._duration
         return now - self._seen.since >= seconds
 
     def _note(self, stored: Body) -> None:
@@ -184,7 +185,7 @@ class LeaderElector:
             "metadata": {"namespace": self._namespace, "name": self._name},
             "spec": {
                 "holderIdentity": self._identity,
-                "leaseDurationSeconds": LEASE_SECONDS,
+                "leaseDurationSeconds": self._duration,
                 "acquireTime": now,
                 "renewTime": now,
                 "leaseTransitions": 0,
@@ -197,7 +198,7 @@ class LeaderElector:
         if spec.get("holderIdentity") != self._identity:
             spec["acquireTime"] = now
             spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
-        spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+        spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": self._duration, "renewTime": now}
         return {**live, "spec": spec}
 
     async def _release(self) -> None:

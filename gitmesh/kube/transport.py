@@ -51,6 +51,10 @@ class Transport:
         self._timeout = timeout.total_seconds()
         self._warned: OrderedDict[str, None] = OrderedDict()
 
+    def limit(self, timeout: timedelta) -> None:
+        """Wait so long for answers from now on."""
+        self._timeout = timeout.total_seconds()
+
     @property
     def address(self) -> str:
         """Where the API server is."""

@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from gitmesh.model.notice import Importance
 from gitmesh.model.providers import Secret
@@ -114,8 +114,10 @@ class NotificationTarget(ApiModel):
 class NotificationConfig(ApiModel):
     """All targets, and the limits that hold for each."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     targets: Annotated[tuple[NotificationTarget, ...], Field(max_length=100)] = ()
-    """The targets, as [notifications](notifications.md) describes them."""
+    """The targets, each with a name and a kind."""
     window: Duration = timedelta(minutes=10)
     """The same news is told once in this time, unless something else was told of it in between."""
     queue_max: Annotated[int, Field(ge=1, le=100_000)] = 1_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from gitmesh.model.providers import Secret
 from gitmesh.model.values import ApiModel, Duration
@@ -36,12 +36,19 @@ class Receiver(ApiModel):
 
 
 class ReceiverLimits(ApiModel):
-    """Bounds on what comes in. `replay_window` is how old a signed moment may be, and how long a delivery is
-    remembered."""
+    """Bounds on what comes in."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     body_bytes_max: Annotated[int, Field(gt=0)] = 3_145_728
+    """How large the body of a webhook may be."""
     header_bytes_max: Annotated[int, Field(gt=0)] = 65_536
+    """How large its headers may be."""
     connections_max: Annotated[int, Field(gt=1)] = 32
+    """How many connections may be open at a time."""
     request_timeout: Duration = timedelta(seconds=10)
+    """How long one request may take."""
     replay_window: Duration = timedelta(minutes=5)
-    hooks_per_minute_max: Annotated[int, Field(gt=0)] = 600  # of each receiver
+    """How old a signed moment may be, and how long a delivery is remembered."""
+    hooks_per_minute_max: Annotated[int, Field(gt=0)] = 600
+    """How many webhooks a minute each receiver takes."""

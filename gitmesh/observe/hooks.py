@@ -30,6 +30,10 @@ class GateHooks:
         self._hosts = tuple(hosts)
         self._session: aiohttp.ClientSession | None = None
 
+    def allow(self, hosts: Iterable[str]) -> None:
+        """Ask only hosts of these patterns from now on."""
+        self._hosts = tuple(hosts)
+
     async def ask(self, url: str, timeout: timedelta, told: Mapping[str, Any]) -> tuple[bool, str]:
         """Ask one hook; say whether it allows to go on, and why. Whatever is no clear yes is a no."""
         if refused := self._refused(url):

@@ -5,10 +5,11 @@ Stage: observe (effect).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from gitmesh.model.config import MetricsConfig
 from gitmesh.model.metrics import (
     LatencyQuery,
     LatencyStats,
@@ -42,8 +43,29 @@ class Clock(Protocol):
 class ProvidedMetrics:
     """Several providers by name; the first one is asked where a question names none."""
 
-    def __init__(self, providers: Mapping[str, One]) -> None:
-        self._providers = providers
+    def __init__(self, clock: Clock) -> None:
+        """Begin without any; `configure` opens them."""
+        self._clock = clock
+        self._opened: dict[str, _Opened] = {}
+
+    def configure(self, config: MetricsConfig) -> tuple[One, ...]:
+        """Ask these providers from now on; return those to close. Raises MetricsError for an address.
+
+        One that stays as it was is kept: it may know what it has counted so far.
+        """
+        before, now = self._opened, {}
+        for provider in config.providers:
+            known = before.get(provider.name)
+            asked = (provider, config.timeout, config.response_bytes_max)
+            now[provider.name] = (
+                known if known and known.asked == asked else _Opened(asked, self._open(*asked))
+            )
+        self._opened = now
+        kept = {id(opened.provider) for opened in now.values()}
+        return tuple(old.provider for old in before.values() if id(old.provider) not in kept)
+
+    def _open(self, provider: Provider, timeout: timedelta, response_bytes_max: int) -> One:
+        return _open(provider, timeout, response_bytes_max, self._clock)
 
     async def prepare(self, query: Query) -> None:
         """Let the provider look. Raises MetricsError."""
@@ -63,27 +85,32 @@ class ProvidedMetrics:
 
     async def close(self) -> None:
         """Release all connections."""
-        for provider in self._providers.values():
-            await provider.close()
+        for opened in self._opened.values():
+            await opened.provider.close()
 
     def _of(self, query: Query) -> One:
-        if not query.provider:
-            return next(iter(self._providers.values()))
-        found = self._providers.get(query.provider)
+        if not self._opened:
+            raise MetricsError(
+                "no metrics provider is configured; set --prometheus or --scrape, or name one in the "
+                "configuration",
+                retryable=False,
+            )
+        name = query.provider or next(iter(self._opened))
+        found = self._opened.get(name)
         if found is None:
-            there = ", ".join(self._providers)
+            there = ", ".join(self._opened)
             raise MetricsError(
                 f"the daemon has no metrics provider {query.provider}; there are: {there}", retryable=False
             )
-        return found
+        return found.provider
 
 
-def open_providers(
-    providers: Sequence[Provider], *, timeout: timedelta, response_bytes_max: int, clock: Clock
-) -> ProvidedMetrics | None:
-    """Return what asks these providers; None when there are none. Raises MetricsError for an address."""
-    found = {p.name: _open(p, timeout, response_bytes_max, clock) for p in providers}
-    return ProvidedMetrics(found) if found else None
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A provider that is open, and as what it was opened."""
+
+    asked: tuple[Provider, timedelta, int]
+    provider: One
 
 
 def _open(provider: Provider, timeout: timedelta, response_bytes_max: int, clock: Clock) -> One:

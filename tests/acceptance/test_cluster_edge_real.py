@@ -19,6 +19,7 @@ from gitmesh.kube.client import KubeClient
 from gitmesh.kube.connect import connect
 from gitmesh.kube.errors import ClusterError, StaleWriteError
 from gitmesh.kube.lease import LeaderElector
+from gitmesh.model.config import LeaseConfig
 from gitmesh.model.kinds import EVENT, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE
 from gitmesh.model.plan import Change, ChangeKind, Plan, Wave
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
@@ -193,7 +194,9 @@ async def test_a_second_daemon_takes_over_when_the_first_stops(tmp_path: Path) -
             return lead
 
         def elector(name: str) -> LeaderElector:
-            return LeaderElector(client, identity=name, namespace="default", clock=QuickClock())
+            return LeaderElector(
+                client, identity=name, lease=LeaseConfig(namespace="default"), clock=QuickClock()
+            )
 
         async with anyio.create_task_group() as group:
             first = anyio.CancelScope()

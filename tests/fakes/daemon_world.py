@@ -31,7 +31,7 @@ from gitmesh.fetch.push import Proposal
 from gitmesh.kube.errors import ClusterError, RejectedError
 from gitmesh.kube.lease import LeaderElector
 from gitmesh.kube.protocol import Body, WatchEvent
-from gitmesh.model.config import Config
+from gitmesh.model.config import Config, LeaseConfig
 from gitmesh.model.kinds import LEASE, SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
 from gitmesh.model.metrics import (
     LatencyQuery,
@@ -511,7 +511,7 @@ class DaemonWorld:
             life.elector = LeaderElector(
                 self.cluster,
                 identity=f"replica-{self.lives}",
-                namespace="default",
+                lease=LeaseConfig(namespace="default"),
                 clock=self.clock,
                 jitter=self.random.random,
             )

@@ -12,12 +12,15 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from gitmesh.cli.main import COMMANDS, cli
 from gitmesh.decide.transitions import TABLE, Move
 from gitmesh.engine.meters import Meters
+from gitmesh.model.config import Config
+from gitmesh.parse.setting_names import all_settings
 from gitmesh.validate.catalogue import CATALOGUE
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -78,9 +81,29 @@ def diagram() -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
 
 
+def settings() -> str:
+    """Every setting of the daemon."""
+    rows = ["| Setting | Default | Restart | Meaning |", "|---|---|---|---|"]
+    default = Config(data_dir="-").model_dump(mode="json", by_alias=True)
+    for setting in all_settings():
+        value: Any = default
+        for name in setting.path:
+            value = value[name]
+        text = ", ".join(value) if isinstance(value, list) else str(value).lower()
+        if setting.name == "dataDir":
+            text = "$XDG_STATE_HOME/gitmesh/data"
+        shown = f"`{text}`" if text else "empty"
+        meaning = " ".join((setting.field.description or "").split())
+        rows.append(
+            f"| `{setting.name}` | {shown} | {'yes' if setting.needs_restart else 'no'} | {meaning} |"
+        )
+    return "\n".join(rows)
+
+
 GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
     "commands": ("cli.md", commands),
     "rules": ("rules.md", rules),
+    "settings": ("configuration.md", settings),
     "metrics": ("metrics.md", metrics),
     "transitions": ("rollouts.md", transitions),
     "diagram": ("rollouts.md", diagram),

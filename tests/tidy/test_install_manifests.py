@@ -16,6 +16,7 @@ import click
 import pytest
 
 from gitmesh import __version__
+from gitmesh.cli.config import check
 from gitmesh.cli.main import cli
 from gitmesh.model import kinds
 from gitmesh.model.config import ParseLimits
@@ -194,10 +195,30 @@ def test_the_deployments_arguments_are_options_of_the_command():
 
 
 def test_the_deployments_environment_is_read_by_the_command(monkeypatch: pytest.MonkeyPatch):
-    environment = {item["name"]: item["value"] for item in container()["env"]}
+    environment = {item["name"]: item["value"] for item in container()["env"] if "value" in item}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert parsed_run(container()["args"])["prometheus"] == environment["GITMESH_RUN_PROMETHEUS"]
+
+
+def test_the_mounted_configuration_is_right_and_the_one_that_the_command_reads():
+    (name, text), *others = the("ConfigMap", "gitmesh-config")["data"].items()
+    assert (check(name, text.encode()), others) == ((), [])
+    volumes = {v["name"]: v for v in the("Deployment")["spec"]["template"]["spec"]["volumes"]}
+    mounts = {m["mountPath"]: volumes[m["name"]] for m in container()["volumeMounts"]}
+    file = parsed_run(container()["args"])["config_file"]
+    assert file.name == name
+    assert mounts[str(file.parent)]["configMap"]["name"] == "gitmesh-config"
+    assert not any("subPath" in mount for mount in container()["volumeMounts"]), "such a file never changes"
+
+
+def test_the_pod_tells_the_daemon_which_pod_it_is():
+    given = [item for item in container()["env"] if "valueFrom" in item]
+    assert {item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"] for item in given} == {
+        "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
+        "POD_UID": "metadata.uid",
+    }
 
 
 def test_probes_ask_for_paths_that_the_daemon_serves():

@@ -22,6 +22,7 @@ from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.rollout import Phase
 from gitmesh.model.route_test import RouteTestSpec
 from gitmesh.model.source import TrafficSourceSpec
+from gitmesh.parse.setting_names import all_settings
 from gitmesh.parse.yaml_text import read_yaml
 from gitmesh.validate.catalogue import CATALOGUE
 
@@ -99,6 +100,11 @@ def test_every_metric_is_documented():
     names = [m._name for m in vars(Meters()).values() if hasattr(m, "_name")]
     assert names
     assert [name for name in names if name not in text] == []
+
+
+def test_every_setting_has_a_meaning():
+    without = [setting.name for setting in all_settings() if not setting.field.description]
+    assert without == [], "write it below the setting in gitmesh/model/config.py, as text in three quotes"
 
 
 def test_every_transition_is_documented_and_no_other():

@@ -11,10 +11,12 @@ import anyio.lowlevel
 import pytest
 
 from gitmesh.kube.errors import ClusterError, NotFoundError, StaleWriteError
-from gitmesh.kube.lease import LEASE_SECONDS, RENEW_DEADLINE_SECONDS, LeaderElector
+from gitmesh.kube.lease import DEFAULT, LeaderElector
 from gitmesh.kube.protocol import Body
 
 pytestmark = pytest.mark.anyio
+LEASE_SECONDS = DEFAULT.duration.total_seconds()
+RENEW_DEADLINE_SECONDS = DEFAULT.renew_deadline.total_seconds()
 
 
 class FakeClock:
@@ -87,7 +89,6 @@ def elector(server: LeaseServer, clock: FakeClock, identity: str) -> LeaderElect
     return LeaderElector(
         server,  # type: ignore[arg-type]  # it serves one Lease only
         identity=identity,
-        namespace="gitmesh",
         clock=clock,
         jitter=lambda: 0.5,
     )

@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from fakes.certificates import Authority
 from pydantic import ValidationError
 
 from gitmesh.cli.listed import read_providers
+from gitmesh.model.config import MetricsConfig
 from gitmesh.model.metrics import LatencyQuery, RequestQuery, ValueQuery
 from gitmesh.model.providers import Provider
 from gitmesh.observe.datadog import of_target
 from gitmesh.observe.errors import MetricsError
-from gitmesh.observe.providers import ProvidedMetrics, open_providers
+from gitmesh.observe.providers import ProvidedMetrics
 
 pytestmark = pytest.mark.anyio
 SECRET = "s3cr3t-token"
@@ -78,13 +78,9 @@ def server() -> Iterator[Server]:
 
 
 def opened(*providers: dict[str, Any]) -> ProvidedMetrics:
-    found = open_providers(
-        [Provider.model_validate(p) for p in providers],
-        timeout=timedelta(seconds=5),
-        response_bytes_max=100_000,
-        clock=Clock(),
-    )
-    assert found is not None
+    found = ProvidedMetrics(Clock())
+    given = tuple(Provider.model_validate(p) for p in providers)
+    assert found.configure(MetricsConfig(providers=given, response_bytes_max=100_000)) == ()
     return found
 
 
