@@ -1,6 +1,6 @@
-"""What the gauges show after a pass: rollouts, held plans, and objects that are left alone.
+"""What the gauges show after a pass: rollouts, held plans, fights, and objects that are left alone.
 
-Stage: engine (shell). Counted from the statuses, so that it is what everybody can see.
+Stage: engine (shell). Counted from the statuses where it is in them, so that it is what everybody can see.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gitmesh.engine.contests import fights_of
+from gitmesh.engine.memory import Memory
 from gitmesh.engine.meters import Meters
 from gitmesh.model.plan import SkipReason
 from gitmesh.model.resource import Resource, ResourceKey
@@ -15,7 +17,7 @@ from gitmesh.model.rollout import Phase
 from gitmesh.observe.live import LiveState
 
 
-def count(live: LiveState, meters: Meters) -> None:
+def count(live: LiveState, memory: Memory, meters: Meters) -> None:
     """Set the gauges to what is now."""
     phases = [status.get("phase") for status in _statuses(live.rollouts)]
     for phase in Phase:
@@ -25,6 +27,7 @@ def count(live: LiveState, meters: Meters) -> None:
     skipped = [one.get("why") for status in sources for one in status.get("skipped") or ()]
     for why in SkipReason:
         meters.skipped.labels(why.value).set(skipped.count(why.value))
+    meters.fights.set(sum(len(fights_of(one)) for one in memory.sources.values()))
 
 
 def _statuses(resources: Mapping[ResourceKey, Resource]) -> Iterator[Mapping[str, Any]]:

@@ -15,10 +15,12 @@ import anyio
 from gitmesh.apply.records import write_source_status
 from gitmesh.decide.schedule import next_wake
 from gitmesh.engine.announce import tell
+from gitmesh.engine.contests import next_look_seconds
 from gitmesh.engine.counting import count
 from gitmesh.engine.fetcher import Fetcher
 from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
+from gitmesh.engine.leaving import Leaver, deleted_at, takes_along
 from gitmesh.engine.memory import Memory
 from gitmesh.engine.moving import lets_others_go
 from gitmesh.engine.ports import Ports
@@ -49,6 +51,7 @@ class Daemon:
         self.guard = Guard(ports, self.memory, config)
         self.gatekeeper = Gatekeeper(ports, self.memory)
         self.reconciler = Reconciler(ports, config, self._settle)
+        self.leaver = Leaver(ports, config, self._settle)
         self._pass_wanted = anyio.Event()
         self._check_wanted = anyio.Event()
         self._fetch_wanted = anyio.Event()
@@ -252,20 +255,24 @@ class Daemon:
         await self._roll_back_all(present)
         for key in sorted(present):
             await self._pass_one(key)
-        count(self._ports.live.snapshot(), self._ports.meters)
+        count(self._ports.live.snapshot(), self.memory, self._ports.meters)
         self._check_wanted.set()
 
     async def _pass_one(self, key: ResourceKey) -> None:
         resource = self._ports.live.snapshot().sources.get(key)
         if resource is None:
             return
-        source = read_source(resource)
+        leaves = takes_along(resource)
+        if deleted_at(resource) and not leaves:
+            return  # somebody else's finalizer keeps it; nothing more is done for it
+        source = guarded_source(resource) if leaves else read_source(resource)
         if not isinstance(source, Source):
             await self._report_invalid(resource, source)
             return
         memory = self.memory.of(key)
+        work = self.leaver.see_off if leaves else self.reconciler.run_pass
         began = self._ports.clock.monotonic()
-        report = await self._within_limits(source, lambda: self.reconciler.run_pass(source, memory))
+        report = await self._within_limits(source, lambda: work(source, memory))
         self._ports.meters.pass_seconds.observe(self._ports.clock.monotonic() - began)
         if report.errors:
             self._ports.log.warning(
@@ -315,7 +322,7 @@ class Daemon:
         """Do for one source what nothing may hold up: not a settle time, not a pass of another source."""
         self._rollbacks_due.discard(key)
         resource = self._ports.live.snapshot().sources.get(key)
-        if resource is None:
+        if resource is None or takes_along(resource):
             return
         source, report = guarded_source(resource), PassReport()
 
@@ -350,6 +357,9 @@ class Daemon:
         moments = [moment for moment in wakes if moment is not None]
         if delay is not None:
             moments.append(now + delay)
+        seconds = next_look_seconds(self.memory.of(key), self._ports.clock.monotonic())
+        if seconds is not None:
+            moments.append(now + timedelta(seconds=seconds))
         if moments:
             self._ports.alarms.at(f"pass {key}", min(moments), self.wake)
         else:

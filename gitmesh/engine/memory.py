@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from gitmesh.decide.fights import Contest
 from gitmesh.decide.retarget import snapshot
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
@@ -143,6 +144,7 @@ class SourceMemory:
     held: HeldPlan | None = None
     approval: Approval | None = None  # as it is written down next; None: as the status has it
     # apply
+    contests: dict[ResourceKey, Contest] = field(default_factory=dict)  # what was written lately
     failures: int = 0  # passes in a row that could not do all they wanted
     news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet
     accepted_told: str | None = None  # the accepted revision of which people were told; None: of nothing yet

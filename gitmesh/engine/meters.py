@@ -66,3 +66,6 @@ class Meters:
             registry=self.registry,
         )
         self.config_valid.set(1)
+        self.fights = Gauge(
+            "gitmesh_fights", "Objects that somebody else changes again and again", registry=self.registry
+        )

@@ -16,7 +16,9 @@ from gitmesh.apply.hurry import Hurried
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_guardrails, note_status, tell
+from gitmesh.engine.contests import forget_quiet, note_write, resting
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go
+from gitmesh.engine.leaving import keep_finalizer
 from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.planning import move_rollouts, plan_input
 from gitmesh.engine.ports import Ports
@@ -143,12 +145,14 @@ class Reconciler:
 
     async def _go_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         try:
+            await keep_finalizer(source, self._ports)
             await take_requests(source.name, memory, self._ports, report)
             await self._accept(source, memory)  # parse, validate
             await self._let_through(source, memory, report)
             await self._move_forward(source, memory, report)  # decide, plan, apply
         except ClusterError as error:
             report.failed(error)
+        forget_quiet(source, memory, self._ports.live.snapshot(), self._ports)
         await self._tell(source, memory, report)
 
     async def _accept(self, source: Source, memory: SourceMemory) -> None:
@@ -236,7 +240,8 @@ class Reconciler:
     ) -> PlanInput:
         live = self._ports.live.snapshot().resources
         given = plan_input(source, memory, desired, moved, live, self._config)
-        return replace(given, doubtful=self._doubts.standing(self._ports.clock.monotonic()))
+        now = self._ports.clock.monotonic()
+        return replace(given, doubtful=self._doubts.standing(now), resting=resting(memory, now))
 
     def _is_live(self, given: PlanInput, item: Moved) -> bool:
         """Say whether what a rollout asks for is live: its object, and routes that share with its twins."""
@@ -256,6 +261,7 @@ class Reconciler:
             self._absorb(applied)
             self._doubts.note(applied, self._ports.clock.monotonic())
             note_change(source, memory, applied, seen, self._ports)
+            note_write(source, memory, applied, seen, self._ports)
             if applied.error is not None:
                 report.failed(applied.error)
                 failed += 1

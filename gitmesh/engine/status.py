@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from gitmesh.engine.contests import fights_of
 from gitmesh.engine.holding import approval_of
 from gitmesh.engine.memory import SourceMemory
 from gitmesh.engine.report import PassReport, Source
@@ -59,7 +60,7 @@ def status_of(
     fetched = memory.fetched.id if memory.fetched else source.status.fetched_revision
     return TrafficSourceStatus(
         observed_generation=generation,
-        conditions=_conditions(verdict, source.status, generation, now),
+        conditions=conditions_of(verdict, source.status, generation, now),
         fetched_revision=fetched,
         last_attempted_revision=fetched if memory.judged else source.status.last_attempted_revision,
         accepted_revision=(memory.desired.revision.id if memory.desired else source.status.accepted_revision),
@@ -130,13 +131,14 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
         return Verdict("Unknown", "Waiting", text, reconciling=True)
     if not report.complete:
         return Verdict("Unknown", "Progressing", "applying", reconciling=True)
-    return _at_rest(report, f"applied {memory.desired.revision.short}")
+    return _at_rest(memory, report, f"applied {memory.desired.revision.short}")
 
 
-def _at_rest(report: PassReport, applied: str) -> Verdict:
+def _at_rest(memory: SourceMemory, report: PassReport, applied: str) -> Verdict:
     """Say whether what Git says is live, when nothing is left to be done."""
-    if fights := [s for s in report.skipped if s.why is SkipReason.FIGHT]:
-        return Verdict("False", "Fight", f"{applied}, but {_and_more(fights)}", stalled=True)
+    if fights := fights_of(memory):
+        found = [Skipped(key, SkipReason.FIGHT, contest.text) for key, contest in fights.items()]
+        return Verdict("False", "Fight", f"{applied}, but {_and_more(found)}", stalled=True)
     if drifted := [s for s in report.skipped if s.why.is_drift]:
         return Verdict("False", "Drifted", f"{applied}, but {_and_more(drifted)}", stalled=True)
     if left := [s for s in report.skipped if s.why is SkipReason.RECONCILE_DISABLED]:
@@ -166,9 +168,10 @@ def _validation_message(memory: SourceMemory) -> str:
     return f"{revision} has {len(errors)} error{'s' if len(errors) > 1 else ''}{kept}: {errors[0]}{more}"
 
 
-def _conditions(
+def conditions_of(
     verdict: Verdict, before: TrafficSourceStatus, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
+    """Return a verdict as conditions; one that says the same as before keeps its time."""
     old = {c.type: c for c in before.conditions}
 
     def condition(type: Literal["Ready", "Reconciling", "Stalled"], status: Truth) -> Condition:
@@ -219,6 +222,6 @@ def invalid_status(resource: Resource, problem: str, now: datetime) -> TrafficSo
     return before.model_copy(
         update={
             "observed_generation": generation,
-            "conditions": _conditions(verdict, before, generation, now),
+            "conditions": conditions_of(verdict, before, generation, now),
         }
     )

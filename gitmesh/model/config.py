@@ -125,6 +125,8 @@ class Config(Settings):
     """How long one request to the API server may take."""
     resync: Positive = timedelta(minutes=10)
     """How often everything is looked at although nothing has changed."""
+    removal_timeout: Positive = timedelta(hours=1)
+    """After this time a deleted source leaves in the cluster what cannot be deleted."""
     history_max: Count = 20
     """How many entries the history of a rollout keeps."""
     findings_max: Count = 50

@@ -36,6 +36,7 @@ class TrafficSourceSpec(ApiModel):
     prune: bool = True
     heal: bool = True
     adopt: bool = False
+    deletion_policy: Literal["orphan", "delete"] = "orphan"  # what becomes of its objects with the source
     limits: Limits = Limits()
     push: Literal["denied", "allowed"] = "denied"  # whether GitMesh may write to the repository
     author: Annotated[str, Field(max_length=300)] = "GitMesh <gitmesh@localhost>"  # of what it writes there
@@ -106,3 +107,4 @@ DISABLED = "disabled"  # the value by which both of them say so
 APPROVE_ANNOTATION = "gitmesh.dev/approve-plan"  # the hash of a plan, and a reason behind it if there is one
 APPROVED_BY_ANNOTATION = "gitmesh.dev/approved-by"  # who; without it, the field manager that set the hash
 FIELD_MANAGER = "gitmesh"
+FINALIZER = "gitmesh.dev/finalizer"  # on a TrafficSource that takes its objects along

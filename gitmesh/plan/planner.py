@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gitmesh.model.plan import Change, ChangeKind, FieldChange, Plan, Refusal, Skipped
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
@@ -23,6 +24,14 @@ from gitmesh.plan.widen import widened
 
 
 @dataclass(frozen=True, slots=True)
+class Resting:
+    """What was written of an object that others change again and again; None: it was deleted."""
+
+    content: Mapping[str, Any] | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanInput:
     """Everything that a plan depends on.
 
@@ -34,7 +43,7 @@ class PlanInput:
     was never answered: it may be carried out yet, so that what is live is not certain. `settled` are the
     objects of which this revision says the same as the one that was applied wholly before it: a difference
     there is drift. `walked` is what Git says of what rollouts walk. `resting` are objects that others change
-    again and again, with what to say of it: their drift is not healed now. `kept` are never pruned.
+    again and again: the same is not written again now. `kept` are never pruned.
     """
 
     source: str
@@ -51,7 +60,7 @@ class PlanInput:
     doubtful: frozenset[ResourceKey] = frozenset()
     settled: frozenset[ResourceKey] = frozenset()
     walked: ResourceSet = field(default_factory=dict)
-    resting: Mapping[ResourceKey, str] = field(default_factory=dict)
+    resting: Mapping[ResourceKey, Resting] = field(default_factory=dict)
     kept: frozenset[ResourceKey] = frozenset()
 
     def owns(self, live: Resource) -> bool:
@@ -88,6 +97,16 @@ def make_rollback_plan(given: PlanInput, keys: Collection[ResourceKey]) -> Plan:
         if key not in keys and any(any_answered(offer, lacking) for offer in offers_of(resource))
     ]
     return _planned(given, [_write(given, resource, urgent=True) for resource in [*providers, *services]], [])
+
+
+def make_removal_plan(given: PlanInput) -> Plan:
+    """Return the plan that takes away all that a source owns, in reverse: routes before what they name.
+
+    What somebody wants left alone, or never pruned, stays.
+    """
+    spec = given.spec.model_copy(update={"prune": True})
+    nothing = replace(given, effective={}, spec=spec, resting={})
+    return _planned(nothing, [], list(_deletes(nothing)))
 
 
 def is_live(wanted: Resource, live: Resource, source: str) -> bool:
@@ -134,7 +153,9 @@ def _write(
     awaited = resource.key in given.moving
     moving = urgent or awaited or resource.key in given.doubtful
     drift = not moving and _is_drift(given, resource.key, live)
-    if drift and (skipped := _left_as_drifted(given, resource.key, fields)):
+    if drift and not given.spec.heal:
+        return not_healed(resource.key, fields)
+    if not urgent and (skipped := _resting(given, resource.key, after.body, fields)):
         return skipped
     return Change(
         ChangeKind.UPDATE if live else ChangeKind.CREATE,
@@ -156,10 +177,12 @@ def _is_drift(given: PlanInput, key: ResourceKey, live: Resource | None) -> bool
     return known and (given.previous_revision == given.revision or key in given.settled)
 
 
-def _left_as_drifted(given: PlanInput, key: ResourceKey, fields: tuple[FieldChange, ...]) -> Skipped | None:
-    if not given.spec.heal:
-        return not_healed(key, fields)
-    return fought_over(key, given.resting[key], fields) if key in given.resting else None
+def _resting(
+    given: PlanInput, key: ResourceKey, content: Mapping[str, Any] | None, fields: tuple[FieldChange, ...]
+) -> Skipped | None:
+    """Leave alone for a while what others change again and again; new content is written all the same."""
+    found = given.resting.get(key)
+    return fought_over(key, found.text, fields) if found and found.content == content else None
 
 
 def _walked(given: PlanInput, key: ResourceKey) -> Resource | None:
@@ -196,4 +219,6 @@ def _deletes(given: PlanInput) -> Iterator[Change | Skipped]:
         elif never_pruned(live) or key in given.kept:
             yield kept(key)
         elif given.spec.prune:
-            yield Change(ChangeKind.DELETE, key, live, None, reason="no longer in Git")
+            yield _resting(given, key, None, ()) or Change(
+                ChangeKind.DELETE, key, live, None, reason="no longer in Git"
+            )

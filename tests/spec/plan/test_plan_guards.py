@@ -20,7 +20,8 @@ from gitmesh.model.plan import ChangeKind, Plan, SkipReason
 from gitmesh.model.resource import Resource
 from gitmesh.model.source import Limits, TrafficSourceSpec
 from gitmesh.plan.guard import CHANGES_GUARDED_FROM, GUARDED_FROM
-from gitmesh.plan.planner import PlanInput, make_plan, make_rollback_plan
+from gitmesh.plan.normalize import to_apply
+from gitmesh.plan.planner import PlanInput, Resting, make_plan, make_rollback_plan
 from gitmesh.plan.render import render_json, render_text
 
 RULE = a_destination_rule("reviews: v1, v2")
@@ -302,11 +303,22 @@ def test_a_commit_to_one_object_does_not_write_over_the_reported_drift_of_anothe
 
 def test_an_object_that_others_fight_over_rests_unless_a_commit_or_a_rollback_writes_it():
     live = [owned(RULE), owned(a_virtual_service("reviews: v2"))]
-    resting = {ROUTE.key: "changed again and again by argocd"}
-    plan = planned([RULE, ROUTE], live, previous_revision="new", resting=resting)
-    assert (words(plan), skips(plan)) == ([], {str(ROUTE.key): SkipReason.FIGHT})
-    assert words(planned([RULE, ROUTE], live, resting=resting)) == ["update VirtualService default/reviews"]
-    given = an_input([RULE, ROUTE], live, previous_revision="new", resting=resting)
+    fought = {ROUTE.key: Resting(to_apply(ROUTE, SOURCE).body, "changed again and again by argocd")}
+    for fields in ({}, {"previous_revision": "new"}):
+        plan = planned([RULE, ROUTE], live, resting=fought, **fields)
+        assert (words(plan), skips(plan)) == ([], {str(ROUTE.key): SkipReason.FIGHT})
+    new = a_virtual_service("reviews: v1 50, v2 50")
+    assert words(planned([RULE, new], live, resting=fought)) == ["update VirtualService default/reviews"]
+    given = an_input([RULE, ROUTE], live, previous_revision="new", resting=fought)
     assert words(make_rollback_plan(given, {ROUTE.key})) == ["update VirtualService default/reviews"]
     (change,) = planned([RULE, ROUTE], live, previous_revision="new").changes()
     assert (change.kind, change.drift) == (ChangeKind.UPDATE, True)
+
+
+def test_a_leftover_that_others_bring_back_rests_too():
+    live = [owned(RULE), owned(ROUTE), owned(a_service_entry("x", "x.example.com"))]
+    key = live[2].key
+    assert skips(planned([RULE, ROUTE], live, resting={key: Resting(None, "back again")})) == {
+        str(key): SkipReason.FIGHT
+    }
+    assert words(planned([RULE, ROUTE], live, resting={key: Resting(live[2].body, "other")}))
