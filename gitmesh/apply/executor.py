@@ -12,11 +12,14 @@ from typing import Any, Protocol
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from gitmesh.apply.takeover import Taker, require_unchanged, take_over
 from gitmesh.kube.errors import ApplyConflictError, ClusterError, NotFoundError, StaleWriteError
 from gitmesh.kube.protocol import Body
+from gitmesh.model.field_managers import field_managers
 from gitmesh.model.kinds import Kind, kind_of
 from gitmesh.model.plan import Change, ChangeKind, Plan, Refusal, Wave
 from gitmesh.model.resource import Resource, resource_from_body
+from gitmesh.plan.opponents import conflict, refused_by
 
 CONCURRENT_MAX = 8
 # What was started when a rollback becomes due is mostly answered by then, and is known and not guessed.
@@ -24,7 +27,7 @@ GRACE_SECONDS = 0.1
 NOT_DONE = frozenset({409, 425, 429})  # answers that say that nothing was written, and are worth another try
 
 
-class Writer(Protocol):
+class Writer(Taker, Protocol):
     """The part of a `ClusterClient` that writes."""
 
     async def apply(self, kind: Kind, body: Body, *, force: bool = False, dry_run: bool = False) -> Body:
@@ -76,9 +79,16 @@ async def dry_run(plan: Plan, client: Writer) -> tuple[Refusal, ...]:
     for error in errors.values():
         if error.retryable or isinstance(error, StaleWriteError):
             raise error
-    return tuple(
-        Refusal(str(errors[index]), _hint(errors[index]), changes[index].key) for index in sorted(errors)
-    )
+    return tuple([await _refusal(errors[index], changes[index], client) for index in sorted(errors)])
+
+
+async def _refusal(error: ClusterError, change: Change, client: Writer) -> Refusal:
+    if not isinstance(error, ApplyConflictError):
+        return Refusal(str(error), _hint(error), change.key)
+    key = change.key
+    live = await client.get(kind_of(key), key.namespace, key.name)
+    require_unchanged(change, str((live.get("metadata") or {}).get("resourceVersion") or ""))
+    return conflict(key, refused_by([(c.manager, c.field) for c in error.conflicts], field_managers(live)))
 
 
 async def execute(
@@ -159,21 +169,25 @@ async def _write(change: Change, client: Writer, *, dry_run: bool) -> Body | Non
         await client.delete(kind, key.namespace, key.name, uid=uid, dry_run=dry_run)
         return None
     assert change.after is not None, f"{change.kind} of {key} without an object"
-    return await client.apply(kind, _body(change, change.after), force=change.force, dry_run=dry_run)
+    body = _body(change, change.after)
+    if change.takeover is not None and not dry_run:
+        body = _at_version(change.after, await take_over(change, client))
+    return await client.apply(kind, body, force=change.force, dry_run=dry_run)
 
 
 def _body(change: Change, after: Resource) -> Body:
     """Return what is sent. A write that is carried out late must not undo what was written after it."""
     if not change.if_unchanged or change.before is None:
         return after.body
-    version: dict[str, Any] = {"resourceVersion": change.before.resource_version}
-    return {**after.body, "metadata": {**after.metadata, **version}}
+    return _at_version(after, change.before.resource_version)
+
+
+def _at_version(resource: Resource, version: str) -> Body:
+    metadata: dict[str, Any] = {**resource.metadata, "resourceVersion": version}
+    return {**resource.body, "metadata": metadata}
 
 
 def _hint(error: ClusterError) -> str:
-    if isinstance(error, ApplyConflictError):
-        owners = ", ".join(sorted({conflict.manager for conflict in error.conflicts}))
-        return f"let {owners} give these fields up, or set spec.adopt on the TrafficSource"
     if isinstance(error, NotFoundError):
         return "create the namespace, or install the CRDs of this kind"
     return "correct the object in Git; nothing of this plan was applied"

@@ -45,6 +45,14 @@ class Hurried:
         client = self._client
         await self._hurry(lambda: client.delete(kind, namespace, name, uid=uid, dry_run=dry_run))
 
+    async def get(self, kind: Kind, namespace: str, name: str) -> Body:
+        """Get as `ClusterClient.get` does."""
+        return await self._client.get(kind, namespace, name)
+
+    async def merge_patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
+        """Patch as `ClusterClient.merge_patch` does: a patch that names a version works once."""
+        return await self._client.merge_patch(kind, namespace, name, patch)
+
     async def _hurry(self, attempt: Callable[[], Awaitable[T]]) -> T:
         race = _Race(attempt)
         with anyio.move_on_after(self._patience):

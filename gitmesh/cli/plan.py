@@ -125,7 +125,7 @@ def make(
     source = replace(source, spec=source.spec.model_copy(update={"suspend": False}))
     config = Config(data_dir=Path())
     moved = move_rollouts(source, memory, live, config, now)
-    given = plan_input(source, memory, memory.desired.resources, moved, live.resources, config)
+    given = plan_input(source, memory, memory.desired.resources, moved, live, config)
     plan, said = guarded(make_plan(given), memory.desired.guardrails)
     notes = [note for item in moved if (note := _note(item.key, item.after))]
     ways = ways_of(moved, memory.desired, now)

@@ -23,13 +23,17 @@ def headline(source: Source) -> str:
 
 
 def finding_lines(source: Source) -> list[str]:
-    """Return each finding with its place, and below it what to do."""
+    """Return each finding with its place, each refused object, and below it what to do."""
     lines = []
     for finding in source.status.findings:
         place = f"{finding.at}: " if finding.at else ""
         lines.append(f"{place}{finding.severity} {finding.code}: {finding.message}")
         if finding.hint:
             lines.append(f"    = {finding.hint}")
+    for refused in source.status.refusals:
+        lines.append(f"{refused.resource or 'the whole plan'}: {refused.cause}: {refused.reason}")
+        if refused.hint:
+            lines.append(f"    = {refused.hint}")
     return lines
 
 

@@ -14,7 +14,7 @@ from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
 from gitmesh.model.diagnostic import Severity
 from gitmesh.model.notice import CommitStatus, Notice
-from gitmesh.model.plan import Change, ChangeKind
+from gitmesh.model.plan import Change, ChangeKind, Refusal
 from gitmesh.model.revert import RevertState
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import TrafficSourceStatus
@@ -47,7 +47,8 @@ def note_change(
     ports.meters.drift.inc(change.drift)
     log.info("change applied", change=change.kind.value, reason=change.reason, drift=change.drift)
     if change.drift and applied.result is not None:
-        text = _drift_message(change, seen.changed_by(change.key))
+        by = ", ".join(dict.fromkeys(opponent.manager for opponent in change.opponents))
+        text = _drift_message(change, by or seen.changed_by(change.key))
         memory.news.append(News(applied.result, "Warning", "DriftHealed", text))
 
 
@@ -58,6 +59,20 @@ def _drift_message(change: Change, by: str) -> str:
     fields = ", ".join(".".join(str(p) for p in f.path) for f in change.fields[:3])
     more = f" and {len(change.fields) - 3} more" if len(change.fields) > 3 else ""
     return f"live differed from Git in {fields}{more}{who}; applied again as Git says"
+
+
+def note_refusals(source: Source, memory: SourceMemory, refusals: tuple[Refusal, ...], ports: Ports) -> None:
+    """Note once on each object that is live why it is not written."""
+    log = ports.log.bind(stage="plan", source=source.name)
+    live = ports.live.snapshot().resources
+    for refusal in refusals:
+        if refusal in memory.refused or refusal.key is None:
+            continue
+        log.warning("refused", resource=str(refusal.key), cause=refusal.cause, reason=refusal.reason)
+        if refusal.key in live:
+            text = f"not changed: {refusal.reason}; {refusal.hint}"
+            memory.news.append(News(live[refusal.key], "Warning", refusal.cause, text))
+    memory.refused = frozenset(refusals)
 
 
 def note_guardrails(source: Source, memory: SourceMemory, notes: tuple[Note, ...], ports: Ports) -> None:

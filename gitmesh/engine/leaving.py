@@ -75,7 +75,7 @@ class Leaver:
 
     async def _remove(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         live = self.ports.live.snapshot()
-        plan = make_removal_plan(plan_input(source, memory, {}, (), live.resources, self.config))
+        plan = make_removal_plan(plan_input(source, memory, {}, (), live, self.config))
         report.refusals = plan.refusals
         if not plan.is_empty and not report.refusals:
             report.refusals = await dry_run(plan, self.ports.cluster)

@@ -13,6 +13,7 @@ from gitmesh.decide.retarget import snapshot
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import Freeze
+from gitmesh.model.plan import Refusal
 from gitmesh.model.policy import RolloutPolicy, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, content_hash
 from gitmesh.model.revert import Revert
@@ -140,6 +141,7 @@ class SourceMemory:
     reverts: dict[ResourceKey, Revert] = field(default_factory=dict)  # what became of them last
     answers: dict[ResourceKey, GateAnswer] = field(default_factory=dict)  # of hooks, by what they are about
     # plan
+    refused: frozenset[Refusal] = frozenset()  # of the last pass, so that each is told once
     notes: tuple[Note, ...] = ()  # what guardrails said of the last plan that was not empty
     held: HeldPlan | None = None
     approval: Approval | None = None  # as it is written down next; None: as the status has it

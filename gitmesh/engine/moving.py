@@ -5,7 +5,7 @@ Stage: decide (pure; called by the pass).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,14 +56,17 @@ def move(
     history_max: int,
     now: datetime,
     inventory: frozenset[ResourceKey] = frozenset(),
-    adopt: bool = False,
+    may_adopt: Callable[[Resource], bool] = lambda resource: False,
 ) -> list[Moved]:
-    """Decide for every object that has a policy or a record. Changes nothing."""
+    """Decide for every object that has a policy or a record. Changes nothing.
+
+    `may_adopt` says of an object, as Git has it, whether one that is live and nobody's may be taken over.
+    """
     desired = None if suspended else memory.desired
     services = {
         key: resource
         for key, resource in (desired.resources if desired else {}).items()
-        if key.kind in WALKED and _is_ours_to_move(key, live, source, inventory, adopt)
+        if key.kind in WALKED and _is_ours_to_move(resource, live, source, inventory, may_adopt)
     }
     turned = _all_turned(services, desired, load_records(memory, live, source), live, source, Calendar(now))
     members = [_member(one, turned, memory, live, _held(one, suspended, memory)) for one in turned.values()]
@@ -189,13 +192,17 @@ class _Turn:
 
 
 def _is_ours_to_move(
-    key: ResourceKey, live: LiveState, source: str, inventory: frozenset[ResourceKey], adopt: bool
+    resource: Resource,
+    live: LiveState,
+    source: str,
+    inventory: frozenset[ResourceKey],
+    may_adopt: Callable[[Resource], bool],
 ) -> bool:
     """Say whether a rollout of this object is ours: two sources must not share one record."""
-    resource = live.resources.get(key)
-    if resource is not None:
-        owner = resource.annotations.get(OWNER_ANNOTATION, "")
-        return owner == source or (not owner and (adopt or key in inventory))
+    key = resource.key
+    if key in live.resources:
+        owner = live.resources[key].annotations.get(OWNER_ANNOTATION, "")
+        return owner == source or (not owner and (key in inventory or may_adopt(resource)))
     record = read_record(live.rollouts.get(rollout_key(key)))
     if record is None or record.source == source:
         return True

@@ -13,8 +13,9 @@ from gitmesh.engine.moving import move
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import records_of
 from gitmesh.model.config import Config
-from gitmesh.model.resource import ResourceKey, ResourceSet
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.observe.live import LiveState
+from gitmesh.plan import adoption
 from gitmesh.plan.overlay import overlay, overlay_reasons
 from gitmesh.plan.planner import PlanInput
 from gitmesh.plan.skips import never_pruned
@@ -25,6 +26,11 @@ def move_rollouts(
     source: Source, memory: SourceMemory, live: LiveState, config: Config, now: datetime
 ) -> list[Moved]:
     """Decide for each rollout of a source."""
+
+    def may_adopt(resource: Resource) -> bool:
+        managers = live.managers.get(resource.key, ())
+        return adoption.refusal(resource, live.resources[resource.key], managers, source.spec) is None
+
     return move(
         memory,
         live,
@@ -33,7 +39,7 @@ def move_rollouts(
         history_max=config.history_max,
         now=now,
         inventory=source.inventory,
-        adopt=source.spec.adopt,
+        may_adopt=may_adopt,
     )
 
 
@@ -42,22 +48,22 @@ def plan_input(
     memory: SourceMemory,
     desired: ResourceSet,
     moved: Iterable[Moved],
-    live: ResourceSet,
+    live: LiveState,
     config: Config,
 ) -> PlanInput:
     """Return everything that a plan is made from: Git, as far as the rollouts let it through, and live."""
     moved = tuple(moved)
     records = records_of(moved)
-    effective = overlay(desired, records, live)
+    effective = overlay(desired, records, live.resources)
     restored = memory.desired is not None and memory.desired.restored
     before = _applied_before(memory)
     awaited = {m.key for m in moved if m.before is not None and (m.changed or m.after.effective_at is None)}
-    moving = frozenset(awaited.union(*(sharers(key, effective, live) for key in awaited)))
+    moving = frozenset(awaited.union(*(sharers(key, effective, live.resources) for key in awaited)))
     return PlanInput(
         source=source.name,
         revision=memory.desired.revision.id if memory.desired else "",
         effective=effective,
-        live=live,
+        live=live.resources,
         inventory=source.inventory,
         previous_revision=source.status.last_applied_revision,
         spec=source.spec.model_copy(update={"prune": source.spec.prune and not restored}),
@@ -65,6 +71,7 @@ def plan_input(
         moving=moving,
         reasons=overlay_reasons(desired, records, effective),
         empty_source=not desired,
+        managers=live.managers,
         settled=_settled(desired, before) if before else frozenset(),
         walked={key: desired[key] for key in moving if key in desired},
         kept=frozenset(key for key, r in before.items() if never_pruned(r)) if before else frozenset(),

@@ -15,7 +15,7 @@ from gitmesh.apply.executor import Applied, Writer, dry_run, execute
 from gitmesh.apply.hurry import Hurried
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, known_of
-from gitmesh.engine.announce import note_change, note_guardrails, note_status, tell
+from gitmesh.engine.announce import note_change, note_guardrails, note_refusals, note_status, tell
 from gitmesh.engine.contests import forget_quiet, note_write, resting
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go
 from gitmesh.engine.leaving import keep_finalizer
@@ -238,7 +238,7 @@ class Reconciler:
     def _plan_input(
         self, source: Source, memory: SourceMemory, desired: ResourceSet, moved: Iterable[Moved]
     ) -> PlanInput:
-        live = self._ports.live.snapshot().resources
+        live = self._ports.live.snapshot()
         given = plan_input(source, memory, desired, moved, live, self._config)
         now = self._ports.clock.monotonic()
         return replace(given, doubtful=self._doubts.standing(now), resting=resting(memory, now))
@@ -298,6 +298,7 @@ class Reconciler:
     async def _tell(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         live = self._ports.live.snapshot()
         current = live.sources.get(source.resource.key, source.resource)
+        note_refusals(source, memory, report.refusals, self._ports)
         status = status_of(source, memory, report, live, self._config, self._ports.clock.now())
         try:
             stored = await write_source_status(self._ports.cluster, current, status)

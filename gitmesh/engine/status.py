@@ -17,15 +17,17 @@ from gitmesh.engine.memory import SourceMemory
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.model.config import Config
 from gitmesh.model.diagnostic import Diagnostic, Severity, has_errors
-from gitmesh.model.plan import Skipped, SkipReason
+from gitmesh.model.plan import Refusal, Skipped, SkipReason
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Phase
-from gitmesh.model.source import OWNER_ANNOTATION, Condition, Finding, TrafficSourceStatus
+from gitmesh.model.source import OWNER_ANNOTATION, Condition, Finding, Refused, TrafficSourceStatus
 from gitmesh.model.standing import HeldPlan, SkippedObject
 from gitmesh.observe.live import LiveState
 from gitmesh.plan.diff import format_path
 
 FIELDS_MAX = 10
+
+TEXT_MAX = 1_000  # characters of one reason: webhooks may say anything
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -71,6 +73,7 @@ def status_of(
         held_plan=_held(source, memory),
         approval=approval_of(source, memory),
         skipped=tuple(_skipped(s) for s in report.skipped[: config.findings_max]),
+        refusals=tuple(_refused(r) for r in report.refusals[: config.findings_max]),
     )
 
 
@@ -112,7 +115,8 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
     if report.refusals:
         first = report.refusals[0]
         about = f"{first.key}: " if first.key else ""
-        return Verdict("False", "PlanRefused", f"{about}{first.reason}; {first.hint}", stalled=True)
+        more = f" (and {len(report.refusals) - 1} more)" if len(report.refusals) > 1 else ""
+        return Verdict("False", first.cause, f"{about}{first.reason}; {first.hint}{more}", stalled=True)
     if memory.fetch_error:
         return Verdict("False", "FetchFailed", memory.fetch_error, reconciling=True)
     if rolled_back:
@@ -199,6 +203,15 @@ def _inventory(source: Source, report: PassReport, live: LiveState) -> tuple[str
     if not report.complete:
         owned |= set(source.status.inventory)
     return tuple(sorted(owned))
+
+
+def _refused(refusal: Refusal) -> Refused:
+    return Refused(
+        resource=str(refusal.key or ""),
+        cause=refusal.cause,
+        reason=refusal.reason[:TEXT_MAX],
+        hint=refusal.hint[:TEXT_MAX],
+    )
 
 
 def _finding(diagnostic: Diagnostic) -> Finding:

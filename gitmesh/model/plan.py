@@ -34,12 +34,46 @@ ABSENT = "<absent>"
 
 
 @dataclass(frozen=True, slots=True)
+class Opponent:
+    """A field manager other than ours that owns fields which a change writes or removes.
+
+    `since` is when it wrote last (RFC 3339; empty: not known); `fields` are written for people.
+    """
+
+    manager: str
+    operation: str
+    since: str
+    fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.fields[:OPPONENT_FIELDS_MAX])
+        more = len(self.fields) - OPPONENT_FIELDS_MAX
+        when = f", since {self.since}" if self.since else ""
+        return f"{self.manager} ({self.operation}{when}): {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+OPPONENT_FIELDS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """Fields that become ours before the write, so that what Git does not have can go.
+
+    Server-side apply removes only what its own manager owned. `spec` names the field managers whose fields of
+    the spec become ours, `metadata` those whose labels and annotations do too.
+    """
+
+    spec: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One difference between effective and live, and why it is there.
 
     `after` is the whole object to be applied (None for a delete), with our ownership marks;
     `before` is the live one (None for a create). `drift` is true when live moved without Git moving.
-    `force` takes fields back from other field managers: only ever set on objects that we own.
+    `force` takes fields from other field managers, the `opponents`, as far as policy allows it.
     `if_unchanged`: refused by the server when `before` is not live any more.
     `stands`: no new revision asks for it; it puts right what is live, or goes on with what began before.
     `walks_to`: what Git says of an object that a rollout walks, of which `after` is one step.
@@ -56,6 +90,8 @@ class Change:
     if_unchanged: bool = False
     stands: bool = False
     walks_to: Resource | None = None
+    opponents: tuple[Opponent, ...] = ()
+    takeover: Takeover | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +105,18 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reason not to carry out a plan, or a part of it, with what to do about it."""
+    """A reason not to carry out a plan, or a part of it, with what to do about it.
+
+    `cause` is one word for conditions and events.
+    """
 
     reason: str
     hint: str
     key: ResourceKey | None = None  # None: the whole plan is refused
+    cause: str = "PlanRefused"
+
+
+CONFLICT = "Conflict"  # the cause of a refusal: somebody else owns what is to be written
 
 
 class SkipReason(StrEnum):

@@ -35,8 +35,9 @@ class TrafficSourceSpec(ApiModel):
     suspend: bool = False
     prune: bool = True
     heal: bool = True
-    adopt: bool = False
     deletion_policy: Literal["orphan", "delete"] = "orphan"  # what becomes of its objects with the source
+    adopt: bool = False  # whether objects that exist already and are nobody's are taken over
+    conflicts: Literal["refuse", "force"] = "refuse"  # fields that another field manager owns
     limits: Limits = Limits()
     push: Literal["denied", "allowed"] = "denied"  # whether GitMesh may write to the repository
     author: Annotated[str, Field(max_length=300)] = "GitMesh <gitmesh@localhost>"  # of what it writes there
@@ -80,6 +81,15 @@ class Finding(ApiModel):
     at: str = ""
 
 
+class Refused(ApiModel):
+    """Something of the last plan that was not carried out. `resource` is empty for the whole plan."""
+
+    resource: str = ""
+    cause: str
+    reason: str
+    hint: str = ""
+
+
 class TrafficSourceStatus(ApiModel):
     """What GitMesh reports. `inventory` holds `ResourceKey.path` of each object that this source owns."""
 
@@ -95,6 +105,7 @@ class TrafficSourceStatus(ApiModel):
     held_plan: HeldPlan | None = None
     approval: Approval | None = None
     skipped: tuple[SkippedObject, ...] = ()
+    refusals: tuple[Refused, ...] = ()
 
 
 SYNC_ANNOTATION = "gitmesh.dev/sync-requested"
@@ -106,5 +117,7 @@ RECONCILE_ANNOTATION = "gitmesh.dev/reconcile"
 DISABLED = "disabled"  # the value by which both of them say so
 APPROVE_ANNOTATION = "gitmesh.dev/approve-plan"  # the hash of a plan, and a reason behind it if there is one
 APPROVED_BY_ANNOTATION = "gitmesh.dev/approved-by"  # who; without it, the field manager that set the hash
+ADOPT_ANNOTATION = "gitmesh.dev/adopt"  # on an object in Git: enabled or disabled, for it alone
+CONFLICTS_ANNOTATION = "gitmesh.dev/conflicts"  # on an object in Git: refuse or force, for it alone
 FIELD_MANAGER = "gitmesh"
 FINALIZER = "gitmesh.dev/finalizer"  # on a TrafficSource that takes its objects along

@@ -16,9 +16,10 @@ from gitmesh.istio.hosts import service_host
 from gitmesh.kube.protocol import Body, ClusterClient
 from gitmesh.kube.reflector import Clock, EventType, Reflector
 from gitmesh.model.context import ContextService
+from gitmesh.model.field_managers import FieldManager, field_managers, last_foreign
 from gitmesh.model.kinds import SERVICE, TRAFFIC_KINDS, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, Kind
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, resource_from_body
-from gitmesh.observe.slim import FieldManager, field_managers, last_foreign, slim
+from gitmesh.observe.slim import slim
 from gitmesh.validate.across.lenient import mapping
 from gitmesh.validate.across.other_facts import read_service
 
@@ -31,7 +32,7 @@ class LiveState:
     """Everything live at one moment; immutable. Equal `version` of one cache means equal content.
 
     `services` by qualified host: the same mapping again while no Service has changed. `managers` says who
-    wrote an object, for the words of a drift.
+    wrote an object, and which fields of it.
     """
 
     resources: ResourceSet

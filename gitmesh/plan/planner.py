@@ -9,12 +9,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gitmesh.model.field_managers import FieldManager
 from gitmesh.model.plan import Change, ChangeKind, FieldChange, Plan, Refusal, Skipped
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.source import OWNER_ANNOTATION, TrafficSourceSpec
+from gitmesh.plan import adoption
 from gitmesh.plan.diff import diff
 from gitmesh.plan.guard import excess_of, refuse_empty
 from gitmesh.plan.normalize import comparable, compared, renewed, to_apply
+from gitmesh.plan.opponents import Stance, opponents, stance
 from gitmesh.plan.references import Offers, any_answered, needs_of, offers_of, services_in
 from gitmesh.plan.refusals import without_breaking
 from gitmesh.plan.skips import fought_over, kept, left_alone, never_pruned, not_healed
@@ -44,6 +47,7 @@ class PlanInput:
     objects of which this revision says the same as the one that was applied wholly before it: a difference
     there is drift. `walked` is what Git says of what rollouts walk. `resting` are objects that others change
     again and again: the same is not written again now. `kept` are never pruned.
+    `managers` says who owns which fields of the live objects; nothing is forced on an object not in it.
     """
 
     source: str
@@ -62,6 +66,7 @@ class PlanInput:
     walked: ResourceSet = field(default_factory=dict)
     resting: Mapping[ResourceKey, Resting] = field(default_factory=dict)
     kept: frozenset[ResourceKey] = frozenset()
+    managers: Mapping[ResourceKey, tuple[FieldManager, ...]] = field(default_factory=dict)
 
     def owns(self, live: Resource) -> bool:
         """Say whether a live object is this source's: by its mark, or by inventory and nobody's mark."""
@@ -145,7 +150,7 @@ def _write(
     if not urgent and (skipped := left_alone(resource.key, live, resource, fields)):
         return skipped
     if live is not None and not given.owns(live):
-        return _foreign(given, live, after)
+        return _foreign(given, resource, live, after)
     if live is not None and not fields:
         if not (urgent and resource.key in given.doubtful):
             return None
@@ -157,6 +162,9 @@ def _write(
         return not_healed(resource.key, fields)
     if not urgent and (skipped := _resting(given, resource.key, after.body, fields)):
         return skipped
+    against = _against(given, resource, fields, urgent=urgent) if live else Stance()
+    if isinstance(against, Refusal):
+        return against
     return Change(
         ChangeKind.UPDATE if live else ChangeKind.CREATE,
         resource.key,
@@ -165,11 +173,19 @@ def _write(
         fields,
         _reason(given, resource.key, live, drift=drift, moving=moving),
         drift=drift,
-        force=live is not None,
+        force=against.force,
         if_unchanged=awaited and not urgent,
         stands=drift or urgent or resource.key in given.settled,
         walks_to=_walked(given, resource.key),
+        opponents=against.opponents,
+        takeover=against.takeover,
     )
+
+
+def _against(
+    given: PlanInput, resource: Resource, fields: tuple[FieldChange, ...], *, urgent: bool
+) -> Stance | Refusal:
+    return stance(resource, fields, given.managers.get(resource.key), given.spec, urgent=urgent)
 
 
 def _is_drift(given: PlanInput, key: ResourceKey, live: Resource | None) -> bool:
@@ -197,17 +213,23 @@ def _reason(given: PlanInput, key: ResourceKey, live: Resource | None, *, drift:
     return why or ("new in Git" if live is None else "changed in Git")
 
 
-def _foreign(given: PlanInput, live: Resource, after: Resource) -> Change | Refusal:
+def _foreign(given: PlanInput, resource: Resource, live: Resource, after: Resource) -> Change | Refusal:
     """Refuse to touch what is not ours, unless its adoption was asked for. Nothing is taken from a source."""
-    owner = live.annotations.get(OWNER_ANNOTATION, "")
-    if owner:
-        hint = "keep it in one of the two repositories, or remove that annotation to hand it over"
-        return Refusal(f"it belongs to TrafficSource {owner} ({OWNER_ANNOTATION})", hint, live.key)
-    if not given.spec.adopt:
-        hint = "set spec.adopt: true on the TrafficSource to take it over, or rename it in Git"
-        return Refusal("it exists already and does not come from this source", hint, live.key)
+    managers = given.managers.get(live.key, ())
+    if refused := adoption.refusal(resource, live, managers, given.spec):
+        return refused
     fields = diff(comparable(live, after), compared(after))
-    return Change(ChangeKind.UPDATE, live.key, live, after, fields, "adopted from the cluster", force=True)
+    return Change(
+        ChangeKind.UPDATE,
+        live.key,
+        live,
+        after,
+        fields,
+        "adopted from the cluster",
+        force=True,
+        opponents=opponents(fields, managers),
+        takeover=adoption.takeover(managers),
+    )
 
 
 def _deletes(given: PlanInput) -> Iterator[Change | Skipped]:

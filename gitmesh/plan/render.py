@@ -46,7 +46,7 @@ def render_json(plan: Plan) -> dict[str, Any]:
         "held": _excess_json(plan.excess) if plan.excess else None,
         "skipped": [{"resource": str(s.key), "why": s.why.value, "reason": s.text} for s in plan.skipped],
         "refusals": [
-            {"resource": str(r.key) if r.key else None, "reason": r.reason, "hint": r.hint}
+            {"resource": str(r.key) if r.key else None, "cause": r.cause, "reason": r.reason, "hint": r.hint}
             for r in plan.refusals
         ],
         "waves": [
@@ -77,6 +77,10 @@ def _change_json(change: Change) -> dict[str, Any]:
         "reason": change.reason,
         "drift": change.drift,
         "fields": [{"path": format_path(f.path), "old": f.old, "new": f.new} for f in change.fields],
+        "takenFrom": [
+            {"manager": o.manager, "operation": o.operation, "since": o.since, "fields": list(o.fields)}
+            for o in change.opponents
+        ],
     }
 
 
@@ -92,6 +96,8 @@ def _change_lines(change: Change) -> Iterator[str]:
         yield f"      {format_path(field.path)}: {_value(field.old)} -> {_value(field.new)}"
     if len(change.fields) > FIELDS_MAX:
         yield f"      and {len(change.fields) - FIELDS_MAX} more fields"
+    for opponent in change.opponents:
+        yield f"      taken from {opponent}"
 
 
 def _value(value: Any) -> str:

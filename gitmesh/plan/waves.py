@@ -112,8 +112,10 @@ def _split(change: Change, named: frozenset[Need]) -> tuple[list[Change], list[C
     rest = diff(compared(between), compared(after))
     reason = "keeps what routes still name until they have left"
     first = replace(change, after=between, fields=added, reason=f"{change.reason}; {reason}")
-    then = replace(change, before=between, fields=rest)
-    return ([first] if added else []), [then]
+    if not added:
+        return [], [replace(change, before=between, fields=rest)]
+    # Who owns what is settled by the first of the two writes.
+    return [first], [replace(change, before=between, fields=rest, takeover=None)]
 
 
 def _relies_on_added(parts: _Parts, live: ResourceSet) -> bool:

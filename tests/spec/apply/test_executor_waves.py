@@ -10,7 +10,14 @@ import anyio.lowlevel
 import pytest
 
 from gitmesh.apply.executor import CONCURRENT_MAX, Applied, dry_run, execute
-from gitmesh.kube.errors import ApplyConflictError, ClusterError, Conflict, NotFoundError, RejectedError
+from gitmesh.kube.errors import (
+    ApplyConflictError,
+    ClusterError,
+    Conflict,
+    NotFoundError,
+    RejectedError,
+    StaleWriteError,
+)
 from gitmesh.kube.protocol import Body
 from gitmesh.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Kind
 from gitmesh.model.plan import Change, ChangeKind, Plan, Wave
@@ -49,6 +56,7 @@ class Cluster:
     def __init__(self, **errors: ClusterError) -> None:
         self.errors = errors
         self.log: list[Any] = []
+        self.live: dict[str, Any] = {}  # metadata of what is there
         self.running = self.most = 0
         self.before_answer: Callable[[], Any] | None = None
 
@@ -74,6 +82,9 @@ class Cluster:
         self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
     ) -> None:
         await self._note(name, ("delete", name, uid, dry_run))
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Body:
+        return an_object(kind, name, **self.live).body
 
     async def sleep(self, seconds: float) -> None:
         self.log.append(("sleep", seconds))
@@ -152,15 +163,18 @@ async def test_a_dry_run_collects_every_refusal_and_says_what_to_do() -> None:
         c=ApplyConflictError("c: 1 conflict", (Conflict("kubectl-edit", ".spec.http"),)),
         d=NotFoundError('d: namespaces "x" not found', retryable=False, status=404),
     )
+    edited = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-03-02T12:00:00Z"}
+    cluster.live = {"managedFields": [edited]}
     plan = a_plan((update("a"), update("b")), (update("c", force=True), delete("d")))
     refusals = await dry_run(plan, cluster)  # type: ignore[arg-type]
     assert [(r.key.name if r.key else "", r.reason) for r in refusals] == [
         ("a", "a: spec.http is wrong"),
-        ("c", "c: 1 conflict"),
+        ("c", "fields that Git sets belong to kubectl-edit (Update, since 2026-03-02T12:00:00Z): spec.http"),
         ("d", 'd: namespaces "x" not found'),
     ]
     assert "Git" in refusals[0].hint
     assert "kubectl-edit" in refusals[1].hint
+    assert refusals[1].cause == "Conflict"
     assert "namespace" in refusals[2].hint
     assert sorted(cluster.log) == [
         ("apply", "a", False, True),
@@ -168,6 +182,15 @@ async def test_a_dry_run_collects_every_refusal_and_says_what_to_do() -> None:
         ("apply", "c", True, True),
         ("delete", "d", "uid-d", True),
     ]
+
+
+async def test_a_conflict_on_an_object_that_has_changed_meanwhile_is_no_refusal() -> None:
+    cluster = Cluster(a=ApplyConflictError("a: 1 conflict", (Conflict("kubectl-edit", ".spec.http"),)))
+    cluster.live = {"resourceVersion": "8"}
+    before = an_object(VIRTUAL_SERVICE, "a", resourceVersion="7")
+    planned = Change(ChangeKind.UPDATE, before.key, before, an_object(VIRTUAL_SERVICE, "a"))
+    with pytest.raises(StaleWriteError, match="has changed since the plan was made"):
+        await dry_run(a_plan((planned,)), cluster)  # type: ignore[arg-type]
 
 
 async def test_a_server_that_cannot_be_asked_is_no_refusal() -> None:

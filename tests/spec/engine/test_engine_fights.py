@@ -27,7 +27,7 @@ def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def tell(story: Story, *first: Any) -> None:
     async def whole() -> None:
         world = DaemonWorld()
-        repository = world.add_source()
+        repository = world.add_source(conflicts="force")  # else a controller that owns a field is not fought
         repository.push(files(*(first or (*REVIEWS, *RATINGS))))
 
         async def act(group: Any) -> None:
