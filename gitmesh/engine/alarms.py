@@ -32,11 +32,9 @@ class SchedulerAlarms:
         self._scheduler.shutdown(wait=False)
 
     def every(self, name: str, interval: timedelta, ring: Callable[[], None]) -> None:
-        """Ring again and again; a tenth of the interval is jitter, so that daemons do not march in step."""
+        """Ring again and again, first after one interval."""
         seconds = interval.total_seconds()
-        self._scheduler.add_job(
-            _on_loop(ring), "interval", seconds=seconds, jitter=seconds / 10, id=name, replace_existing=True
-        )
+        self._scheduler.add_job(_on_loop(ring), "interval", seconds=seconds, id=name, replace_existing=True)
 
     def at(self, name: str, when: datetime, ring: Callable[[], None]) -> None:
         """Ring once."""

@@ -17,7 +17,7 @@ from gitmesh.decide.schedule import next_wake
 from gitmesh.engine.announce import tell
 from gitmesh.engine.contests import next_look_seconds
 from gitmesh.engine.counting import count
-from gitmesh.engine.fetcher import Fetcher
+from gitmesh.engine.fetcher import Fetcher, asks_for
 from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
 from gitmesh.engine.leaving import Leaver, deleted_at, takes_along
@@ -63,7 +63,7 @@ class Daemon:
         self._rollback_wanted = anyio.Event()
         self._rollbacks_due: set[ResourceKey] = set()
         self._settling = False
-        self._known: dict[ResourceKey, tuple[str, str, str, timedelta]] = {}
+        self._known: dict[ResourceKey, object] = {}  # what each source asks of its repository
         self.passes = 0
         self.watch_repository: Callable[[str], bool] = lambda url: False
 
@@ -111,12 +111,10 @@ class Daemon:
             self._known.pop(key, None)
             self._ports.alarms.cancel(f"poll {key}")
             return
-        spec = source.spec
-        known = (spec.url, spec.branch, spec.path, spec.interval)
+        known = asks_for(source)
         if self._known.get(key) != known:
             self._known[key] = known
-            self.watch_repository(spec.url)
-            self._ports.alarms.every(f"poll {key}", spec.interval, lambda: self.want_fetch(key))
+            self.watch_repository(source.spec.url)
             self.want_fetch(key)
         wanted = source.resource.annotations.get(SYNC_ANNOTATION, "")
         if wanted and wanted not in (source.status.last_handled_sync, self.memory.of(key).handled_sync):
@@ -195,7 +193,7 @@ class Daemon:
     async def fetch(self, source: Source) -> None:
         """Fetch one source, and pass when there is news."""
         key, memory = source.resource.key, self.memory.of(source.resource.key)
-        before = (memory.fetched, memory.fetch_error, memory.handled_sync, memory.desired)
+        before = memory.news_of_git
         try:
             if await self.fetcher.restore(source, memory):
                 self.wake()  # an unreachable remote may keep us waiting for long
@@ -205,12 +203,10 @@ class Daemon:
             again = source.spec.interval
         finally:
             self._fetching.discard(key)
-        self._ports.meters.fetches.labels("success" if again is None else "failure").inc()
-        if again is not None:
-            self._ports.alarms.at(
-                f"refetch {key}", self._ports.clock.now() + again, lambda: self.want_fetch(key)
-            )
-        if (memory.fetched, memory.fetch_error, memory.handled_sync, memory.desired) != before:
+        self._ports.meters.fetches.labels("failure" if memory.fetch_error else "success").inc()
+        if key in self._known:
+            self._ports.alarms.every(f"poll {key}", again, lambda: self.want_fetch(key))
+        if memory.news_of_git != before:
             self.wake()
         if key in self._fetches_due:
             self._fetch_wanted.set()
@@ -231,7 +227,7 @@ class Daemon:
     async def _revert(self, job: Job) -> None:
         """Make one revert commit; whatever became of it, the next pass writes it down."""
         key = job.source.resource.key
-        again = await self.reverter.work(job, self.fetcher.mirror(key))
+        again = await self.reverter.work(job, self.fetcher.repository(job.source))
         self.want_fetch(key)
         if again is not None:
             self._ports.alarms.at(f"revert {job.name}", self._ports.clock.now() + again, self.wake)

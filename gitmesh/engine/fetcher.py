@@ -13,16 +13,23 @@ from anyio import to_thread
 
 from gitmesh.engine.accept import desired_of, examine
 from gitmesh.engine.announce import note_fetch
-from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.credentials import Keyring
+from gitmesh.engine.memory import SourceMemory, Withheld
 from gitmesh.engine.ports import Git, Ports
 from gitmesh.engine.report import Source
+from gitmesh.engine.repository import Repository
 from gitmesh.fetch.errors import FetchError
 from gitmesh.model.config import Config
 from gitmesh.model.diagnostic import has_errors
+from gitmesh.model.repository import RefKind, RepositoryFields
 from gitmesh.model.resource import ResourceKey
-from gitmesh.model.source import SYNC_ANNOTATION
+from gitmesh.model.revision import Revision
+from gitmesh.model.source import ACCEPT_REWRITE_ANNOTATION, SYNC_ANNOTATION
 
 RETRY_FIRST = timedelta(seconds=2)
+HISTORY_REWRITTEN = "HistoryRewritten"
+_DOUBLINGS_MAX = 20
+_JITTER = 0.05  # of every wait, up or down: so that many sources do not march in step
 
 
 class Fetcher:
@@ -31,6 +38,7 @@ class Fetcher:
     def __init__(self, ports: Ports, config: Config) -> None:
         self._ports = ports
         self._config = config
+        self._keyring = Keyring(ports.cluster, ports.clock, config)
         self._mirrors: dict[ResourceKey, Git] = {}
         self._failures: dict[ResourceKey, int] = {}
         self._outdated: set[ResourceKey] = set()  # opened with other limits than those of now
@@ -40,44 +48,59 @@ class Fetcher:
         if config.git != self._config.git:
             self._outdated |= self._mirrors.keys()
         self._config = config
+        self._keyring.configure(config)
 
-    async def fetch(self, source: Source, memory: SourceMemory) -> timedelta | None:
-        """Fetch once. Returns when to try again after a failure; None after a success."""
-        if source.resource.key in self._outdated:
-            await self.forget(source.resource.key)
-        git, spec = self.mirror(source.resource.key), source.spec
+    async def fetch(self, source: Source, memory: SourceMemory) -> timedelta:
+        """Fetch once. Returns when to look again; `memory.fetch_error` says whether it worked."""
+        key = source.resource.key
+        if key in self._outdated:
+            await self.forget(key)
         log = self._ports.log.bind(stage="fetch", source=source.name)
         # Read before fetching: a push that came after this moment is not what was asked for.
         sync = source.resource.annotations.get(SYNC_ANNOTATION, "")
         try:
-            revision = await git.fetch(spec.url, spec.branch, spec.path)
+            revision = await self.repository(source).fetch(_baseline(source, memory))
         except FetchError as error:
             if memory.fetch_error != str(error):
                 log.warning("fetch failed", error=str(error))
             memory.fetch_error, memory.handled_sync = str(error), sync
-            failures = self._failures[source.resource.key] = self._failures.get(source.resource.key, 0) + 1
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
             if failures == self._config.notifications.fetch_failures:
                 note_fetch(source, str(error), failures, self._ports)
-            return min(RETRY_FIRST * (1 << min(failures - 1, 10)), max(spec.interval, RETRY_FIRST))
-        if memory.fetched is None or memory.fetched.commit != revision.commit:
-            log.info("fetched", revision=revision.short, subject=revision.subject, files=len(revision.files))
-        failures = self._failures.pop(source.resource.key, 0)
+            return self.wait(source)
+        failures = self._failures.pop(key, 0)
         if failures >= self._config.notifications.fetch_failures:
             note_fetch(source, "", failures, self._ports)
         # Before anything can act on the newest commit: it may be broken, and a mirror that was lost has only
         # now got the last good one back.
-        await self.restore(source, memory)
-        memory.fetched, memory.fetch_error, memory.handled_sync = revision, "", sync
-        return None
+        await self.restore(source, memory, online=True)
+        withheld = _withheld(source, memory, revision)
+        if withheld is not None:
+            if memory.withheld != withheld:
+                log.warning("revision held", revision=revision.short, reason=withheld.reason)
+        elif memory.fetched is None or memory.fetched.id != revision.id:
+            log.info("fetched", revision=revision.short, subject=revision.subject, files=len(revision.files))
+        memory.withheld = withheld
+        memory.fetched = memory.fetched if withheld else revision
+        memory.fetch_error, memory.handled_sync = "", sync
+        return self.wait(source)
 
-    async def restore(self, source: Source, memory: SourceMemory) -> bool:
+    def wait(self, source: Source) -> timedelta:
+        """Return how long to wait before the next look: the interval, or longer and longer after failures."""
+        interval, failures = source.spec.interval, self._failures.get(source.resource.key, 0)
+        if failures:
+            longest = max(interval, self._config.git.retry_max)
+            interval = min(RETRY_FIRST * (1 << min(failures - 1, _DOUBLINGS_MAX)), longest)
+        return interval * (1 + _JITTER * (2 * self._ports.jitter() - 1))
+
+    async def restore(self, source: Source, memory: SourceMemory, *, online: bool = False) -> bool:
         """After a restart: take the accepted revision out of the mirror, so that it is healed and guarded
         even when the remote is down or its newest commit is broken. Returns True when that worked."""
-        branch, _, commit = source.status.accepted_revision.rpartition("@")
+        name, _, commit = source.status.accepted_revision.rpartition("@")
         if memory.restored or not commit or memory.desired is not None:
             return False
         try:
-            revision = await self.mirror(source.resource.key).read(commit, branch, source.spec.path)
+            revision = await self.repository(source).read(commit, name, online=online)
         except FetchError as error:
             self._ports.log.info(
                 "accepted revision is not in the mirror",
@@ -87,6 +110,7 @@ class Fetcher:
             )
             return False
         memory.restored = True
+        revision = replace(revision, url=source.status.accepted_url or source.spec.url)
         work = partial(
             examine,
             revision,
@@ -101,11 +125,12 @@ class Fetcher:
             memory.applied = memory.desired
         return True
 
-    def mirror(self, key: ResourceKey) -> Git:
-        """Return the mirror of a source, opened if it is not."""
+    def repository(self, source: Source) -> Repository:
+        """Return the repository of a source, with its mirror opened."""
+        key = source.resource.key
         if key not in self._mirrors:
             self._mirrors[key] = self._ports.open_git(key)
-        return self._mirrors[key]
+        return Repository(source, self._mirrors[key], self._keyring)
 
     async def forget(self, key: ResourceKey) -> None:
         """Close the mirror of a source that is gone."""
@@ -118,3 +143,38 @@ class Fetcher:
         """Close all mirrors."""
         for key in list(self._mirrors):
             await self.forget(key)
+
+
+def asks_for(source: Source) -> object:
+    """Return what a source asks of its repository: when that changes, it is fetched at once."""
+    wanted = source.spec.model_dump(include=set(RepositoryFields.model_fields))
+    return wanted, source.rewritten_to
+
+
+def _baseline(source: Source, memory: SourceMemory) -> str:
+    """Return the revision that a new one has to follow from; empty when there is none of this repository."""
+    if memory.desired is not None:
+        revision = memory.desired.revision
+        return revision.id if revision.url in ("", source.spec.url) else ""
+    status = source.status
+    return status.accepted_revision if status.accepted_url in ("", source.spec.url) else ""
+
+
+def _withheld(source: Source, memory: SourceMemory, revision: Revision) -> Withheld | None:
+    """Say why a revision is not taken over; None when it is."""
+    baseline = _baseline(source, memory)
+    if not revision.forced or not baseline or not source.spec.fast_forward_only:
+        return None
+    name, _, before = baseline.rpartition("@")
+    if source.spec.ref.kind is RefKind.BRANCH:
+        what = f"{revision.short} does not follow from {before[:7]}: the history of {name} was rewritten"
+    else:
+        what = f"tag {name} was moved from {before[:7]} to {revision.commit[:7]}"
+    key = source.resource.key
+    kept = f"{name}@{before[:7]} stays" if memory.desired else "what is live stays as it is"
+    return Withheld(
+        HISTORY_REWRITTEN,
+        f"{what}; {kept}; if that was meant: kubectl annotate trafficsource -n {key.namespace} {key.name} "
+        f"--overwrite {ACCEPT_REWRITE_ANNOTATION}={revision.commit}",
+        revision.id,
+    )

@@ -117,6 +117,15 @@ class News:
     noticed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A revision that was fetched and is not taken over until a person says so."""
+
+    reason: str  # of the condition Ready
+    message: str
+    revision: str  # `name@commit`
+
+
 @dataclass(slots=True)
 class SourceMemory:
     """Everything that one source's passes, fetches and checks hand to one another."""
@@ -124,6 +133,7 @@ class SourceMemory:
     key: ResourceKey
     # fetch
     fetched: Revision | None = None
+    withheld: Withheld | None = None  # the newest revision, where it is not `fetched`
     fetch_error: str = ""
     handled_sync: str = ""
     restored: bool = False  # the accepted revision was found in the mirror
@@ -151,6 +161,11 @@ class SourceMemory:
     news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet
     accepted_told: str | None = None  # the accepted revision of which people were told; None: of nothing yet
     runs_told: set[ResourceKey] = field(default_factory=set)  # rollouts that were told of since the start
+
+    @property
+    def news_of_git(self) -> tuple[object, ...]:
+        """What a fetch may change, and a pass should then look at."""
+        return self.fetched, self.withheld, self.fetch_error, self.handled_sync, self.desired
 
     def hear(self, key: ResourceKey, verdict: Verdict) -> None:
         """Keep a verdict until a record with it is written."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import random
 from typing import Any, Protocol
 
 from gitmesh.engine.clock import Clock
@@ -24,24 +25,55 @@ from gitmesh.model.metrics import (
     ValueStats,
 )
 from gitmesh.model.notice import CommitStatus, Notice
+from gitmesh.model.repository import OPEN, Access, Ref
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.revision import Revision
 from gitmesh.observe.live import LiveState
 
 
 class Git(Protocol):
-    """One repository, mirrored. Raises FetchError."""
+    """One repository, mirrored. Raises FetchError; LoginError where `access` does not open it.
 
-    async def fetch(self, url: str, branch: str, path: str) -> Revision:
-        """Bring the newest commit of the branch."""
+    Where a `url` may be left out, nothing is fetched without one.
+    """
 
-    async def read(self, commit: str, branch: str, path: str) -> Revision:
-        """Read a commit that was fetched before, without the network."""
+    async def fetch(
+        self,
+        url: str,
+        ref: Ref | str,
+        path: str,
+        *,
+        ignore: tuple[str, ...] = (),
+        since: str = "",
+        meant: str = "",
+        access: Access = OPEN,
+    ) -> Revision:
+        """Bring the newest revision; it is `forced` when it follows neither from `since` nor from `meant`."""
 
-    async def look_back(self, commit: str, path: str, wanted: Callable[[bytes], bool]) -> bytes | None:
-        """Return the newest earlier content of a file that is wanted, without the network."""
+    async def read(
+        self,
+        commit: str,
+        name: str,
+        path: str,
+        *,
+        ignore: tuple[str, ...] = (),
+        url: str = "",
+        access: Access = OPEN,
+    ) -> Revision:
+        """Read a commit that was fetched before, under the name that it had then."""
 
-    async def push(self, url: str, proposal: Proposal) -> str:
+    async def look_back(
+        self,
+        commit: str,
+        path: str,
+        wanted: Callable[[bytes], bool],
+        *,
+        url: str = "",
+        access: Access = OPEN,
+    ) -> bytes | None:
+        """Return the newest earlier content of a file that is wanted."""
+
+    async def push(self, url: str, proposal: Proposal, *, access: Access = OPEN) -> str:
         """Make a commit and push it; return its id. Raises MovedError when others have pushed meanwhile."""
 
     async def close(self) -> None:
@@ -140,3 +172,4 @@ class Ports:
     urgent: ClusterClient
     hooks: Hooks | None = None
     notices: Notices | None = None
+    jitter: Callable[[], float] = random  # between 0 and 1

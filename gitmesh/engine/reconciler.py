@@ -287,6 +287,7 @@ class Reconciler:
             update={
                 "inventory": tuple(sorted({*source.status.inventory, *created})),
                 "accepted_revision": memory.desired.revision.id,
+                "accepted_url": memory.desired.revision.url,
                 "approval": approval_of(source, memory),
                 "held_plan": memory.held,
             }

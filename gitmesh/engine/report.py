@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from gitmesh.engine.memory import Moved
 from gitmesh.kube.errors import ClusterError, StaleWriteError
 from gitmesh.model.plan import Refusal, Skipped
+from gitmesh.model.repository import COMMIT
 from gitmesh.model.resource import Resource, ResourceKey
-from gitmesh.model.source import TrafficSourceSpec, TrafficSourceStatus
+from gitmesh.model.source import ACCEPT_REWRITE_ANNOTATION, TrafficSourceSpec, TrafficSourceStatus
 
 
 @dataclass(slots=True)
@@ -57,6 +58,12 @@ class Source:
         return f"{self.resource.key.namespace}/{self.resource.key.name}"
 
     @property
+    def rewritten_to(self) -> str:
+        """The commit that a person has named as where a rewritten history goes on; empty for none."""
+        named = self.resource.annotations.get(ACCEPT_REWRITE_ANNOTATION, "").strip()
+        return named if COMMIT.fullmatch(named) else ""
+
+    @property
     def default_namespace(self) -> str:
         """Where documents go that name no namespace."""
         return self.spec.namespace or self.resource.key.namespace
@@ -83,7 +90,7 @@ def read_source(resource: Resource) -> Source | str:
     except ValidationError as error:
         first = error.errors()[0]
         text = first["msg"].removeprefix("Value error, ")  # pydantic's own words for our own errors
-        return f"spec.{'.'.join(str(part) for part in first['loc'])}: {text}"
+        return f"{'.'.join(['spec', *(str(part) for part in first['loc'])])}: {text}"
     return Source(resource, spec, _read_status(resource))
 
 

@@ -21,8 +21,9 @@ from gitmesh.decide.reverting import (
 )
 from gitmesh.engine.accept import examine
 from gitmesh.engine.memory import Memory, Moved, SourceMemory
-from gitmesh.engine.ports import Git, Ports
+from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
+from gitmesh.engine.repository import Repository
 from gitmesh.fetch.errors import FetchError, MovedError
 from gitmesh.fetch.push import Proposal
 from gitmesh.istio.canonical import spec_hash
@@ -133,14 +134,14 @@ class Reverter:
             self._working.add(job.source.resource.key)
         return list(due.values())
 
-    async def work(self, job: Job, git: Git) -> timedelta | None:
+    async def work(self, job: Job, repository: Repository) -> timedelta | None:
         """Do one job, as far as that goes; return when it is worth trying again. Never raises."""
         try:
             if job.source.spec.push != "allowed":
                 text = f"no revert: TrafficSource {job.source.name} does not allow it (spec.push: allowed)"
                 self._tell(job, job.items, RevertState.REFUSED, text)
                 return None
-            if not await self._rounds(job, git):
+            if not await self._rounds(job, repository):
                 return self._postponed(job, UNTIL_GIT_IS_READ)
         except FetchError as error:
             if error.retryable:
@@ -154,21 +155,23 @@ class Reverter:
         self._attempts.pop(job.name, None)
         return None
 
-    async def _rounds(self, job: Job, git: Git) -> bool:
+    async def _rounds(self, job: Job, repository: Repository) -> bool:
         """Make the commit on the newest head, and again when that has moved meanwhile.
 
         Returns False when Git says something else by now: there is nothing to revert.
         """
-        spec = job.source.spec
+        memory = self._memory.of(job.source.resource.key)
         for number in range(ROUNDS_MAX):
-            head = await git.fetch(spec.url, spec.branch, spec.path)
-            edited = await _Edit(job, head, self._memory.of(job.source.resource.key), self._config).make(git)
+            if memory.withheld is not None:
+                return False
+            head = await repository.fetch()
+            edited = await _Edit(job, head, memory, self._config).make(repository)
             for item, why in edited.problems:
                 self._tell(job, [item], RevertState.FAILED, f"revert it by hand: {why}")
             if not edited.items:
                 return bool(edited.problems)
             try:
-                await self._push(job, git, head, edited)
+                await self._push(job, repository, head, edited)
             except MovedError:
                 if number == ROUNDS_MAX - 1:
                     raise
@@ -177,7 +180,7 @@ class Reverter:
                 return True
         return True
 
-    async def _push(self, job: Job, git: Git, head: Revision, edited: Edited) -> None:
+    async def _push(self, job: Job, repository: Repository, head: Revision, edited: Edited) -> None:
         spec, items = job.source.spec, edited.items
         is_branch = job.mode == "branch"
         proposal = Proposal(
@@ -189,7 +192,7 @@ class Reverter:
             when=self._ports.clock.now(),
             message=commit_message(items),
         )
-        commit = await git.push(spec.url, proposal)
+        commit = await repository.push(proposal)
         place = f"{proposal.branch}@{commit[:7]}"
         text = f"a revert waits to be merged: {place}" if is_branch else f"reverted in Git: {place}"
         self._tell(job, items, RevertState.DONE, text, proposal.branch, commit)
@@ -257,7 +260,7 @@ class _Edit:
         self._reader = Reader(job.source.default_namespace, config.parse)
         self._files: dict[str, bytes] = {}
 
-    async def make(self, git: Git) -> Edited:
+    async def make(self, repository: Repository) -> Edited:
         """Put back what the head still has. Raises FetchError."""
         done: list[Item] = []
         problems: list[tuple[Item, str]] = []
@@ -274,7 +277,7 @@ class _Edit:
             resource = resources.get(item[0])
             if resource is None or resource.origin is None or spec_hash(resource.spec) != item[1].canary_hash:
                 continue
-            problem = await self._put_back(git, item, resource.origin.file)
+            problem = await self._put_back(repository, item, resource.origin.file)
             if problem:
                 problems.append((item, problem))
             else:
@@ -283,12 +286,12 @@ class _Edit:
             return Edited((), {}, (*problems, *((item, broken) for item in done)))
         return Edited(tuple(done), self._files, tuple(problems))
 
-    async def _put_back(self, git: Git, item: Item, path: str) -> str:
+    async def _put_back(self, repository: Repository, item: Item, path: str) -> str:
         """Put one object back; return why that cannot be done."""
         (key, record), reader = item, self._reader
         now = self._files.get(path) or self._head.files[path].content
         stable = record.stable.hash
-        then = await git.look_back(
+        then = await repository.look_back(
             self._head.commit, path, lambda content: reader.holds(path, content, key, stable)
         )
         if then is None:

@@ -59,13 +59,15 @@ def status_of(
     applied = source.status.last_applied_revision
     if report.complete and memory.desired is not None and not source.spec.suspend:
         applied = memory.desired.revision.id
-    fetched = memory.fetched.id if memory.fetched else source.status.fetched_revision
+    judged = memory.fetched.id if memory.fetched else source.status.fetched_revision
+    accepted = memory.desired.revision if memory.desired else None
     return TrafficSourceStatus(
         observed_generation=generation,
         conditions=conditions_of(verdict, source.status, generation, now),
-        fetched_revision=fetched,
-        last_attempted_revision=fetched if memory.judged else source.status.last_attempted_revision,
-        accepted_revision=(memory.desired.revision.id if memory.desired else source.status.accepted_revision),
+        fetched_revision=memory.withheld.revision if memory.withheld else judged,
+        last_attempted_revision=judged if memory.judged else source.status.last_attempted_revision,
+        accepted_revision=accepted.id if accepted else source.status.accepted_revision,
+        accepted_url=accepted.url if accepted else source.status.accepted_url,
         last_applied_revision=applied,
         last_handled_sync=report.handled_sync or source.status.last_handled_sync,
         inventory=_inventory(source, report, live),
@@ -93,7 +95,7 @@ def _skipped(skipped: Skipped) -> SkippedObject:
 
 def _knows_nothing_new(source: Source, memory: SourceMemory, report: PassReport) -> bool:
     """Say whether this daemon has just begun: until its first fetch, what the one before it said stands."""
-    began = memory.fetched is None and not memory.fetch_error
+    began = memory.fetched is None and memory.withheld is None and not memory.fetch_error
     return began and bool(source.status.conditions) and not (report.errors or report.refusals)
 
 
@@ -110,6 +112,8 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
         return Verdict("False", "ApplyFailed", report.errors[0], reconciling=True)
     if has_errors(memory.findings):
         return Verdict("False", "ValidationFailed", _validation_message(memory), stalled=True)
+    if memory.withheld is not None:
+        return Verdict("False", memory.withheld.reason, memory.withheld.message, stalled=True)
     if memory.held is not None:
         return Verdict("False", "AwaitingApproval", _held_message(memory, memory.held), stalled=True)
     if report.refusals:
@@ -126,7 +130,7 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
     if source.spec.suspend:
         return Verdict("Unknown", "Suspended", "spec.suspend is true: nothing moves forward")
     if memory.desired is None:
-        return Verdict("Unknown", "Fetching", f"waiting for the first fetch of {source.spec.branch}", True)
+        return Verdict("Unknown", "Fetching", f"waiting for the first fetch of {source.spec.ref}", True)
     if in_motion:
         text = ", ".join(f"{m.key} {m.after.phase.value} {m.after.progress:g} %" for m in in_motion)
         return Verdict("Unknown", "Progressing", text, reconciling=True)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from gitmesh.fetch.environment import git_environment, inherited_names
+from gitmesh.fetch.environment import NOTHING_LENT, Lent, git_environment, inherited_names
 from gitmesh.fetch.errors import FetchError
 
 if TYPE_CHECKING:
@@ -75,11 +75,18 @@ class GitRunner:
     """Runs git on one bare repository, until one deadline. `transport` is the only one that git may use."""
 
     def __init__(
-        self, git_dir: Path, abort: Abort, *, transport: str = "", timeout_seconds: float = 60.0
+        self,
+        git_dir: Path,
+        abort: Abort,
+        *,
+        transport: str = "",
+        timeout_seconds: float = 60.0,
+        lent: Lent = NOTHING_LENT,
     ) -> None:
         self.git_dir = git_dir
         self._abort = abort
-        self._environment = git_environment(transport)
+        self._lent = lent
+        self._environment = git_environment(transport, lent)
         self._timeout_seconds = timeout_seconds
         self._deadline = time.monotonic() + timeout_seconds
 
@@ -118,7 +125,7 @@ class GitRunner:
             if status == _NOT_FOUND:
                 raise _not_installed()
             if status:
-                raise GitExit(status, complaints.text())
+                raise GitExit(status, self._lent.blot(complaints.text()))
 
     def _say_if_killed(self, alarm: _Alarm) -> None:
         if self._abort.thrown:

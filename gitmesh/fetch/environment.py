@@ -6,8 +6,30 @@ Stage: fetch (pure).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
-_SSH = "ssh -F /dev/null -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=10"
+SSH = "ssh -F /dev/null -oStrictHostKeyChecking=yes -oConnectTimeout=10"
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What one run of git is lent to get in: configuration and variables. Both travel by its environment.
+
+    `secrets` must not be seen in anything that git or a server says.
+    """
+
+    config: Mapping[str, str] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def blot(self, text: str) -> str:
+        """Take out of a text what must not be seen."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+
+NOTHING_LENT = Lent()
 
 # Later values of git's command-line configuration win over every file.
 _CONFIG = {
@@ -47,20 +69,22 @@ _FIXED = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_PROTOCOL_FROM_USER": "0",
-    "GIT_SSH_COMMAND": _SSH,
+    "GIT_SSH_COMMAND": f"{SSH} -oBatchMode=yes",
+    "GIT_SSH_VARIANT": "ssh",
     "GIT_TERMINAL_PROMPT": "0",
     "SSH_ASKPASS": "",
     "SSH_ASKPASS_REQUIRE": "never",
 }
 
 
-def git_environment(transport: str) -> Mapping[str, str]:
+def git_environment(transport: str, lent: Lent = NOTHING_LENT) -> Mapping[str, str]:
     """Return the variables that git gets on top of the host's. An empty transport allows no network."""
-    numbered: dict[str, str] = {"GIT_CONFIG_COUNT": str(len(_CONFIG))}
-    for index, (key, value) in enumerate(_CONFIG.items()):
+    config = {**_CONFIG, **lent.config}
+    numbered: dict[str, str] = {"GIT_CONFIG_COUNT": str(len(config))}
+    for index, (key, value) in enumerate(config.items()):
         numbered[f"GIT_CONFIG_KEY_{index}"] = key
         numbered[f"GIT_CONFIG_VALUE_{index}"] = value
-    return {**_FIXED, **numbered, "GIT_ALLOW_PROTOCOL": transport or "none"}
+    return {**_FIXED, **numbered, **lent.variables, "GIT_ALLOW_PROTOCOL": transport or "none"}
 
 
 def inherited_names(host: Collection[str], ours: Collection[str]) -> tuple[str, ...]:

@@ -22,8 +22,22 @@ class MovedError(FetchError):
         super().__init__(message, retryable=True)
 
 
+class LoginError(FetchError):
+    """The server, or a proxy before it, did not let us in. Other credentials may be there by now."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=True)
+
+
 class BrokenMirrorError(FetchError):
     """The local copy is damaged. It is thrown away and made again, once."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=True)
+
+
+class PartialError(FetchError):
+    """The server leaves files out, and does not give them one by one. Then everything is fetched."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=True)

@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import re
 
-from gitmesh.fetch.errors import BrokenMirrorError, FetchError
+from gitmesh.fetch.errors import BrokenMirrorError, FetchError, LoginError
 from gitmesh.fetch.urls import without_secrets
 
 _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _UNSAFE = re.compile(r"fsck error|(?:hasDot|hasDotdot|hasDotgit|fullPathname|treeNotSorted|duplicateEntries)")
 _OWNER = re.compile(r"dubious ownership|detected dubious")
+_HOST_KEY = re.compile(r"Host key verification failed|No \S+ host key is known|IDENTIFICATION HAS CHANGED")
+_CERTIFICATE = re.compile(
+    r"certificate verif|SSL certificate problem|certificate subject name|self.signed certificate|"
+    r"unable to get local issuer|certificate has expired|server certificate",
+    re.IGNORECASE,
+)
+_PROXY = re.compile(
+    r"code 407 from proxy|from proxy after CONNECT|resolve proxy|CONNECT tunnel failed|"
+    r"Proxy CONNECT|SOCKS5",
+    re.IGNORECASE,
+)
+_REDIRECT = re.compile(r"returned error: 30\d|update url base from redirection")
 _AUTHENTICATION = re.compile(
     r"Authentication failed|could not read Username|could not read Password|Permission denied \(|"
-    r"returned error: 40[13]|Host key verification failed"
+    r"returned error: 40[13]"
 )
 _ABSENT = re.compile(
     r"repository '.*' not found|does not appear to be a git repository|returned error: 404|"
@@ -56,11 +68,8 @@ def explain(stderr: str, *, what: str) -> FetchError:
             f"cannot {what}: the repository belongs to another user; run GitMesh as its owner",
             retryable=False,
         )
-    if _AUTHENTICATION.search(own):
-        return FetchError(
-            f"cannot {what}: the server did not let us in ({reason}); check rights, key and known_hosts",
-            retryable=True,
-        )
+    if closed := _not_let_in(own, what, reason):
+        return closed
     if _ABSENT.search(own):
         return FetchError(f"cannot {what}: there is no repository ({reason}); check spec.url", retryable=True)
     if _OTHER_HASH.search(own):
@@ -73,6 +82,36 @@ def explain(stderr: str, *, what: str) -> FetchError:
     return FetchError(
         f"cannot {what}: {reason}; check that the server is up and reachable from here", retryable=True
     )
+
+
+def _not_let_in(own: str, what: str, reason: str) -> FetchError | None:
+    """Return the error where something stands between us and the repository."""
+    if _PROXY.search(own):
+        return LoginError(
+            f"cannot {what}: the proxy lets nobody through ({reason}); check spec.proxySecretRef"
+        )
+    if _HOST_KEY.search(own):
+        return LoginError(
+            f"cannot {what}: the host's key is not the one in known_hosts, or not in it ({reason}); "
+            "if the host has a new key, compare it with what the host publishes and put it into known_hosts"
+        )
+    if _CERTIFICATE.search(own):
+        return LoginError(
+            f"cannot {what}: nobody that we trust vouches for the server ({reason}); "
+            "if its authority is your own, put its certificate as ca.crt into the Secret of spec.secretRef"
+        )
+    if _REDIRECT.search(own):
+        return FetchError(
+            f"cannot {what}: the server sends us elsewhere ({reason}), and a token does not go along; "
+            "set spec.url to where the repository is",
+            retryable=True,
+        )
+    if _AUTHENTICATION.search(own):
+        return LoginError(
+            f"cannot {what}: the server did not let us in ({reason}); check rights, key and known_hosts, "
+            "or the Secret of spec.secretRef"
+        )
+    return None
 
 
 def _reason(stderr: str) -> str:

@@ -6,8 +6,9 @@ Stage: fetch (effect). An unchanged branch costs one `git fetch`; of a changed o
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,28 +17,34 @@ from anyio import CapacityLimiter, Lock, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from gitmesh.fetch.command import Abort, GitExit, GitRunner
-from gitmesh.fetch.errors import BrokenMirrorError, FetchError
+from gitmesh.fetch.environment import NOTHING_LENT, Lent
+from gitmesh.fetch.errors import BrokenMirrorError, FetchError, PartialError
 from gitmesh.fetch.failures import explain
+from gitmesh.fetch.lending import lent
 from gitmesh.fetch.past import look_back
+from gitmesh.fetch.pull import branch_ref, bring, has_commit, remote_config, remove_locks, tip
 from gitmesh.fetch.push import Proposal, branch_tip, make_commit, push_commit
-from gitmesh.fetch.tree import CommitInfo, read_blobs, read_commit, select_files
-from gitmesh.fetch.urls import Remote, check_branch, check_commit, check_path, check_url
+from gitmesh.fetch.session import Counters, Place, Session
+from gitmesh.fetch.urls import Remote, check_branch, check_commit, check_path, check_ref, check_url
 from gitmesh.model.config import GitLimits
-from gitmesh.model.revision import Revision, SourceFile
+from gitmesh.model.repository import OPEN, Access, Ref, RefKind
+from gitmesh.model.revision import Revision
 
 _T = TypeVar("_T")
-_BRANCHES_SHOWN = 10
 _FETCHES_PER_TIDY = 50
 _URL_FILE = "gitmesh-url"
+_WHOLE_FILE = "gitmesh-whole"  # there when the server cannot give single files
 
 
-@dataclass(slots=True)
-class Counters:
-    """What the mirror has done so far; for metrics and for those who want to know that re-use works."""
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a fetch is for. `since` is the revision that was accepted last, `name@commit`, or empty."""
 
-    fetches: int = 0
-    blobs_read: int = 0
-    rebuilds: int = 0
+    remote: Remote
+    ref: Ref
+    place: Place
+    since: str
+    meant: str
 
 
 class GitMirror:
@@ -56,55 +63,96 @@ class GitMirror:
         self._allow_file_urls = allow_file_urls
         self._limiter = limiter or CapacityLimiter(2)
         self._lock = Lock()
-        self._last: tuple[str, Revision] | None = None  # the path it was read below, and the revision
+        self._last: tuple[Place, Revision] | None = None  # the newest that was read, and what of it
         self._opened = False
         self.counters = Counters()
 
-    async def fetch(self, url: str, branch: str, path: str) -> Revision:
-        """Return the branch's newest revision; the very same object when nothing moved. Raises FetchError."""
-        remote = check_url(url, allow_file_urls=self._allow_file_urls)
-        check_branch(branch)
-        path = check_path(path)
-        return await self._in_thread(lambda abort: self._fetch(remote, branch, path, abort))
+    async def fetch(
+        self,
+        url: str,
+        ref: Ref | str,
+        path: str,
+        *,
+        ignore: tuple[str, ...] = (),
+        since: str = "",
+        meant: str = "",
+        access: Access = OPEN,
+    ) -> Revision:
+        """Return the newest revision; the very same object when nothing moved. Raises FetchError.
 
-    async def read(self, commit: str, branch: str, path: str) -> Revision:
-        """Return a revision that was fetched before, without any network. Raises FetchError."""
-        check_commit(commit)
-        check_branch(branch)
-        path = check_path(path)
-        return await self._in_thread(lambda abort: self._read_offline(commit, branch, path, abort))
-
-    async def look_back(self, commit: str, path: str, wanted: Callable[[bytes], bool]) -> bytes | None:
-        """Return the newest earlier content of a file that is wanted; without any network. Raises FetchError.
-
-        `wanted` is called in a worker thread.
+        A text as `ref` is a branch. `since` is the revision that was accepted last: the new one is `forced`
+        when it does not follow from it, nor from `meant`, a commit that a rewritten history may go on from.
         """
+        remote = check_url(url, allow_file_urls=self._allow_file_urls)
+        if meant:
+            check_commit(meant)
+        place = Place(check_path(path), ignore)
+        wanted = _Wanted(remote, check_ref(Ref.of(ref)), place, since, meant)
+        return await self._in_thread(lambda abort: self._fetch(wanted, access, abort))
+
+    async def read(
+        self,
+        commit: str,
+        name: str,
+        path: str,
+        *,
+        ignore: tuple[str, ...] = (),
+        url: str = "",
+        access: Access = OPEN,
+    ) -> Revision:
+        """Return a revision that was fetched before. Raises FetchError.
+
+        `url`: where files may be fetched that are not here; empty: nowhere, and there is no network.
+        """
+        remote = check_url(url, allow_file_urls=self._allow_file_urls) if url else None
+        check_commit(commit)
+        check_branch(name)
+        place = Place(check_path(path), ignore)
+        return await self._in_thread(lambda abort: self._read(remote, commit, name, place, access, abort))
+
+    async def look_back(
+        self,
+        commit: str,
+        path: str,
+        wanted: Callable[[bytes], bool],
+        *,
+        url: str = "",
+        access: Access = OPEN,
+    ) -> bytes | None:
+        """Return the newest earlier content of a file that is wanted. Raises FetchError.
+
+        `wanted` is called in a worker thread. `url`: as for `read`.
+        """
+        remote = check_url(url, allow_file_urls=self._allow_file_urls) if url else None
         most = self._limits.file_bytes_max
 
         def work(abort: Abort) -> bytes | None:
-            try:
-                return look_back(self._runner(self._directory, abort), commit, path, most, wanted)
-            except GitExit as ended:
-                raise explain(ended.stderr, what=f"read the history of {path!r}") from None
+            with self._session(remote, access, abort) as session:
+                try:
+                    return look_back(session.local, commit, path, most, wanted, session.have)
+                except GitExit as ended:
+                    raise explain(ended.stderr, what=f"read the history of {path!r}") from None
 
         return await self._in_thread(work)
 
-    async def push(self, url: str, proposal: Proposal) -> str:
+    async def push(self, url: str, proposal: Proposal, *, access: Access = OPEN) -> str:
         """Make a commit and push it; return its id. Raises MovedError where the branch has moved meanwhile.
 
         A branch that must not be there yet, and is, counts as pushed before: its commit is returned.
         """
         remote = check_url(url, allow_file_urls=self._allow_file_urls)
         check_branch(proposal.branch)
-        return await self._in_thread(lambda abort: self._push(remote, proposal, abort))
+        return await self._in_thread(lambda abort: self._push(remote, proposal, access, abort))
 
-    def _push(self, remote: Remote, proposal: Proposal, abort: Abort) -> str:
-        git = self._runner(self._directory, abort, remote.transport)
+    def _push(self, remote: Remote, proposal: Proposal, access: Access, abort: Abort) -> str:
         try:
-            if not proposal.expected and (there := branch_tip(git, remote, proposal.branch)):
-                return there
-            commit = make_commit(git, proposal)
-            push_commit(git, remote, proposal, commit)
+            with self._session(remote, access, abort) as session:
+                git = session.online
+                assert git is not None
+                if not proposal.expected and (there := branch_tip(git, remote, proposal.branch)):
+                    return there
+                commit = make_commit(git, proposal)
+                push_commit(git, remote, proposal, commit)
         except GitExit as ended:
             raise explain(ended.stderr, what=f"make a commit for {remote}") from None
         except OSError as error:
@@ -133,105 +181,112 @@ class GitMirror:
             raise failure
         return result
 
-    def _fetch(self, remote: Remote, branch: str, path: str, abort: Abort) -> Revision:
+    def _fetch(self, wanted: _Wanted, access: Access, abort: Abort) -> Revision:
         self.counters.fetches += 1
         try:
-            if self._is_mirror_of(remote):
+            with lent(access, wanted.remote, self._lent_directory) as given:
+                if self._is_mirror_of(wanted.remote):
+                    try:
+                        return self._fetch_again(wanted, given, abort)
+                    except BrokenMirrorError:
+                        self.counters.rebuilds += 1
+                    except PartialError:
+                        return self._fetch_anew(wanted, given, abort, partial=False)
                 try:
-                    return self._fetch_again(remote, branch, path, abort)
-                except BrokenMirrorError:
-                    self.counters.rebuilds += 1
-            return self._fetch_anew(remote, branch, path, abort)
+                    return self._fetch_anew(wanted, given, abort)
+                except PartialError:
+                    return self._fetch_anew(wanted, given, abort, partial=False)
         except OSError as error:
             raise _disk_error(self._directory, error) from error
 
-    def _fetch_again(self, remote: Remote, branch: str, path: str, abort: Abort) -> Revision:
-        git = self._runner(self._directory, abort, remote.transport)
-        before = _tip(git, _ref(branch))
-        _pull(git, remote, branch)
-        return self._read_tip(git, remote, branch, path, before=before)
+    def _fetch_again(self, wanted: _Wanted, given: Lent, abort: Abort) -> Revision:
+        session, ref = self._opened_for(wanted.remote, given, abort, self._directory), wanted.ref
+        before = wanted.since
+        if not before and ref.kind is RefKind.BRANCH:
+            before = f"{ref.name}@{tip(session.local, branch_ref(ref.name))}"
+        return self._newest(session, wanted, before)
 
-    def _fetch_anew(self, remote: Remote, branch: str, path: str, abort: Abort) -> Revision:
+    def _fetch_anew(self, wanted: _Wanted, given: Lent, abort: Abort, *, partial: bool = True) -> Revision:
         """Clone beside the old mirror and swap when it worked: until then old revisions stay readable."""
         fresh = self._directory.with_name(f"{self._directory.name}.new")
         _remove(fresh)
-        git = self._runner(fresh, abort, remote.transport)
         try:
-            _init(git, remote)
-            _pull(git, remote, branch)
+            _init(GitRunner(fresh, abort), wanted.remote)
+            if not partial:
+                (fresh / _WHOLE_FILE).touch()
+            session = self._opened_for(wanted.remote, given, abort, fresh)
+            assert session.online is not None
+            bring(session.online, wanted.remote, wanted.ref, partial=partial)
             _remove(self._directory)
             fresh.rename(self._directory)
         except BaseException:
             _remove(fresh)
             raise
         self._opened = True
-        git = self._runner(self._directory, abort, remote.transport)
-        return self._read_tip(git, remote, branch, path, before="")
+        session = self._opened_for(wanted.remote, given, abort, self._directory)
+        return self._newest(session, wanted, wanted.since)
 
-    def _read_tip(self, git: GitRunner, remote: Remote, branch: str, path: str, *, before: str) -> Revision:
+    def _newest(self, session: Session, wanted: _Wanted, before: str) -> Revision:
+        git, ref = session.online, wanted.ref
+        assert git is not None
+        found = bring(git, wanted.remote, ref, partial=session.partial)
         try:
-            return self._revision(git, _ref(branch), branch, path, before=before)
+            revision = self._revision(session, found.name, found.revision, wanted.place)
+            if session.is_forced(ref, revision, before, wanted.meant) != revision.forced:
+                revision = self._kept(replace(revision, forced=not revision.forced), wanted.place)
         except GitExit as ended:
-            raise explain(ended.stderr, what=f"read {branch} of {remote}") from None
-
-    def _read_offline(self, commit: str, branch: str, path: str, abort: Abort) -> Revision:
-        if not (self._directory / "HEAD").is_file():
-            raise FetchError(
-                f"there is no local mirror to read {commit[:12]} from; fetch first", retryable=True
-            )
-        git = self._runner(self._directory, abort)
-        try:
-            if not git.succeeds("cat-file", "-e", f"{commit}^{{commit}}"):
-                raise FetchError(f"the local mirror does not have commit {commit[:12]}", retryable=True)
-            return self._revision(git, commit, branch, path, before=commit)
-        except GitExit as ended:
-            if "Not a valid object name" in ended.stderr or "bad object" in ended.stderr:
-                message = f"the local mirror does not have commit {commit[:12]}; fetch again"
-                raise FetchError(message, retryable=True) from None
-            raise explain(ended.stderr, what=f"read {commit[:12]}") from None
-
-    def _revision(self, git: GitRunner, name: str, branch: str, path: str, *, before: str) -> Revision:
-        info = read_commit(git, name)
-        if self._last is not None:
-            last_path, last = self._last
-            if (last_path, last.branch, last.commit) == (path, branch, info.commit):
-                return last
-        forced = bool(before) and before != info.commit and not _descends(git, info.commit, before)
-        revision = self._read_files(git, info, branch, path, forced=forced)
-        self._last = (path, revision)
+            raise explain(ended.stderr, what=f"read {found.name} of {wanted.remote}") from None
         if self.counters.fetches % _FETCHES_PER_TIDY == 0:
             git.succeeds("-c", "gc.auto=2000", "gc", "--auto", "--quiet")
         return revision
 
-    def _read_files(
-        self, git: GitRunner, info: CommitInfo, branch: str, path: str, *, forced: bool
+    def _read(
+        self, remote: Remote | None, commit: str, name: str, place: Place, access: Access, abort: Abort
     ) -> Revision:
-        where = f"{branch}@{info.commit[:7]}"
-        selection = select_files(git, info, path, where, self._limits)
-        known = self._known_blobs()
-        new = [file for file in selection.files if file.blob not in known]
-        contents = {**known, **read_blobs(git, new)}
-        self.counters.blobs_read += len({file.blob for file in new})
-        files = {f.path: SourceFile(f.path, f.blob, contents[f.blob]) for f in selection.files}
-        return Revision(
-            commit=info.commit,
-            tree=info.tree,
-            branch=branch,
-            files=files,
-            author=info.author,
-            subject=info.subject,
-            diagnostics=tuple(selection.diagnostics),
-            forced=forced,
-        )
+        if not (self._directory / "HEAD").is_file():
+            raise FetchError(
+                f"there is no local mirror to read {commit[:12]} from; fetch first", retryable=True
+            )
+        try:
+            with self._session(remote, access, abort) as session:
+                if not has_commit(session.local, commit):
+                    raise FetchError(f"the local mirror does not have commit {commit[:12]}", retryable=True)
+                return self._revision(session, name, commit, place)
+        except GitExit as ended:
+            raise explain(ended.stderr, what=f"read {commit[:12]}") from None
 
-    def _known_blobs(self) -> Mapping[str, bytes]:
-        if self._last is None:
-            return {}
-        return {file.blob: file.content for file in self._last[1].files.values()}
+    def _revision(self, session: Session, name: str, revision: str, place: Place) -> Revision:
+        last = self._last[1] if self._last is not None and self._last[0] == place else None
+        return self._kept(session.read(name, revision, place, self._limits, last), place)
 
-    def _runner(self, directory: Path, abort: Abort, transport: str = "") -> GitRunner:
+    def _kept(self, revision: Revision, place: Place) -> Revision:
+        self._last = place, revision
+        return revision
+
+    @contextmanager
+    def _session(self, remote: Remote | None, access: Access, abort: Abort) -> Iterator[Session]:
+        """Open the mirror for one call. Without a remote there is no network."""
+        if remote is None:
+            yield self._opened_for(None, NOTHING_LENT, abort, self._directory)
+            return
+        with lent(access, remote, self._lent_directory) as given:
+            yield self._opened_for(remote, given, abort, self._directory)
+
+    def _opened_for(self, remote: Remote | None, given: Lent, abort: Abort, directory: Path) -> Session:
         seconds = self._limits.fetch_timeout.total_seconds()
-        return GitRunner(directory, abort, transport=transport, timeout_seconds=seconds)
+        partial = not (directory / _WHOLE_FILE).exists()
+        local, online = GitRunner(directory, abort, timeout_seconds=seconds), None
+        if remote is not None:
+            config = {**given.config, **remote_config(remote, partial=partial)}
+            given = replace(given, config=config)
+            online = GitRunner(
+                directory, abort, transport=remote.transport, timeout_seconds=seconds, lent=given
+            )
+        return Session(local, online, remote, partial, self.counters)
+
+    @property
+    def _lent_directory(self) -> Path:
+        return self._directory.with_name(f"{self._directory.name}.lent")
 
     def _is_mirror_of(self, remote: Remote) -> bool:
         """Say whether the directory holds a mirror of that URL; at first use, clear crash leftovers."""
@@ -243,7 +298,7 @@ class GitMirror:
             self._last = None
             return False
         if not self._opened:
-            _remove_locks(self._directory)
+            remove_locks(self._directory)
             self._opened = True
         return True
 
@@ -255,10 +310,6 @@ async def _throw_when_cancelled(abort: Abort) -> None:
         abort.throw()
 
 
-def _ref(branch: str) -> str:
-    return f"refs/remotes/origin/{branch}"
-
-
 def _init(git: GitRunner, remote: Remote) -> None:
     git.git_dir.mkdir(parents=True, mode=0o700)
     try:
@@ -268,74 +319,8 @@ def _init(git: GitRunner, remote: Remote) -> None:
     (git.git_dir / _URL_FILE).write_text(remote.text, "utf-8")
 
 
-def _pull(git: GitRunner, remote: Remote, branch: str) -> None:
-    """Bring the branch here, also where it was moved by force."""
-    try:
-        git.text(
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-recurse-submodules",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--end-of-options",
-            remote.text,
-            f"+refs/heads/{branch}:{_ref(branch)}",
-        )
-    except GitExit as ended:
-        if "couldn't find remote ref" in ended.stderr:
-            raise _no_such_branch(git, remote, branch) from None
-        raise explain(ended.stderr, what=f"fetch {branch} of {remote}") from None
-    except FetchError:
-        _remove_locks(git.git_dir)  # git was killed at work
-        raise
-
-
-def _tip(git: GitRunner, ref: str) -> str:
-    try:
-        return git.text("rev-parse", "--verify", "--quiet", "--end-of-options", ref).strip().splitlines()[-1]
-    except (GitExit, IndexError):
-        return ""
-
-
-def _descends(git: GitRunner, commit: str, ancestor: str) -> bool:
-    try:
-        return git.succeeds("merge-base", "--is-ancestor", ancestor, commit)
-    except GitExit:
-        return False
-
-
-def _no_such_branch(git: GitRunner, remote: Remote, branch: str) -> FetchError:
-    try:
-        listing = git.text("ls-remote", "--quiet", "--heads", "--end-of-options", remote.text)
-    except GitExit as ended:
-        return explain(ended.stderr, what=f"list the branches of {remote}")
-    names = [line.partition("\trefs/heads/")[2] for line in listing.splitlines()]
-    names = [name for name in names if name and name.isprintable()]
-    if not names:
-        return FetchError(
-            f"the repository has no commits on branch {branch} ({remote} is empty); push a first commit",
-            retryable=True,
-        )
-    shown = ", ".join(name[:60] for name in names[:_BRANCHES_SHOWN])
-    more = f" and {len(names) - _BRANCHES_SHOWN} more" if len(names) > _BRANCHES_SHOWN else ""
-    return FetchError(
-        f"{remote} has no branch {branch}; it has: {shown}{more}; set spec.branch", retryable=True
-    )
-
-
 def _remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
-
-
-def _remove_locks(directory: Path) -> None:
-    """A killed git leaves locks and half-written packs, and would trip over the locks for ever."""
-    for pattern in ("*.lock", "refs/**/*.lock", "objects/**/tmp_*"):
-        for leftover in directory.glob(pattern):
-            if leftover.is_dir():
-                _remove(leftover)
-            else:
-                leftover.unlink(missing_ok=True)
 
 
 def _disk_error(directory: Path, error: OSError) -> FetchError:

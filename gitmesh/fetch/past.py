@@ -5,7 +5,7 @@ Stage: fetch (effect). Everything here blocks and belongs in a worker thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gitmesh.fetch.command import GitRunner
 from gitmesh.fetch.urls import check_commit, check_path
@@ -14,10 +14,20 @@ VERSIONS_MAX = 200
 
 
 def look_back(
-    git: GitRunner, commit: str, path: str, bytes_max: int, wanted: Callable[[bytes], bool]
+    git: GitRunner,
+    commit: str,
+    path: str,
+    bytes_max: int,
+    wanted: Callable[[bytes], bool],
+    have: Callable[[Iterable[str]], object],
 ) -> bytes | None:
-    """Return the newest earlier content of a file that is wanted; None when none of the last ones is."""
-    for blob in _blobs(git, check_commit(commit), check_path(path)):
+    """Return the newest earlier content of a file that is wanted; None when none of the last ones is.
+
+    `have` is told which blobs are about to be read, so that it can bring those that are not here.
+    """
+    blobs = _blobs(git, check_commit(commit), check_path(path))
+    have(blobs)
+    for blob in blobs:
         with git.stream("cat-file", "blob", blob) as stdout:
             content = stdout.read(bytes_max + 1)
         if len(content) <= bytes_max and wanted(content):

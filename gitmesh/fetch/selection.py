@@ -5,6 +5,7 @@ Stage: fetch (pure).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,7 +13,7 @@ from gitmesh.fetch.errors import FetchError
 from gitmesh.model.config import GitLimits
 from gitmesh.model.diagnostic import Diagnostic, Severity
 from gitmesh.model.resource import Location
-from gitmesh.parse.ignore import IGNORE_FILE
+from gitmesh.parse.ignore import IGNORE_FILE, NOTHING_IGNORED, IgnoreRules
 
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 _DIAGNOSTICS_MAX = 100
@@ -28,11 +29,11 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a tree. `path` is as raw as the repository has it."""
+    """One entry of a tree. `path` is as raw as the repository has it; `size` is None if not known yet."""
 
     kind: EntryKind
     path: bytes
-    size: int = 0
+    size: int | None = None
     blob: str = ""
 
 
@@ -47,12 +48,17 @@ class Selected:
 
 @dataclass(slots=True)
 class Selection:
-    """Collects entries one by one and holds them to the limits. `where` names the tree for people."""
+    """Collects entries one by one and holds them to the limits. `where` names the tree for people.
+
+    What `ignore` ignores is as if it were not there.
+    """
 
     limits: GitLimits
     where: str
+    ignore: IgnoreRules = NOTHING_IGNORED
     files: list[Selected] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    unweighed: list[Selected] = field(default_factory=list)  # files whose size is not known yet
     seen: int = 0
     total_bytes: int = 0
 
@@ -66,6 +72,8 @@ class Selection:
                 retryable=False,
             )
         path = _readable(entry.path)
+        if self.ignore.ignores(path):
+            return
         if entry.kind is not EntryKind.FILE:
             self._leave_out(_link(entry.kind, path))
         elif path.lower().endswith(MANIFEST_SUFFIXES) or path.rpartition("/")[2] == IGNORE_FILE:
@@ -75,15 +83,33 @@ class Selection:
         problem = _problem(path, entry, self.limits)
         if problem is not None:
             self._leave_out(problem)
+        elif entry.size is None:
+            self.unweighed.append(Selected(path, 0, entry.blob))
+        else:
+            self._weigh(Selected(path, entry.size, entry.blob))
+
+    def weigh(self, sizes: Mapping[str, int]) -> None:
+        """Hold the files to the limits whose size has been looked up: blob -> bytes."""
+        unweighed, self.unweighed = self.unweighed, []
+        for file in unweighed:
+            self._weigh(Selected(file.path, sizes[file.blob], file.blob))
+
+    def _weigh(self, file: Selected) -> None:
+        # An error, as those of `_problem` are.
+        if file.size > self.limits.file_bytes_max:
+            message = f"{file.path!r} has {file.size} bytes; the limit is {self.limits.file_bytes_max}"
+            self._leave_out(
+                _left_out("GM003", file.path, message, "split the file, or raise git.fileBytesMax")
+            )
             return
-        self.total_bytes += entry.size
+        self.total_bytes += file.size
         if self.total_bytes > self.limits.total_bytes_max:
             raise FetchError(
                 f"the files of {self.where} are larger than {self.limits.total_bytes_max} bytes together; "
                 "set spec.path to a smaller directory, or raise git.totalBytesMax",
                 retryable=False,
             )
-        self.files.append(Selected(path, entry.size, entry.blob))
+        self.files.append(file)
 
     def _leave_out(self, diagnostic: Diagnostic) -> None:
         # An error must not be lost behind a hundred warnings: it keeps the revision from being applied.
@@ -106,13 +132,6 @@ def _link(kind: EntryKind, path: str) -> Diagnostic:
 
 def _problem(path: str, entry: Entry, limits: GitLimits) -> Diagnostic | None:
     # Errors, not warnings: with the file its resources would vanish from Git's side and be pruned.
-    if entry.size > limits.file_bytes_max:
-        return _left_out(
-            "GM003",
-            path,
-            f"{path!r} has {entry.size} bytes; the limit is {limits.file_bytes_max}",
-            "split the file, or raise git.fileBytesMax",
-        )
     if path.count("/") >= limits.path_depth_max:
         return _left_out(
             "GM004",

@@ -6,14 +6,14 @@ Stage: fetch (effect). No work tree exists, so no link is followed and no filter
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
 from gitmesh.fetch.command import GitRunner
 from gitmesh.fetch.errors import BrokenMirrorError, FetchError
 from gitmesh.fetch.selection import Entry, EntryKind, Selected, Selection
-from gitmesh.model.config import GitLimits
 from gitmesh.parse.ignore import IGNORE_FILE
 
 _CHUNK = 65_536
@@ -43,17 +43,16 @@ def read_commit(git: GitRunner, revision: str) -> CommitInfo:
     return CommitInfo(fields[0], fields[1], _one_line(fields[2]), _one_line("".join(fields[3:])))
 
 
-def select_files(git: GitRunner, info: CommitInfo, path: str, where: str, limits: GitLimits) -> Selection:
-    """List what is below `path` and hold it to the limits. Raises FetchError where nothing is there.
+def select_files(git: GitRunner, info: CommitInfo, path: str, selection: Selection) -> None:
+    """List what is below `path` into the selection. Raises FetchError where nothing is there.
 
     The ignore files of the folders above `path` come along, as their patterns reach below it.
     """
-    selection = Selection(limits, where)
     below = () if path == "." else (path,)
     above = [name.encode() for name in _ignore_files_above(path)]
     names = (*below, *(name.decode() for name in above))
     is_there = False
-    with git.stream("ls-tree", "-r", "-z", "--long", "--full-tree", info.commit, "--", *names) as stdout:
+    with git.stream("ls-tree", "-r", "-z", "--full-tree", info.commit, "--", *names) as stdout:
         for raw in _records(stdout):
             entry = _entry(raw)
             is_below = not below or (entry.path + b"/").startswith(path.encode() + b"/")
@@ -62,9 +61,9 @@ def select_files(git: GitRunner, info: CommitInfo, path: str, where: str, limits
                 selection.add(entry)
     if below and not is_there:
         raise FetchError(
-            f"there is no path {path!r} in {where}; {_what_is_there(git, info)}set spec.path", retryable=True
+            f"there is no path {path!r} in {selection.where}; {_what_is_there(git, info)}set spec.path",
+            retryable=True,
         )
-    return selection
 
 
 def _ignore_files_above(path: str) -> Iterator[str]:
@@ -73,19 +72,38 @@ def _ignore_files_above(path: str) -> Iterator[str]:
         yield "/".join([*folders[:depth], IGNORE_FILE])
 
 
+def blob_sizes(git: GitRunner, blobs: Iterable[str]) -> Mapping[str, int]:
+    """Return the size in bytes of each blob that is here."""
+    sizes: dict[str, int] = {}
+    with _asked(blobs) as questions:
+        command = ("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", "--buffer")
+        with git.stream(*command, stdin=questions) as stdout:
+            for line in stdout:
+                blob, kind, size = (*line.decode("ascii", "replace").split(), "", "")[:3]
+                if kind == "blob":
+                    sizes[blob] = int(size)
+    return sizes
+
+
 def read_blobs(git: GitRunner, wanted: Sequence[Selected]) -> Mapping[str, bytes]:
     """Return the content of each blob by its id, all from one process."""
     sizes = {file.blob: file.size for file in wanted}
     if not sizes:
         return {}
     contents: dict[str, bytes] = {}
-    with tempfile.TemporaryFile() as questions:
-        questions.write("".join(f"{blob}\n" for blob in sizes).encode())
-        questions.seek(0)
-        with git.stream("cat-file", "--batch", "--buffer", stdin=questions) as stdout:
-            for blob, size in sizes.items():
-                contents[blob] = _one_blob(stdout, blob, size)
+    with _asked(sizes) as questions, git.stream("cat-file", "--batch", "--buffer", stdin=questions) as stdout:
+        for blob, size in sizes.items():
+            contents[blob] = _one_blob(stdout, blob, size)
     return contents
+
+
+@contextmanager
+def _asked(blobs: Iterable[str]) -> Iterator[IO[bytes]]:
+    """Write ids into a file, to be read by git as its standard input."""
+    with tempfile.TemporaryFile() as questions:
+        questions.write("".join(f"{blob}\n" for blob in blobs).encode())
+        questions.seek(0)
+        yield questions
 
 
 def _one_blob(stdout: IO[bytes], blob: str, size: int) -> bytes:
@@ -109,14 +127,12 @@ def _records(stdout: IO[bytes]) -> Iterator[bytes]:
 
 def _entry(raw: bytes) -> Entry:
     meta, _, path = raw.partition(b"\t")
-    mode, _, blob, size = meta.split()
+    mode, _, blob = meta.split()
     if mode == b"160000":
         return Entry(EntryKind.SUBMODULE, path)
     if mode == b"120000":
         return Entry(EntryKind.SYMLINK, path)
-    if size == b"-":
-        raise BrokenMirrorError(f"the local mirror has lost the content {blob.decode()}")
-    return Entry(EntryKind.FILE, path, int(size), blob.decode())
+    return Entry(EntryKind.FILE, path, blob=blob.decode())
 
 
 def _what_is_there(git: GitRunner, info: CommitInfo) -> str:

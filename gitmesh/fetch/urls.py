@@ -12,13 +12,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gitmesh.fetch.errors import FetchError
+from gitmesh.model.repository import COMMIT, Ref, RefKind
 
 _SCP_LIKE = re.compile(
     r"(?P<user>[A-Za-z0-9_][\w.-]*)@(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>[^:\-].*)"
 )
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]")
 _USER = re.compile(r"[A-Za-z0-9_][\w.-]*")
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _URL_MAX = 2048
 _ALLOWED = "use https://host/path, ssh://git@host/path or git@host:path"
 
@@ -56,28 +56,45 @@ def check_url(url: str, *, allow_file_urls: bool) -> Remote:
 
 
 def check_branch(branch: str) -> str:
-    """Return the branch. Raises FetchError where git would not accept it as a name.
-
-    Source: git-scm.com/docs/git-check-ref-format, rules 1 to 10, and --branch.
-    """
-    parts = branch.split("/")
-    wrong = (
-        not branch
-        or len(branch) > 255
-        or branch == "@"
-        or branch.startswith("-")
-        or branch.endswith(".")
-        or ".." in branch
-        or "@{" in branch
-        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
-        or re.search(r"[\x00-\x20\x7f~^:?*\[\\]", branch) is not None
-    )
-    if wrong:
+    """Return the branch. Raises FetchError where git would not accept it as a name."""
+    if not _is_ref_name(branch):
         raise FetchError(
             f"{branch[:80]!r} is not a name that a Git branch can have; set spec.branch, for example main",
             retryable=False,
         )
     return branch
+
+
+def check_ref(ref: Ref) -> Ref:
+    """Return what is followed. Raises FetchError where one of its names is none."""
+    if ref.kind is RefKind.BRANCH:
+        check_branch(ref.name)
+    elif ref.kind is RefKind.COMMIT:
+        check_commit(ref.name)
+        check_branch(ref.branch)
+    elif ref.kind is RefKind.TAG and not _is_ref_name(ref.name):
+        raise FetchError(
+            f"{ref.name[:80]!r} is not a name that a Git tag can have; set spec.tag, for example v1.4.2",
+            retryable=False,
+        )
+    return ref
+
+
+def _is_ref_name(name: str) -> bool:
+    """Source: git-scm.com/docs/git-check-ref-format, rules 1 to 10, and --branch."""
+    parts = name.split("/")
+    wrong = (
+        not name
+        or len(name) > 255
+        or name == "@"
+        or name.startswith("-")
+        or name.endswith(".")
+        or ".." in name
+        or "@{" in name
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+        or re.search(r"[\x00-\x20\x7f~^:?*\[\\]", name) is not None
+    )
+    return not wrong
 
 
 def check_path(path: str) -> str:
@@ -92,7 +109,7 @@ def check_path(path: str) -> str:
 
 def check_commit(commit: str) -> str:
     """Return the commit id. Raises FetchError when it is not one, whole."""
-    if not _COMMIT.fullmatch(commit):
+    if not COMMIT.fullmatch(commit):
         raise FetchError(f"{commit[:80]!r} is not the full id of a commit", retryable=False)
     return commit
 

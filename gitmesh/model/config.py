@@ -40,6 +40,10 @@ class GitLimits(Settings):
     """How deep folders may be nested."""
     fetch_timeout: Positive = timedelta(seconds=60)
     """How long one fetch may take."""
+    retry_max: Positive = timedelta(minutes=2)
+    """The longest wait after failed fetches, where the interval of a source is shorter."""
+    secret_refresh: Positive = timedelta(minutes=5)
+    """How old the content of a Secret may get before it is read again."""
 
 
 class ParseLimits(Settings):

@@ -24,8 +24,10 @@ class SourceFile:
 class Revision:
     """One commit, whole: `files` maps the path below the repository's root to the file.
 
+    `branch` is the branch, or the tag, that was followed; `url` the repository, empty where none was asked.
     `diagnostics` says what was left out and why (symbolic links, submodules, files above a limit).
-    `forced` is true when the branch was moved to a commit that does not descend from the one before.
+    `forced` is true when the branch was moved to a commit that does not descend from the one before, or a
+    tag to another commit.
     """
 
     commit: str
@@ -36,10 +38,11 @@ class Revision:
     subject: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
     forced: bool = False
+    url: str = ""
 
     @property
     def id(self) -> str:
-        """The form that a status keeps: `main@<whole commit>`."""
+        """The form that a status keeps: `main@<whole commit>`, `v1.4.2@<whole commit>`."""
         return f"{self.branch}@{self.commit}"
 
     @property

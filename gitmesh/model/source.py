@@ -6,13 +6,14 @@ Stage: none (pure). The classes are the spec and status of the CRD, field for fi
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from gitmesh.model.repository import RefKind, RepositoryFields
 from gitmesh.model.standing import Approval, HeldPlan, SkippedObject
-from gitmesh.model.values import ApiModel, Duration
+from gitmesh.model.values import ApiModel
 
 AUTHOR = re.compile(r"[^<>\x00-\x1f\x7f]{1,100} <[^<>\s\x00-\x1f\x7f]{1,200}>")
 
@@ -24,13 +25,9 @@ class Limits(ApiModel):
     change_percent_max: Annotated[int, Field(ge=0, le=100)] = 75
 
 
-class TrafficSourceSpec(ApiModel):
+class TrafficSourceSpec(RepositoryFields):
     """What a person writes: where the traffic configuration is, and how GitMesh may act on it."""
 
-    url: str
-    branch: str = "main"
-    path: str = "."
-    interval: Duration = timedelta(minutes=1)
     namespace: str = ""  # for documents that name none; empty: the namespace of the TrafficSource
     suspend: bool = False
     prune: bool = True
@@ -49,12 +46,14 @@ class TrafficSourceSpec(ApiModel):
             raise ValueError("author is of the form Name <address>")
         return value
 
-    @field_validator("interval")
-    @classmethod
-    def _not_too_often(cls, value: timedelta) -> timedelta:
-        if value < timedelta(seconds=1):
-            raise ValueError("interval must be at least 1s")
-        return value
+    @model_validator(mode="after")
+    def _pushes_to_a_branch(self) -> TrafficSourceSpec:
+        if self.push == "allowed" and self.ref.kind is not RefKind.BRANCH:
+            raise ValueError(
+                f"push: allowed needs a branch to push to, and this source follows a {self.ref.kind.value}; "
+                "set push: denied, or follow a branch"
+            )
+        return self
 
 
 class Condition(ApiModel):
@@ -95,9 +94,10 @@ class TrafficSourceStatus(ApiModel):
 
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()
-    fetched_revision: str = ""
+    fetched_revision: str = ""  # `main@<commit>` or `v1.4.2@<commit>`, as all revisions here
     last_attempted_revision: str = ""
     accepted_revision: str = ""  # the newest without errors: what a restart goes on with
+    accepted_url: str = ""  # the repository that it is of
     last_applied_revision: str = ""
     last_handled_sync: str = ""
     inventory: tuple[str, ...] = ()
@@ -109,6 +109,7 @@ class TrafficSourceStatus(ApiModel):
 
 
 SYNC_ANNOTATION = "gitmesh.dev/sync-requested"
+ACCEPT_REWRITE_ANNOTATION = "gitmesh.dev/accept-rewrite"  # the commit whose rewritten history is right
 OWNER_ANNOTATION = "gitmesh.dev/source"
 RENEWED_ANNOTATION = "gitmesh.dev/renewed"  # leaves with the next write
 REVISION_ANNOTATION = "gitmesh.dev/revision"

@@ -72,6 +72,9 @@ class IgnoreRules:
         return ignored
 
 
+NOTHING_IGNORED = IgnoreRules()
+
+
 def read_ignore_files(texts: Mapping[str, str]) -> tuple[IgnoreRules, tuple[Diagnostic, ...]]:
     """Read every ignore file (path -> text); those of deeper folders come later and so win."""
     rules: list[Rule] = []
@@ -85,6 +88,11 @@ def read_ignore_files(texts: Mapping[str, str]) -> tuple[IgnoreRules, tuple[Diag
                 at = Location(path, number, 1)
                 findings.append(codes.BAD_PATTERN.finding(f"{line[:60]!r} is not a pattern", at))
     return IgnoreRules(tuple(rules)), tuple(findings)
+
+
+def read_patterns(patterns: Iterable[str]) -> tuple[Rule, ...]:
+    """Return the rules of patterns that were checked before; they count from the root of the repository."""
+    return tuple(rule for pattern in patterns if (rule := _rule("", pattern)) is not None)
 
 
 def _lines(text: str) -> Iterable[tuple[int, str]]:

@@ -12,7 +12,7 @@ import random
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from fakes.virtual_time import START, VirtualAlarms, VirtualClock
 from gitmesh.engine.daemon import Daemon
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Ports
-from gitmesh.fetch.errors import FetchError, MovedError
+from gitmesh.fetch.errors import FetchError, LoginError, MovedError
 from gitmesh.fetch.push import Proposal
 from gitmesh.kube.errors import ClusterError, RejectedError
 from gitmesh.kube.lease import LeaderElector
@@ -42,6 +42,7 @@ from gitmesh.model.metrics import (
     ValueQuery,
     ValueStats,
 )
+from gitmesh.model.repository import OPEN, Access, Ref
 from gitmesh.model.resource import ResourceKey, content_hash
 from gitmesh.model.revision import Revision, SourceFile
 from gitmesh.model.rollout import RolloutRecord
@@ -183,6 +184,7 @@ class Repository:
         self.commits: list[Commit] = []
         self.reachable = True
         self.hangs = False
+        self.opens_with: Access | None = None  # None: anybody may come in
         self.fetched: list[Commit] = []  # what a daemon has seen, in order
         self.branches: dict[str, Commit] = {}  # pushed for review
         self.proposals: list[Proposal] = []
@@ -207,12 +209,25 @@ class FakeMirror:
         self._repositories, self._kept = repositories, kept
         self._last: Revision | None = None
 
-    async def fetch(self, url: str, branch: str, path: str) -> Revision:
+    async def fetch(
+        self,
+        url: str,
+        ref: Ref | str,
+        path: str,
+        *,
+        ignore: tuple[str, ...] = (),
+        since: str = "",
+        meant: str = "",
+        access: Access = OPEN,
+    ) -> Revision:
         count_effect()
+        branch = Ref.of(ref).name
         repository = self._repositories[url]
         await anyio.sleep(60 if repository.hangs else 0.05)
         if not repository.reachable or repository.hangs:
             raise FetchError(f"fetch {url}: could not resolve host", retryable=True)
+        if repository.opens_with not in (None, access):
+            raise LoginError(f"fetch {url}: the server did not let us in")
         if branch != "main":
             raise FetchError(f"no branch {branch}", retryable=False)
         if not repository.commits:
@@ -221,23 +236,44 @@ class FakeMirror:
         repository.fetched.append(commit)
         self._kept.update({c.id: c for c in repository.commits})
         if self._last is None or self._last.commit != commit.id:
-            self._last = commit.revision(branch)
+            self._last = replace(commit.revision(branch), url=url)
+        before, known = since.rpartition("@")[2], {c.id for c in repository.commits}
+        forced = bool(before) and before not in known and (not meant or meant not in known)
+        if forced != self._last.forced:
+            self._last = replace(self._last, forced=forced)
         return self._last
 
-    async def read(self, commit: str, branch: str, path: str) -> Revision:
+    async def read(
+        self,
+        commit: str,
+        name: str,
+        path: str,
+        *,
+        ignore: tuple[str, ...] = (),
+        url: str = "",
+        access: Access = OPEN,
+    ) -> Revision:
         count_effect()
         await anyio.sleep(0.01)
         if commit not in self._kept:
             raise FetchError(f"the mirror does not have {commit}", retryable=True)
-        return self._kept[commit].revision(branch)
+        return self._kept[commit].revision(name)
 
-    async def look_back(self, commit: str, path: str, wanted: Callable[[bytes], bool]) -> bytes | None:
+    async def look_back(
+        self,
+        commit: str,
+        path: str,
+        wanted: Callable[[bytes], bool],
+        *,
+        url: str = "",
+        access: Access = OPEN,
+    ) -> bytes | None:
         count_effect()
         known = [kept for kept in self._kept.values() if kept.id <= commit]
         versions = [kept.files[path].encode() for kept in known if path in kept.files]
         return next((version for version in reversed(versions) if wanted(version)), None)
 
-    async def push(self, url: str, proposal: Proposal) -> str:
+    async def push(self, url: str, proposal: Proposal, *, access: Access = OPEN) -> str:
         count_effect()
         repository = self._repositories[url]
         await anyio.sleep(60 if repository.hangs else 0.05)
@@ -413,6 +449,7 @@ class DaemonWorld:
         self.has_metrics = True
         self.hooks: Any = None
         self.notices: Any = None  # of each daemon: who is told beside the cluster
+        self.jitter = 0.5  # of polls: none
         self.repositories: dict[str, Repository] = {}
         self.mirrors: dict[ResourceKey, dict[str, Commit]] = {}
         self.lines: list[str] = []
@@ -542,6 +579,7 @@ class DaemonWorld:
                 log=WorldLog(self.log, self.crashes.append),
                 hooks=self.hooks,
                 notices=self.notices,
+                jitter=lambda: self.jitter,
             )
             async with anyio.create_task_group() as group:
                 group.start_soon(live.run)

@@ -34,7 +34,7 @@ from gitmesh.model.kinds import (
 )
 from gitmesh.model.metrics import RequestStats
 from gitmesh.model.rollout import Phase, RolloutRecord
-from gitmesh.model.source import SYNC_ANNOTATION
+from gitmesh.model.source import ACCEPT_REWRITE_ANNOTATION, SYNC_ANNOTATION
 
 SERVICES = ("reviews", "ratings")
 WEIGHTS = (
@@ -209,8 +209,11 @@ class Simulation:
 
     def _force_push(self) -> None:
         forgets = self.random.randint(1, min(3, len(self.repository.commits)))
-        self.repository.force_push(self._files(), forgets=forgets)
+        commit = self.repository.force_push(self._files(), forgets=forgets)
         self.world.log(f"push: force, {forgets} commits are in the branch no more")
+        # It is held until a person says that it was meant.
+        meant = {"metadata": {"annotations": {ACCEPT_REWRITE_ANNOTATION: commit.id}}}
+        self.world.patch(TRAFFIC_SOURCE, "mesh", meant)
 
     def _push_broken(self) -> None:
         kept = self.git
