@@ -17,6 +17,7 @@ from gitmesh.decide.schedule import next_wake
 from gitmesh.engine.announce import tell
 from gitmesh.engine.contests import next_look_seconds
 from gitmesh.engine.counting import count
+from gitmesh.engine.dependencies import in_order
 from gitmesh.engine.fetcher import Fetcher, asks_for
 from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
@@ -249,7 +250,7 @@ class Daemon:
             self._ports.alarms.cancel(f"pass {key}")
             await self.fetcher.forget(key)
         await self._roll_back_all(present)
-        for key in sorted(present):
+        for key in in_order(present):
             await self._pass_one(key)
         count(self._ports.live.snapshot(), self.memory, self._ports.meters)
         self._check_wanted.set()

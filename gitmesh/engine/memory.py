@@ -126,6 +126,19 @@ class Withheld:
     revision: str  # `name@commit`
 
 
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """What a source waits for, as its condition says it. A cycle waits until a person breaks it."""
+
+    reason: str
+    message: str
+
+    @property
+    def is_cycle(self) -> bool:
+        """True when it can never become ready by itself."""
+        return self.reason == "DependencyCycle"
+
+
 @dataclass(slots=True)
 class SourceMemory:
     """Everything that one source's passes, fetches and checks hand to one another."""
@@ -143,6 +156,7 @@ class SourceMemory:
     findings: tuple[Diagnostic, ...] = ()
     candidate: Desired | None = None  # without errors, and not let through yet
     desired: Desired | None = None
+    waits: Unready | None = None  # for a source that it depends on
     applied: Desired | None = None  # the last one of which all was live
     # decide
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet

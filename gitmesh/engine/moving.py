@@ -55,12 +55,14 @@ def move(
     suspended: bool,
     history_max: int,
     now: datetime,
+    held: str = "",
     inventory: frozenset[ResourceKey] = frozenset(),
     may_adopt: Callable[[Resource], bool] = lambda resource: False,
 ) -> list[Moved]:
     """Decide for every object that has a policy or a record. Changes nothing.
 
     `may_adopt` says of an object, as Git has it, whether one that is live and nobody's may be taken over.
+    `held`: why nothing of this source goes forward.
     """
     desired = None if suspended else memory.desired
     services = {
@@ -69,7 +71,9 @@ def move(
         if key.kind in WALKED and _is_ours_to_move(resource, live, source, inventory, may_adopt)
     }
     turned = _all_turned(services, desired, load_records(memory, live, source), live, source, Calendar(now))
-    members = [_member(one, turned, memory, live, _held(one, suspended, memory)) for one in turned.values()]
+    members = [
+        _member(one, turned, memory, live, held or _held(one, suspended, memory)) for one in turned.values()
+    ]
     decisions = together(members)
     return [
         Moved(

@@ -38,6 +38,7 @@ def move_rollouts(
         suspended=source.spec.suspend,
         history_max=config.history_max,
         now=now,
+        held=memory.waits.message if memory.waits else "",
         inventory=source.inventory,
         may_adopt=may_adopt,
     )

@@ -17,6 +17,7 @@ from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_guardrails, note_refusals, note_status, tell
 from gitmesh.engine.contests import forget_quiet, note_write, resting
+from gitmesh.engine.dependencies import waits_for
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go
 from gitmesh.engine.leaving import keep_finalizer
 from gitmesh.engine.memory import Moved, SourceMemory
@@ -166,7 +167,8 @@ class Reconciler:
     async def _let_through(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         """Make the candidate desired, unless it would do too much at once: then what was desired stays so."""
         candidate, memory.held = memory.candidate, None
-        if candidate is None or source.spec.suspend:
+        memory.waits = waits_for(source, self._ports.live.snapshot().sources)
+        if candidate is None or source.spec.suspend or memory.waits is not None:
             return
         trial = replace(memory, desired=candidate)
         given = self._plan_input(source, trial, candidate.resources, self._move(source, trial))

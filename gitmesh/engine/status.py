@@ -116,6 +116,10 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
         return Verdict("False", memory.withheld.reason, memory.withheld.message, stalled=True)
     if memory.held is not None:
         return Verdict("False", "AwaitingApproval", _held_message(memory, memory.held), stalled=True)
+    if memory.waits is not None and _has_to_wait(memory, report):
+        text = f"{memory.waits.message}; nothing goes forward until then"
+        cycle = memory.waits.is_cycle
+        return Verdict("False", memory.waits.reason, text, reconciling=not cycle, stalled=cycle)
     if report.refusals:
         first = report.refusals[0]
         about = f"{first.key}: " if first.key else ""
@@ -140,6 +144,13 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
     if not report.complete:
         return Verdict("Unknown", "Progressing", "applying", reconciling=True)
     return _at_rest(memory, report, f"applied {memory.desired.revision.short}")
+
+
+def _has_to_wait(memory: SourceMemory, report: PassReport) -> bool:
+    """Say whether there is anything that a dependency keeps from going forward."""
+    assert memory.waits is not None
+    under_way = any(m.after.phase.in_motion or m.after.phase is Phase.WAITING for m in report.moved)
+    return memory.waits.is_cycle or memory.candidate is not None or under_way
 
 
 def _at_rest(memory: SourceMemory, report: PassReport, applied: str) -> Verdict:

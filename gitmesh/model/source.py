@@ -12,10 +12,12 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gitmesh.model.repository import RefKind, RepositoryFields
-from gitmesh.model.standing import Approval, HeldPlan, SkippedObject
+from gitmesh.model.standing import Approval, HeldPlan, SkippedObject, SourceReference
 from gitmesh.model.values import ApiModel
 
 AUTHOR = re.compile(r"[^<>\x00-\x1f\x7f]{1,100} <[^<>\s\x00-\x1f\x7f]{1,200}>")
+
+DEPENDENCIES_MAX = 50
 
 
 class Limits(ApiModel):
@@ -32,6 +34,7 @@ class TrafficSourceSpec(RepositoryFields):
     suspend: bool = False
     prune: bool = True
     heal: bool = True
+    depends_on: Annotated[tuple[SourceReference, ...], Field(max_length=DEPENDENCIES_MAX)] = ()
     deletion_policy: Literal["orphan", "delete"] = "orphan"  # what becomes of its objects with the source
     adopt: bool = False  # whether objects that exist already and are nobody's are taken over
     conflicts: Literal["refuse", "force"] = "refuse"  # fields that another field manager owns

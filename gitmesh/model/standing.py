@@ -1,4 +1,4 @@
-"""What the status of a TrafficSource says of a plan that waits for a person, and of what is left alone.
+"""Parts of a TrafficSource: what it depends on, a plan that waits for a person, and what is left alone.
 
 Stage: none (pure).
 """
@@ -6,8 +6,18 @@ Stage: none (pure).
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from gitmesh.model.values import ApiModel
+
+
+class SourceReference(ApiModel):
+    """Another TrafficSource; of the same namespace where it names none."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    namespace: Annotated[str, Field(max_length=63)] = ""
 
 
 class HeldPlan(ApiModel):
