@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import sys
 
-import orjson
 import structlog
+
+from gitmesh.cli.log_lines import adopt_libraries, processors
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -35,29 +36,26 @@ def configure(level: str, log_format: str) -> None:
     """Set up structlog for this process. `log_format` is auto, json or text."""
     set_level(level)
     text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
-    render: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-        if text
-        else structlog.processors.JSONRenderer(
-            serializer=lambda value, **_: orjson.dumps(value, default=str).decode()
-        )
-    )
-    processors: list[structlog.typing.Processor] = [
+    chain: list[structlog.typing.Processor] = [
         _drop_milder,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if not text:
-        processors += [structlog.processors.format_exc_info, structlog.processors.EventRenamer("message")]
+    if text:
+        plain = structlog.dev.plain_traceback
+        chain.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain))
+    else:
+        chain += processors()
     structlog.configure(
-        processors=[*processors, render],
+        processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     # Libraries speak up only when something is wrong.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    if text:
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    else:
+        adopt_libraries()
     logging.getLogger("apscheduler").setLevel(logging.ERROR)

@@ -12,8 +12,9 @@ from gitmesh.engine.memory import Moved, News, SourceMemory
 from gitmesh.engine.notices import commit_status_of, of_fetch, of_move, of_news, of_rollout, of_status
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
+from gitmesh.engine.rollout_keys import rollout_key
 from gitmesh.model.diagnostic import Severity
-from gitmesh.model.notice import CommitStatus, Notice
+from gitmesh.model.notice import CommitStatus, Notice, shortened
 from gitmesh.model.plan import Change, ChangeKind, Refusal
 from gitmesh.model.revert import RevertState
 from gitmesh.model.rollout import Phase
@@ -39,7 +40,8 @@ def note_change(
 ) -> None:
     """Note one change of a plan; `seen` is what was live before it."""
     change = applied.change
-    log = ports.log.bind(stage="apply", source=source.name, resource=str(change.key))
+    rollout = str(change.key) if rollout_key(change.key) in seen.rollouts else ""
+    log = ports.log.bind(stage="apply", source=source.name, resource=str(change.key), rollout=rollout)
     if applied.error is not None:
         log.error("change refused", change=change.kind.value, error=str(applied.error))
         return
@@ -188,7 +190,7 @@ def note_status(source: Source, memory: SourceMemory, status: TrafficSourceStatu
         return
     if after.reason == "Progressing":  # each step has its own event, on the VirtualService
         return
-    log = ports.log.bind(stage="engine", source=source.name, revision=status.fetched_revision)
+    log = ports.log.bind(stage="engine", source=source.name, revision=shortened(status.fetched_revision))
     (log.warning if after.status == "False" else log.info)(after.message, reason=after.reason)
     kind = "Warning" if after.status == "False" else "Normal"
     memory.news.append(News(source.resource, kind, after.reason, after.message, noticed=True))

@@ -135,6 +135,7 @@ class Daemon:
         # Nothing is lost by looking again now and then, and whatever was missed is found.
         self._ports.alarms.every("resync", self._config.resync, self.wake)
         self.wake()
+        self.reconciler.gauges.lead()
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pass_loop)
@@ -144,6 +145,7 @@ class Daemon:
                 group.start_soon(self._revert_loop, group)
                 await self._fetch_loop(group)
         finally:
+            self.reconciler.gauges.clear()
             await self.fetcher.close()
 
     async def _pass_loop(self) -> None:
@@ -247,12 +249,14 @@ class Daemon:
         present = self._ports.live.snapshot().sources
         for key in self.memory.sources.keys() - present.keys():
             del self.memory.sources[key]
+            self.reconciler.gauges.forget(f"{key.namespace}/{key.name}")
             self._ports.alarms.cancel(f"pass {key}")
             await self.fetcher.forget(key)
         await self._roll_back_all(present)
         for key in in_order(present):
             await self._pass_one(key)
         count(self._ports.live.snapshot(), self.memory, self._ports.meters)
+        self.reconciler.gauges.show_rollouts(self._ports.live.snapshot().rollouts.values())
         self._check_wanted.set()
 
     async def _pass_one(self, key: ResourceKey) -> None:

@@ -14,10 +14,12 @@ from anyio import to_thread
 from gitmesh.engine.accept import desired_of, examine
 from gitmesh.engine.announce import note_fetch
 from gitmesh.engine.credentials import Keyring
+from gitmesh.engine.gauges import is_ready
 from gitmesh.engine.memory import SourceMemory, Withheld
 from gitmesh.engine.ports import Git, Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.repository import Repository
+from gitmesh.engine.scope import scope
 from gitmesh.fetch.errors import FetchError
 from gitmesh.model.config import Config
 from gitmesh.model.diagnostic import has_errors
@@ -52,10 +54,14 @@ class Fetcher:
 
     async def fetch(self, source: Source, memory: SourceMemory) -> timedelta:
         """Fetch once. Returns when to look again; `memory.fetch_error` says whether it worked."""
-        key = source.resource.key
-        if key in self._outdated:
-            await self.forget(key)
-        log = self._ports.log.bind(stage="fetch", source=source.name)
+        if source.resource.key in self._outdated:
+            await self.forget(source.resource.key)
+        revision = memory.fetched.short if memory.fetched else ""
+        with scope(self._ports, "fetch", stage="fetch", source=source.name, revision=revision):
+            return await self._fetch(source, memory)
+
+    async def _fetch(self, source: Source, memory: SourceMemory) -> timedelta:
+        key, log = source.resource.key, self._ports.log
         # Read before fetching: a push that came after this moment is not what was asked for.
         sync = source.resource.annotations.get(SYNC_ANNOTATION, "")
         try:
@@ -68,6 +74,7 @@ class Fetcher:
             if failures == self._config.notifications.fetch_failures:
                 note_fetch(source, str(error), failures, self._ports)
             return self.wait(source)
+        self._ports.meters.source_fetched.labels(source.name).set(self._ports.clock.now().timestamp())
         failures = self._failures.pop(key, 0)
         if failures >= self._config.notifications.fetch_failures:
             note_fetch(source, "", failures, self._ports)
@@ -80,6 +87,8 @@ class Fetcher:
                 log.warning("revision held", revision=revision.short, reason=withheld.reason)
         elif memory.fetched is None or memory.fetched.id != revision.id:
             log.info("fetched", revision=revision.short, subject=revision.subject, files=len(revision.files))
+            if revision.id != source.status.last_applied_revision or not is_ready(source.status):
+                memory.awaited = (revision.id, self._ports.clock.monotonic())
         memory.withheld = withheld
         memory.fetched = memory.fetched if withheld else revision
         memory.fetch_error, memory.handled_sync = "", sync

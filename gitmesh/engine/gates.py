@@ -17,6 +17,7 @@ from gitmesh.decide.gates import gate_of, opened_by_hand
 from gitmesh.decide.verdict import WORST_FIRST
 from gitmesh.engine.memory import Memory, Moved
 from gitmesh.engine.ports import Ports
+from gitmesh.engine.scope import scope
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import GateAnswer, Hold, RolloutIntent, RolloutRecord
 from gitmesh.model.steps import HttpGate
@@ -140,6 +141,12 @@ class Gatekeeper:
 
     async def ask(self, question: Question) -> None:
         """Ask one hook. What goes wrong leaves the gate closed, and is told."""
+        name = f"{question.source.namespace}/{question.source.name}"
+        key, revision = str(question.key), question.record.revision
+        with scope(self._ports, "gate", stage="decide", source=name, rollout=key, revision=revision):
+            await self._ask(question)
+
+    async def _ask(self, question: Question) -> None:
         record = question.record
         try:
             is_open, reason = await self._answer(question)
@@ -152,9 +159,7 @@ class Gatekeeper:
             reason=reason,
             at=self._ports.clock.now(),
         )
-        self._ports.log.info(
-            "gate asked", stage="decide", rollout=str(question.key), open=is_open, reason=reason
-        )
+        self._ports.log.info("gate asked", open=is_open, reason=reason)
 
     async def _answer(self, question: Question) -> tuple[bool, str]:
         hooks, hook, record = self._ports.hooks, question.hook, question.record

@@ -19,6 +19,7 @@ from gitmesh.engine.memory import Memory
 from gitmesh.engine.ports import Metrics, Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import load_records, untaken
+from gitmesh.engine.scope import scope
 from gitmesh.model.config import Config
 from gitmesh.model.metrics import (
     Answer,
@@ -126,6 +127,12 @@ class Guard:
 
     async def check(self, item: Measurable) -> Verdict:
         """Measure one rollout and leave the verdict for the next pass."""
+        name = f"{item.source.namespace}/{item.source.name}"
+        key, revision = str(item.key), item.record.revision
+        with scope(self._ports, "check", stage="observe", source=name, rollout=key, revision=revision):
+            return await self._check(item)
+
+    async def _check(self, item: Measurable) -> Verdict:
         memory = self._memory.of(item.source)
         record = item.record
         # What was heard and not written down yet counts too: evidence grows also while records are refused.
@@ -140,8 +147,6 @@ class Guard:
         self._ports.meters.checks.labels(verdict.outcome.value).inc()
         self._ports.log.info(
             "checked",
-            stage="observe",
-            rollout=str(item.key),
             verdict=verdict.outcome.value,
             evidence=verdict.summary,
         )

@@ -149,6 +149,7 @@ class SourceMemory:
     withheld: Withheld | None = None  # the newest revision, where it is not `fetched`
     fetch_error: str = ""
     handled_sync: str = ""
+    awaited: tuple[str, float] | None = None  # what was fetched and is not live yet, and when, as spans count
     restored: bool = False  # the accepted revision was found in the mirror
     # parse, validate
     examined: Examined | None = None

@@ -6,6 +6,7 @@ Stage: engine (shell).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import random
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 from gitmesh.engine.clock import Clock
 from gitmesh.engine.meters import Meters
+from gitmesh.engine.tracing import NO_TRACES
 from gitmesh.fetch.push import Proposal
 from gitmesh.kube.protocol import Body, ClusterClient
 from gitmesh.model.metrics import (
@@ -140,6 +142,13 @@ class Notices(Protocol):
         """Take something to be told. Returns at once and never raises."""
 
 
+class Tracer(Protocol):
+    """Where pieces of work are traced."""
+
+    def span(self, name: str, attributes: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Trace what is done within."""
+
+
 class Alarms(Protocol):
     """The alarm clock. An alarm only wakes somebody; truth never lives in it."""
 
@@ -173,3 +182,4 @@ class Ports:
     hooks: Hooks | None = None
     notices: Notices | None = None
     jitter: Callable[[], float] = random  # between 0 and 1
+    tracer: Tracer = NO_TRACES

@@ -18,6 +18,7 @@ from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_guardrails, note_refusals, note_status, tell
 from gitmesh.engine.contests import forget_quiet, note_write, resting
 from gitmesh.engine.dependencies import waits_for
+from gitmesh.engine.gauges import Gauges
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go
 from gitmesh.engine.leaving import keep_finalizer
 from gitmesh.engine.memory import Moved, SourceMemory
@@ -33,6 +34,7 @@ from gitmesh.engine.rollouts import (
     write_down,
     write_down_urgently,
 )
+from gitmesh.engine.scope import now_at, scope
 from gitmesh.engine.status import status_of
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
@@ -58,6 +60,7 @@ class Reconciler:
         self._forward: anyio.CancelScope | None = None
         self._doubts = Doubts()
         self._patience = Patience(config.api_timeout.total_seconds())
+        self.gauges = Gauges(ports.meters)
         self.moving: ResourceKey | None = None  # the source whose pass is moving forward
         self.going_back: set[ResourceKey] = set()  # the VirtualServices that are being rolled back now
 
@@ -73,6 +76,11 @@ class Reconciler:
 
     async def run_pass(self, source: Source, memory: SourceMemory) -> PassReport:
         """Do what nothing may hold up, then everything else, then tell."""
+        revision = memory.desired.revision.short if memory.desired else ""
+        with scope(self._ports, "pass", stage="engine", source=source.name, revision=revision):
+            return await self._run_pass(source, memory)
+
+    async def _run_pass(self, source: Source, memory: SourceMemory) -> PassReport:
         report = PassReport(handled_sync=memory.handled_sync)
         await self.roll_back(source, memory, report)
         self.moving = source.resource.key
@@ -100,10 +108,12 @@ class Reconciler:
     async def _roll_back_alone(
         self, source: Source, memory: SourceMemory, item: Moved, moved: list[Moved], report: PassReport
     ) -> None:
+        said = {"source": source.name, "rollout": str(item.key), "revision": item.after.revision}
         try:
-            await self._roll_back_one(source, memory, item, moved, report)
+            with scope(self._ports, "rollback", stage="apply", **said):
+                await self._roll_back_one(source, memory, item, moved, report)
         except Exception as error:  # a bug that one rollout meets must not keep another on its canary
-            self._ports.log.exception("rollback failed unexpectedly", stage="apply", rollout=str(item.key))
+            self._ports.log.exception("rollback failed unexpectedly", stage="apply", **said)
             report.errors.append(f"{type(error).__name__}: {error}")
             report.rollback_pending = True
             self._patience.disappointed(item.key, self._ports.clock.monotonic())
@@ -157,12 +167,13 @@ class Reconciler:
         await self._tell(source, memory, report)
 
     async def _accept(self, source: Source, memory: SourceMemory) -> None:
-        await accept(
-            memory,
-            default_namespace=source.default_namespace,
-            limits=self._config.parse,
-            context=known_of(self._ports.live.snapshot()),
-        )
+        with scope(self._ports, "validate", stage="validate"):
+            await accept(
+                memory,
+                default_namespace=source.default_namespace,
+                limits=self._config.parse,
+                context=known_of(self._ports.live.snapshot()),
+            )
 
     async def _let_through(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         """Make the candidate desired, unless it would do too much at once: then what was desired stays so."""
@@ -179,6 +190,7 @@ class Reconciler:
             let_through(source, memory, candidate)
 
     async def _move_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
+        now_at(memory.desired.revision.short if memory.desired else "")
         report.moved = self._move(source, memory)
         if memory.desired is not None and not source.spec.suspend and any(m.changed for m in report.moved):
             await self._record_intent(source, memory)
@@ -192,7 +204,8 @@ class Reconciler:
         report.refusals += plan.refusals
         report.skipped = plan.skipped
         if not plan.is_empty:
-            refused = await dry_run(plan, self._ports.cluster)
+            with scope(self._ports, "dry run", stage="plan"):
+                refused = await dry_run(plan, self._ports.cluster)
             report.refusals += refused
             if not refused:
                 await self._record_intent(source, memory, plan)
@@ -259,14 +272,15 @@ class Reconciler:
     ) -> int:
         """Carry out a plan and take in what became of each change; return how many were not carried out."""
         failed, seen = 0, self._ports.live.snapshot()
-        async for applied in execute(plan, client, self._settle):
-            self._absorb(applied)
-            self._doubts.note(applied, self._ports.clock.monotonic())
-            note_change(source, memory, applied, seen, self._ports)
-            note_write(source, memory, applied, seen, self._ports)
-            if applied.error is not None:
-                report.failed(applied.error)
-                failed += 1
+        with scope(self._ports, "apply", stage="apply"):
+            async for applied in execute(plan, client, self._settle):
+                self._absorb(applied)
+                self._doubts.note(applied, self._ports.clock.monotonic())
+                note_change(source, memory, applied, seen, self._ports)
+                note_write(source, memory, applied, seen, self._ports)
+                if applied.error is not None:
+                    report.failed(applied.error)
+                    failed += 1
         return failed
 
     def _absorb(self, applied: Applied) -> None:
@@ -307,6 +321,7 @@ class Reconciler:
             stored = await write_source_status(self._ports.cluster, current, status)
             self._ports.live.absorb(stored.body)
             note_status(source, memory, status, self._ports)
+            self.gauges.show(source, memory, status, (self._ports.clock.now(), self._ports.clock.monotonic()))
         except ClusterError as error:
             report.failed(error)
         await tell(memory, self._ports)

@@ -24,6 +24,7 @@ from gitmesh.engine.memory import Memory, Moved, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.repository import Repository
+from gitmesh.engine.scope import scope
 from gitmesh.fetch.errors import FetchError, MovedError
 from gitmesh.fetch.push import Proposal
 from gitmesh.istio.canonical import spec_hash
@@ -136,6 +137,10 @@ class Reverter:
 
     async def work(self, job: Job, repository: Repository) -> timedelta | None:
         """Do one job, as far as that goes; return when it is worth trying again. Never raises."""
+        with scope(self._ports, "revert", stage="fetch", source=job.source.name):
+            return await self._work(job, repository)
+
+    async def _work(self, job: Job, repository: Repository) -> timedelta | None:
         try:
             if job.source.spec.push != "allowed":
                 text = f"no revert: TrafficSource {job.source.name} does not allow it (spec.push: allowed)"
@@ -228,7 +233,7 @@ class Reverter:
                 commit=commit,
                 message=text[:1000],
             )
-            log = self._ports.log.bind(stage="fetch", source=job.source.name, resource=str(key))
+            log = self._ports.log.bind(rollout=str(key), revision=record.revision)
             (log.info if state is RevertState.DONE else log.warning)("revert", state=state.value, said=text)
 
 

@@ -17,28 +17,16 @@ from gitmesh.decide.transitions import mark_effective
 from gitmesh.engine.announce import note_move
 from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.ports import Ports
+from gitmesh.engine.rollout_keys import object_key as object_key
+from gitmesh.engine.rollout_keys import rollout_key as rollout_key
 from gitmesh.kube.errors import ClusterError
-from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
+from gitmesh.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import RolloutIntent, RolloutRecord, Verdict
 from gitmesh.observe.live import LiveState
 
 WALKED = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind})  # what has rollouts
-_OF_RULE = ".destinationrule"
 RECORD_PATIENCE_SECONDS = 0.2  # so long a rollback waits for its own record
-
-
-def rollout_key(key: ResourceKey) -> ResourceKey:
-    """Return the key of the TrafficRollout of an object: that of a VirtualService has its name."""
-    suffix = _OF_RULE if key.kind == DESTINATION_RULE.kind else ""
-    return TRAFFIC_ROLLOUT.key(key.namespace, key.name + suffix)
-
-
-def object_key(key: ResourceKey) -> ResourceKey:
-    """Return the key of the object that a TrafficRollout belongs to."""
-    if key.name.endswith(_OF_RULE):
-        return DESTINATION_RULE.key(key.namespace, key.name.removesuffix(_OF_RULE))
-    return VIRTUAL_SERVICE.key(key.namespace, key.name)
 
 
 def read_record(resource: Resource | None) -> RolloutRecord | None:

@@ -16,12 +16,16 @@ from pathlib import Path
 
 import anyio
 import structlog
+from anyio import to_thread
+from prometheus_client import ProcessCollector
 
 from gitmesh.engine.alarms import SchedulerAlarms
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.daemon import Daemon
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Git, Metrics, Ports
+from gitmesh.engine.tracing import NoTraces, Traces, open_traces
+from gitmesh.engine.watched_calls import WatchedCalls
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.fetch.watch import RepositoryWatch
 from gitmesh.kube.client import KubeClient
@@ -100,34 +104,53 @@ def mirror_directory(config: Config, key: ResourceKey) -> Path:
 @contextlib.asynccontextmanager
 async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> AsyncIterator[Running]:
     """Build a daemon, wait until it knows the cluster, yield it, and take it apart again."""
+    meters = Meters()
+    ProcessCollector(registry=meters.registry)
     log, clock, alarms = structlog.get_logger(), SystemClock(), SchedulerAlarms()
     metrics = open_metrics(config, clock)  # nothing is open yet: it may refuse the address
+    tracer = open_traces(config.tracing)
     outlets = open_outlets(config.notifications, clock)  # nor here: an extra may be missing
     cluster = await connect(kubeconfig, context=context, timeout=config.api_timeout)
     urgent = apart(cluster)
+    calls = WatchedCalls(meters, tracer, clock)
+    for client in (cluster, urgent):
+        client.surround(calls.around)
     # The cache calls the daemon and the daemon reads the cache; nothing is called before the cache runs.
     live = LiveCache(
         cluster,
         clock=clock,
         on_change=lambda key: built.live_changed(key),
         namespace=config.namespace,
+        on_broken=lambda kind: meters.watch_restarts.labels(kind.kind).inc(),
     )
 
     def open_git(key: ResourceKey) -> Git:
         limits = changeable.config.git
         return GitMirror(mirror_directory(config, key), limits, allow_file_urls=config.allow_file_urls)
 
-    meters = Meters()
     events = EventRecorder(cluster, clock)
     hooks = GateHooks(config.gate_hosts)
     changeable = Changeable(config, metrics, hooks, cluster, urgent)
-
-    def count_notice(target: str, outcome: str) -> None:
-        meters.notices.labels(target, outcome).inc()
-
-    notifier = Notifier(outlets, config.notifications, clock, count_notice)
+    notifier = Notifier(
+        outlets,
+        config.notifications,
+        clock,
+        lambda target, outcome: meters.notices.labels(target, outcome).inc(),
+    )
     ports = Ports(
-        cluster, live, metrics, events, alarms, clock, open_git, meters, log, urgent, hooks, notifier
+        cluster,
+        live,
+        metrics,
+        events,
+        alarms,
+        clock,
+        open_git,
+        meters,
+        log,
+        urgent,
+        hooks,
+        notifier,
+        tracer=tracer,
     )
     built = Daemon(ports, config)
     alarms.start()
@@ -146,12 +169,19 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
                 group.cancel_scope.cancel()
     finally:
         alarms.stop()
-        await notifier.close(NOTICE_PATIENCE_SECONDS)
+        await _tell_the_rest(notifier, tracer)
         await hooks.close()
         if metrics is not None:
             await metrics.close()
         await urgent.close()
         await cluster.close()
+
+
+async def _tell_the_rest(notifier: Notifier, tracer: Traces | NoTraces) -> None:
+    """Deliver what has not been delivered yet, for a short while, also when this is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await notifier.close(NOTICE_PATIENCE_SECONDS)
+        await to_thread.run_sync(tracer.close)
 
 
 def on_loop(callback: Callable[[], None]) -> Callable[[], None]:

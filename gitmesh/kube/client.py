@@ -5,7 +5,8 @@ Stage: observe and apply (effect). Satisfies `kube.protocol.ClusterClient`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -42,6 +43,10 @@ class KubeClient:
     def address(self) -> str:
         """Where the API server is."""
         return self._transport.address
+
+    def surround(self, around: Callable[[Call], AbstractContextManager[None]]) -> None:
+        """Do each request within this: it may look, and changes nothing."""
+        self._transport.around = around
 
     async def greet(self) -> None:
         """Ask for something small that needs a login: proof that the server answers, and knows us.

@@ -22,7 +22,7 @@ from gitmesh.model.kinds import LEASE
 RELEASE_TIMEOUT_SECONDS = 5
 DEFAULT = LeaseConfig()
 
-_log = structlog.get_logger("gitmesh.kube")
+_log = structlog.get_logger("gitmesh.kube", stage="engine")
 
 
 class Clock(Protocol):

@@ -27,7 +27,7 @@ BACKOFF_MAX_SECONDS = 15.0
 HEALTHY_SECONDS = 5.0  # a watch that stood for less counts as a failure, so that nothing ever spins
 NOT_SERVED_SECONDS = 30.0
 
-_log = structlog.get_logger("gitmesh.kube")
+_log = structlog.get_logger("gitmesh.kube", stage="observe")
 
 
 class Clock(Protocol):
@@ -58,6 +58,7 @@ class Reflector:
         on_listed: OnListed | None = None,
         jitter: Callable[[], float] = random.random,
         watch_seconds: int = WATCH_SECONDS,
+        on_broken: Callable[[Kind], None] = lambda kind: None,
     ) -> None:
         self.kind = kind
         self.connected = False
@@ -70,6 +71,7 @@ class Reflector:
         self._clock = clock
         self._jitter = jitter
         self._watch_seconds = watch_seconds
+        self._on_broken = on_broken
         self._synced = anyio.Event()
         self._known: dict[ResourceKey, str] = {}  # key -> resource version that was told last
         self._version = ""  # where to go on; empty: list
@@ -152,6 +154,7 @@ class Reflector:
         self.connected, self.error = True, ""
 
     def _failed(self, error: ClusterError) -> None:
+        self._on_broken(self.kind)
         expired = isinstance(error, WatchExpiredError)
         if expired or not error.retryable:
             self._version = ""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -42,6 +42,12 @@ class Call:
     body: Mapping[str, Any] | None = None
     content_type: str = "application/json"
 
+    @property
+    def verb(self) -> str:
+        """One word for what is asked, out of a few."""
+        word = self.doing.partition(" ")[0]
+        return "status" if word == "write" else word
+
 
 class Transport:
     """Sends calls through one `kubernetes.aio` ApiClient."""
@@ -50,6 +56,7 @@ class Transport:
         self._api = api
         self._timeout = timeout.total_seconds()
         self._warned: OrderedDict[str, None] = OrderedDict()
+        self.around: Callable[[Call], AbstractContextManager[None]] = lambda call: nullcontext()
 
     def limit(self, timeout: timedelta) -> None:
         """Wait so long for answers from now on."""
@@ -62,7 +69,7 @@ class Transport:
 
     async def send(self, call: Call) -> dict[str, Any]:
         """Send one request and return the JSON object of the answer. Raises ClusterError."""
-        with self._translated(call):
+        with self.around(call), self._translated(call):
             with anyio.fail_after(self._timeout):
                 response = await self._open(call, aiohttp.ClientTimeout(total=self._timeout))
                 async with response:
@@ -75,7 +82,7 @@ class Transport:
         """
         whole = aiohttp.ClientTimeout(total=seconds + self._timeout, sock_connect=self._timeout)
         with self._translated(call):
-            with anyio.fail_after(self._timeout):
+            with self.around(call), anyio.fail_after(self._timeout):
                 response = await self._open(call, whole)
             async with response:
                 if response.status != 200:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 from gitmesh.model.notifications import NotificationConfig
 from gitmesh.model.providers import Provider
 from gitmesh.model.receivers import Receiver, ReceiverLimits
+from gitmesh.model.tracing import TracingConfig
 from gitmesh.model.values import ApiModel, Duration
 
 Count = Annotated[int, Field(ge=1)]
@@ -155,6 +156,7 @@ class Config(Settings):
     parse: ParseLimits = ParseLimits()
     metrics: MetricsConfig = MetricsConfig()
     notifications: NotificationConfig = NotificationConfig()
+    tracing: TracingConfig = TracingConfig()
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")
@@ -179,6 +181,7 @@ NEEDS_RESTART: tuple[tuple[str, ...], ...] = (
     ("receiver_port",),
     ("receiver",),
     ("notifications",),
+    ("tracing",),
     ("leader_election",),
     ("lease",),
     ("log", "format"),

@@ -117,7 +117,7 @@ class NotificationConfig(ApiModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     targets: Annotated[tuple[NotificationTarget, ...], Field(max_length=100)] = ()
-    """The targets, each with a name and a kind."""
+    """The targets, as [notifications](notifications.md) describes them."""
     window: Duration = timedelta(minutes=10)
     """The same news is told once in this time, unless something else was told of it in between."""
     queue_max: Annotated[int, Field(ge=1, le=100_000)] = 1_000

@@ -79,8 +79,12 @@ class LiveCache:
         on_change: Callable[[ResourceKey], None],
         namespace: str = "",
         jitter: Callable[[], float] = random.random,
+        on_broken: Callable[[Kind], None] = lambda kind: None,
     ) -> None:
-        """Prepare; `run` does the work. `namespace` restricts the TrafficSources alone; empty: all."""
+        """Prepare; `run` does the work. `namespace` restricts the TrafficSources alone; empty: all.
+
+        `on_broken` is told each time that a watch has to begin anew.
+        """
         self._on_change = on_change
         self._resources: dict[ResourceKey, Resource] = {}
         self._services: dict[ResourceKey, ContextService] = {}
@@ -98,6 +102,7 @@ class LiveCache:
                 clock=clock,
                 namespace=namespace if kind is TRAFFIC_SOURCE else "",
                 jitter=jitter,
+                on_broken=on_broken,
             )
             for kind in CACHED_KINDS
         )

@@ -26,6 +26,7 @@ from fakes.virtual_time import START, VirtualAlarms, VirtualClock
 from gitmesh.engine.daemon import Daemon
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Ports
+from gitmesh.engine.tracing import NO_TRACES
 from gitmesh.fetch.errors import FetchError, LoginError, MovedError
 from gitmesh.fetch.push import Proposal
 from gitmesh.kube.errors import ClusterError, RejectedError
@@ -448,6 +449,7 @@ class DaemonWorld:
         self.metrics = FakeMetrics(self.cluster, self.clock)
         self.has_metrics = True
         self.hooks: Any = None
+        self.tracer: Any = NO_TRACES
         self.notices: Any = None  # of each daemon: who is told beside the cluster
         self.jitter = 0.5  # of polls: none
         self.repositories: dict[str, Repository] = {}
@@ -580,6 +582,7 @@ class DaemonWorld:
                 hooks=self.hooks,
                 notices=self.notices,
                 jitter=lambda: self.jitter,
+                tracer=self.tracer,
             )
             async with anyio.create_task_group() as group:
                 group.start_soon(live.run)
