@@ -36,6 +36,7 @@ from gitmesh.model.config import Config
 from gitmesh.model.resource import ResourceKey
 from gitmesh.notify.events import EventRecorder
 from gitmesh.notify.notifier import Notifier
+from gitmesh.notify.outlet import Outlet
 from gitmesh.notify.outlets import open_outlets
 from gitmesh.observe.hooks import GateHooks
 from gitmesh.observe.live import LiveCache
@@ -131,12 +132,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
     events = EventRecorder(cluster, clock)
     hooks = GateHooks(config.gate_hosts)
     changeable = Changeable(config, metrics, hooks, cluster, urgent)
-    notifier = Notifier(
-        outlets,
-        config.notifications,
-        clock,
-        lambda target, outcome: meters.notices.labels(target, outcome).inc(),
-    )
+    notifier = _notifier(outlets, config, clock, meters)
     ports = Ports(
         cluster,
         live,
@@ -175,6 +171,13 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
             await metrics.close()
         await urgent.close()
         await cluster.close()
+
+
+def _notifier(outlets: list[Outlet], config: Config, clock: SystemClock, meters: Meters) -> Notifier:
+    def count_notice(target: str, outcome: str) -> None:
+        meters.notices.labels(target, outcome).inc()
+
+    return Notifier(outlets, config.notifications, clock, count_notice)
 
 
 async def _tell_the_rest(notifier: Notifier, tracer: Traces | NoTraces) -> None:
