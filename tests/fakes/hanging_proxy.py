@@ -1,4 +1,4 @@
-"""An HTTP proxy before one server that holds back the requests it is told to, for a time or for ever."""
+"""An HTTP proxy before one server. It keeps a list of requests, denies some, and holds others back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from math import inf
 import aiohttp
 from aiohttp import web
 
+DENIED = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "status": "Failure",
+    "message": 'admission webhook "keep.example.com" denied the request: not before Monday',
+    "reason": "Forbidden",
+    "code": 403,
+}
 Holds = Callable[[str, str], float]  # (method, path) -> seconds
 
 
@@ -20,11 +28,16 @@ class HangingProxy:
         self._target = target
         self.holds: Holds = lambda method, path: 0
         self.held: list[tuple[str, str]] = []
+        self.denies: Callable[[str, str], bool] = lambda method, path: False  # as an admission webhook does
+        self.seen: list[str] = []  # `GET /api/v1/services?watch=true`, in order
         self.address = ""
         self._late: set[asyncio.Task[tuple[int, bytes]]] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body, url = await request.read(), f"{self._target}{request.raw_path}"
+        self.seen.append(f"{request.method} {request.raw_path}")
+        if self.denies(request.method, request.path):
+            return web.json_response(DENIED, status=403)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
         seconds = self.holds(request.method, request.path) if request.method != "GET" else 0
         if seconds:
