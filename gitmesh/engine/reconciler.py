@@ -213,7 +213,8 @@ class Reconciler:
         await self._confirm(given, memory, report)
         if report.complete:
             memory.applied = memory.desired
-            close_approval(source, memory)
+            if not memory.desired.restored:  # one that is deletes nothing: its plan is not done yet
+                close_approval(source, memory)
             await self._forget_rollouts(source, report.moved)
 
     async def _allowed(self, source: Source, memory: SourceMemory, given: PlanInput) -> Plan:
