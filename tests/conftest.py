@@ -11,4 +11,6 @@ def anyio_backend() -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kubeconfig", default="", help="hold this cluster too to tests/contract")
+    parser.addoption("--context", default="", help="the context of --kubeconfig")
     parser.addoption("--seeds", type=int, default=40, help="play this many simulated worlds")

@@ -172,7 +172,7 @@ def _source_table(sources: list[tuple[ResourceKey, Resource]]) -> Table:
             name,
             Text(ready.status if ready else "-", style=colour),
             f"{branch}@{commit[:7]}" if commit else "-",
-            str(len(source.status.inventory)),
+            str(len(source.inventory)),
             headline(source) or "no daemon has looked at it yet",
         )
     return table

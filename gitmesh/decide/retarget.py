@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from gitmesh.decide.transitions import (
     HISTORY_MAX,
@@ -84,7 +85,12 @@ class _Turn:
 
 def snapshot(resource: Resource, revision: str) -> Snapshot:
     """Return the content of an object, as a record holds it."""
-    return Snapshot(spec=canonical(resource.spec), hash=spec_hash(resource.spec), revision=revision)
+    spec, digest = resource.once(_content)
+    return Snapshot(spec=spec, hash=digest, revision=revision)
+
+
+def _content(resource: Resource) -> tuple[dict[str, Any], str]:
+    return canonical(resource.spec), spec_hash(resource.spec)
 
 
 def _first_record(turn: _Turn, live: Resource | None, source: str) -> RolloutRecord:

@@ -165,3 +165,5 @@ async def accept(
     memory.judged, memory.examined, memory.findings = question, examined, findings
     if not has_errors(memory.findings):
         memory.candidate = desired_of(question.revision, examined.parsed)
+        if memory.desired is not None:
+            memory.candidate.learn(memory.desired)

@@ -22,6 +22,7 @@ from gitmesh.engine.fetcher import Fetcher, asks_for
 from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
 from gitmesh.engine.leaving import Leaver, deleted_at, takes_along
+from gitmesh.engine.limits import Alive, within_limits
 from gitmesh.engine.memory import Memory
 from gitmesh.engine.moving import lets_others_go
 from gitmesh.engine.ports import Ports
@@ -100,7 +101,7 @@ class Daemon:
         """Take note that the cluster has changed."""
         if key.kind == TRAFFIC_SOURCE.kind:
             self._source_changed(key)
-        going_back = asked_back(key, self._ports.live.snapshot())
+        going_back = asked_back(key, self._ports.live.get)
         if going_back is not None:
             self._make_way(going_back)
         self.wake()
@@ -273,7 +274,7 @@ class Daemon:
         memory = self.memory.of(key)
         work = self.leaver.see_off if leaves else self.reconciler.run_pass
         began = self._ports.clock.monotonic()
-        report = await self._within_limits(source, lambda: work(source, memory))
+        report = await self._within_limits(source, lambda alive: work(source, memory, alive))
         self._ports.meters.pass_seconds.observe(self._ports.clock.monotonic() - began)
         if report.errors:
             self._ports.log.warning(
@@ -294,16 +295,10 @@ class Daemon:
         if lets_others_go(report.moved):
             self.wake()
 
-    async def _within_limits(self, source: Source, work: Callable[[], Awaitable[PassReport]]) -> PassReport:
-        """Run work for one source within its time. One source must never stop the others."""
-        try:
-            with anyio.fail_after(self._config.pass_timeout.total_seconds()):
-                return await work()
-        except TimeoutError:
-            return PassReport(errors=["the pass took too long"])
-        except Exception as error:
-            self._ports.log.exception("pass failed unexpectedly", stage="engine", source=source.name)
-            return PassReport(errors=[f"{type(error).__name__}: {error}"])
+    async def _within_limits(
+        self, source: Source, work: Callable[[Alive], Awaitable[PassReport]]
+    ) -> PassReport:
+        return await within_limits(source, work, self._config.pass_timeout, self._ports.log)
 
     async def _roll_back_all(self, keys: Iterable[ResourceKey]) -> None:
         async with anyio.create_task_group() as group:
@@ -327,7 +322,7 @@ class Daemon:
             return
         source, report = guarded_source(resource), PassReport()
 
-        async def work() -> PassReport:
+        async def work(_: Alive) -> PassReport:
             await self.reconciler.roll_back(source, self.memory.of(key), report)
             return report
 

@@ -48,7 +48,7 @@ class Gauges:
         meters.source_ready.labels(name).set(is_ready(status))
         meters.source_stalled.labels(name).set(any(c.type == "Stalled" for c in status.conditions))
         meters.source_suspended.labels(name).set(source.spec.suspend)
-        meters.source_objects.labels(name).set(len(status.inventory))
+        meters.source_objects.labels(name).set(len(status.owned))
         for severity in _SEVERITIES:
             count = sum(finding.severity == severity for finding in status.findings)
             meters.source_findings.labels(name, severity).set(count)

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gitmesh.apply.answered import Answered
 from gitmesh.apply.executor import dry_run, execute
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.announce import note_change, note_status, tell
+from gitmesh.engine.limits import Alive, nobody_waits
 from gitmesh.engine.memory import News, SourceMemory
 from gitmesh.engine.planning import plan_input
 from gitmesh.engine.ports import Ports
@@ -59,12 +61,12 @@ class Leaver:
     config: Config
     settle: Callable[[float], Awaitable[None]]
 
-    async def see_off(self, source: Source, memory: SourceMemory) -> PassReport:
+    async def see_off(self, source: Source, memory: SourceMemory, alive: Alive = nobody_waits) -> PassReport:
         """Delete what the source owns, then its records, then let it go. What fails is tried again."""
         report, reason = PassReport(), _why_left(source, self.ports.clock.now(), self.config.removal_timeout)
         try:
             if not reason:
-                await self._remove(source, memory, report)
+                await self._remove(source, memory, report, alive)
             if reason or not (report.errors or report.refusals or report.overtaken):
                 await self._let_go(source, memory, reason)
                 return report
@@ -73,20 +75,23 @@ class Leaver:
         await self._say(source, memory, report)
         return report
 
-    async def _remove(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
+    async def _remove(self, source: Source, memory: SourceMemory, report: PassReport, alive: Alive) -> None:
+        client = Answered(self.ports.cluster, answered=alive, stored=self.ports.live.absorb)
         live = self.ports.live.snapshot()
         plan = make_removal_plan(plan_input(source, memory, {}, (), live, self.config))
         report.refusals = plan.refusals
         if not plan.is_empty and not report.refusals:
-            report.refusals = await dry_run(plan, self.ports.cluster)
+            report.refusals = await dry_run(plan, client)
         if not report.refusals:
-            await self._carry_out(plan, source, memory, report)
+            await self._carry_out(plan, source, memory, report, client)
         if not (report.errors or report.refusals):
             await self._remove_rollouts(source)
 
-    async def _carry_out(self, plan: Plan, source: Source, memory: SourceMemory, report: PassReport) -> None:
+    async def _carry_out(
+        self, plan: Plan, source: Source, memory: SourceMemory, report: PassReport, client: Answered
+    ) -> None:
         seen = self.ports.live.snapshot()
-        async for applied in execute(plan, self.ports.cluster, self.settle):
+        async for applied in execute(plan, client, self.settle):
             note_change(source, memory, applied, seen, self.ports)
             if applied.error is not None:
                 report.failed(applied.error)

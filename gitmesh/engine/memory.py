@@ -13,6 +13,7 @@ from gitmesh.decide.retarget import snapshot
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import Freeze
+from gitmesh.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from gitmesh.model.plan import Refusal
 from gitmesh.model.policy import RolloutPolicy, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, content_hash
@@ -22,11 +23,13 @@ from gitmesh.model.rollout import Decision, GateAnswer, RolloutRecord, Snapshot,
 from gitmesh.model.standing import Approval, HeldPlan
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
 from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
+from gitmesh.plan.alike import Alike
 from gitmesh.validate.check import NOTHING_VALIDATED, Validated
 from gitmesh.validate.guardrail_rules import Compiled
 from gitmesh.validate.guardrails_plan import Note
 from gitmesh.validate.route_tests.run import NOTHING_TESTED, Tested
 
+WALKED = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind})  # what has rollouts
 VERDICTS_MAX = 100  # as many as a policy can ask for in a row
 NEWS_MAX = 1_000
 
@@ -46,8 +49,26 @@ class Desired:
     guardrails: tuple[Compiled, ...] = ()  # those that look at plans
     freezes: tuple[Freeze, ...] = ()
     _chosen: dict[ResourceKey, RolloutPolicy | None] = field(default_factory=dict, repr=False, compare=False)
-
+    _steered: list[frozenset[ResourceKey]] = field(default_factory=list, repr=False, compare=False)
     _contents: dict[ResourceKey, Snapshot] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def steered(self) -> frozenset[ResourceKey]:
+        """The keys of what a policy selects; with freezes, of everything that they may hold."""
+        if not self._steered:
+            walked = [r for r in self.resources.values() if r.key.kind in WALKED]
+            if not self.freezes:
+                walked = [r for r in walked if self.policies and self.policy_of(r) is not None]
+            self._steered.append(frozenset(r.key for r in walked))
+        return self._steered[0]
+
+    def learn(self, before: Desired) -> None:
+        """Take over from an earlier revision which policy an object has, where neither has changed."""
+        if before.policies == self.policies:
+            same, was = self.resources.get, before.resources
+            self._chosen.update(
+                (key, policy) for key, policy in before._chosen.items() if same(key) is was.get(key)
+            )
 
     def content_of(self, resource: Resource) -> Snapshot:
         """Return the content of one of these resources."""
@@ -167,9 +188,11 @@ class SourceMemory:
     answers: dict[ResourceKey, GateAnswer] = field(default_factory=dict)  # of hooks, by what they are about
     # plan
     refused: frozenset[Refusal] = frozenset()  # of the last pass, so that each is told once
+    alike: Alike = field(default_factory=Alike)
     notes: tuple[Note, ...] = ()  # what guardrails said of the last plan that was not empty
     held: HeldPlan | None = None
     approval: Approval | None = None  # as it is written down next; None: as the status has it
+    inventoried: tuple[frozenset[ResourceKey], frozenset[ResourceKey]] | None = None  # live and told: alike
     # apply
     contests: dict[ResourceKey, Contest] = field(default_factory=dict)  # what was written lately
     failures: int = 0  # passes in a row that could not do all they wanted

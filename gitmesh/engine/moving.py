@@ -18,9 +18,9 @@ from gitmesh.decide.transitions import advance, decide, held_back
 from gitmesh.decide.verdict import take_verdict
 from gitmesh.decide.windows import Calendar
 from gitmesh.engine.gates import answer_of
-from gitmesh.engine.memory import Desired, Moved, SourceMemory
+from gitmesh.engine.memory import WALKED, Desired, Moved, SourceMemory
 from gitmesh.engine.requests import intent_of
-from gitmesh.engine.rollouts import WALKED, load_records, read_record, rollout_key, untaken
+from gitmesh.engine.rollouts import load_records, read_record, rollout_key, untaken
 from gitmesh.engine.targets import resolver
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.kinds import TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
@@ -65,12 +65,13 @@ def move(
     `held`: why nothing of this source goes forward.
     """
     desired = None if suspended else memory.desired
+    records = load_records(memory, live, source)
     services = {
         key: resource
-        for key, resource in (desired.resources if desired else {}).items()
-        if key.kind in WALKED and _is_ours_to_move(resource, live, source, inventory, may_adopt)
+        for key, resource in (_steered(desired, records) if desired else {}).items()
+        if _is_ours_to_move(resource, live, source, inventory, may_adopt)
     }
-    turned = _all_turned(services, desired, load_records(memory, live, source), live, source, Calendar(now))
+    turned = _all_turned(services, desired, records, live, source, Calendar(now))
     members = [
         _member(one, turned, memory, live, held or _held(one, suspended, memory)) for one in turned.values()
     ]
@@ -89,6 +90,13 @@ def move(
         )
         for member in members
     ]
+
+
+def _steered(desired: Desired, records: Mapping[ResourceKey, RolloutRecord]) -> dict[ResourceKey, Resource]:
+    """Leave out what has neither policy nor record, and so nothing to decide: mostly that is most."""
+    wanted = desired.resources
+    recorded = {key for key in records if key in wanted and key.kind in WALKED}
+    return {key: wanted[key] for key in desired.steered | recorded}
 
 
 def lets_others_go(moved: Iterable[Moved]) -> bool:

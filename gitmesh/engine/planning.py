@@ -8,18 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from anyio import to_thread
+
 from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.moving import move
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import records_of
 from gitmesh.model.config import Config
+from gitmesh.model.plan import Plan
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.observe.live import LiveState
 from gitmesh.plan import adoption
 from gitmesh.plan.overlay import overlay, overlay_reasons
-from gitmesh.plan.planner import PlanInput
+from gitmesh.plan.planner import PlanInput, make_plan
 from gitmesh.plan.skips import never_pruned
 from gitmesh.plan.twins import sharers
+
+COMPARED_AT_ONCE_MAX = 300  # objects; they take about as long as the guard may be late
 
 
 def move_rollouts(
@@ -55,7 +60,7 @@ def plan_input(
     """Return everything that a plan is made from: Git, as far as the rollouts let it through, and live."""
     moved = tuple(moved)
     records = records_of(moved)
-    effective = overlay(desired, records, live.resources)
+    effective = overlay(desired, records, live.resources, memory.alike)
     restored = memory.desired is not None and memory.desired.restored
     before = _applied_before(memory)
     awaited = {m.key for m in moved if m.before is not None and (m.changed or m.after.effective_at is None)}
@@ -73,10 +78,19 @@ def plan_input(
         reasons=overlay_reasons(desired, records, effective),
         empty_source=not desired,
         managers=live.managers,
+        marked=live.owned_by(source.name),
+        alike=memory.alike,
         settled=_settled(desired, before) if before else frozenset(),
         walked={key: desired[key] for key in moving if key in desired},
         kept=frozenset(key for key, r in before.items() if never_pruned(r)) if before else frozenset(),
     )
+
+
+async def make_plan_aside(given: PlanInput) -> Plan:
+    """Make a plan; of much that is to be compared in a thread, so that guard and rollbacks go on."""
+    if len(given.alike.look(given.effective, given.live).to_compare) <= COMPARED_AT_ONCE_MAX:
+        return make_plan(given)
+    return await to_thread.run_sync(make_plan, given, abandon_on_cancel=True)
 
 
 def _applied_before(memory: SourceMemory) -> ResourceSet | None:

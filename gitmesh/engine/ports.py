@@ -92,6 +92,9 @@ class Live(Protocol):
     def snapshot(self) -> LiveState:
         """Return what is live; immutable."""
 
+    def get(self, key: ResourceKey) -> Resource | None:
+        """Return one object as it is now; cheaper than `snapshot` where many change."""
+
     def absorb(self, body: Body) -> None:
         """Take in an object that we have just written, before its watch event comes."""
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import anyio
 
+from gitmesh.apply.answered import Answered
 from gitmesh.apply.executor import Applied, Writer, dry_run, execute
 from gitmesh.apply.hurry import Hurried
 from gitmesh.apply.records import write_source_status
@@ -21,8 +22,9 @@ from gitmesh.engine.dependencies import waits_for
 from gitmesh.engine.gauges import Gauges
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go
 from gitmesh.engine.leaving import keep_finalizer
+from gitmesh.engine.limits import Alive, nobody_waits
 from gitmesh.engine.memory import Moved, SourceMemory
-from gitmesh.engine.planning import move_rollouts, plan_input
+from gitmesh.engine.planning import make_plan_aside, move_rollouts, plan_input
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.engine.requests import take_requests
@@ -42,9 +44,11 @@ from gitmesh.model.kinds import TRAFFIC_ROLLOUT
 from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase
-from gitmesh.plan.planner import PlanInput, is_live, make_plan, make_rollback_plan
+from gitmesh.plan.planner import PlanInput, is_live, make_rollback_plan
 from gitmesh.plan.twins import sharers
 from gitmesh.validate.guardrails_plan import guarded
+
+READ_SECONDS_MAX = 0.02  # for one file of a new revision, on a busy machine
 
 
 class Reconciler:
@@ -61,6 +65,7 @@ class Reconciler:
         self._doubts = Doubts()
         self._patience = Patience(config.api_timeout.total_seconds())
         self.gauges = Gauges(ports.meters)
+        self._writer: Writer = ports.cluster
         self.moving: ResourceKey | None = None  # the source whose pass is moving forward
         self.going_back: set[ResourceKey] = set()  # the VirtualServices that are being rolled back now
 
@@ -74,19 +79,19 @@ class Reconciler:
         if self._forward is not None:
             self._forward.cancel()
 
-    async def run_pass(self, source: Source, memory: SourceMemory) -> PassReport:
-        """Do what nothing may hold up, then everything else, then tell."""
+    async def run_pass(self, source: Source, memory: SourceMemory, alive: Alive = nobody_waits) -> PassReport:
+        """Do what nothing may hold up, then everything else, then tell. `alive` is told that it gets on."""
         revision = memory.desired.revision.short if memory.desired else ""
         with scope(self._ports, "pass", stage="engine", source=source.name, revision=revision):
-            return await self._run_pass(source, memory)
+            return await self._run_pass(source, memory, alive)
 
-    async def _run_pass(self, source: Source, memory: SourceMemory) -> PassReport:
+    async def _run_pass(self, source: Source, memory: SourceMemory, alive: Alive) -> PassReport:
         report = PassReport(handled_sync=memory.handled_sync)
         await self.roll_back(source, memory, report)
         self.moving = source.resource.key
         try:
             with anyio.CancelScope() as self._forward:
-                await self._go_forward(source, memory, report)
+                await self._go_forward(source, memory, report, alive)
             report.preempted = self._forward.cancelled_caught
         finally:
             self._forward = self.moving = None
@@ -154,10 +159,14 @@ class Reconciler:
 
     # Forward ---------------------------------------------------------------------------------------------
 
-    async def _go_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
+    async def _go_forward(
+        self, source: Source, memory: SourceMemory, report: PassReport, alive: Alive
+    ) -> None:
+        self._writer = Answered(self._ports.cluster, answered=alive, stored=self._ports.live.absorb)
         try:
             await keep_finalizer(source, self._ports)
             await take_requests(source.name, memory, self._ports, report)
+            alive(len(memory.fetched.files) * READ_SECONDS_MAX if memory.fetched else 0.0)
             await self._accept(source, memory)  # parse, validate
             await self._let_through(source, memory, report)
             await self._move_forward(source, memory, report)  # decide, plan, apply
@@ -183,7 +192,7 @@ class Reconciler:
             return
         trial = replace(memory, desired=candidate)
         given = self._plan_input(source, trial, candidate.resources, self._move(source, trial))
-        plan = make_plan(given)
+        plan = await make_plan_aside(given)
         if refused := [refusal for refusal in plan.refusals if refusal.key is None]:
             report.refusals += tuple(refused)
         elif await may_go(source, memory, candidate, plan, self._ports):
@@ -205,11 +214,11 @@ class Reconciler:
         report.skipped = plan.skipped
         if not plan.is_empty:
             with scope(self._ports, "dry run", stage="plan"):
-                refused = await dry_run(plan, self._ports.cluster)
+                refused = await dry_run(plan, self._writer)
             report.refusals += refused
             if not refused:
                 await self._record_intent(source, memory, plan)
-                await self._apply(plan, source, memory, report, self._ports.cluster)
+                await self._apply(plan, source, memory, report, self._writer)
         await self._confirm(given, memory, report)
         if report.complete:
             memory.applied = memory.desired
@@ -220,17 +229,17 @@ class Reconciler:
     async def _allowed(self, source: Source, memory: SourceMemory, given: PlanInput) -> Plan:
         """Return the plan of what is desired. It may be too much although its revision was let through: when
         pruning was switched on, say. Then it deletes nothing until a person approves it."""
-        plan = make_plan(given)
+        plan = await make_plan_aside(given)
         assert memory.desired is not None
         if plan.excess is None or await may_go(source, memory, memory.desired, plan, self._ports):
             return replace(plan, excess=None)
-        rest = make_plan(replace(given, spec=given.spec.model_copy(update={"prune": False})))
+        rest = await make_plan_aside(replace(given, spec=given.spec.model_copy(update={"prune": False})))
         return rest if rest.excess is None else replace(rest, waves=(), excess=None)
 
     async def _confirm(self, given: PlanInput, memory: SourceMemory, report: PassReport) -> None:
         """Note for each rollout that is live as its record says, also when something else went wrong."""
         for index, item in enumerate(report.moved):
-            if self._is_live(given, item):
+            if item.after.effective_at is None and self._is_live(given, item):
                 report.moved[index] = seen = confirmed(item, self._ports.clock.now())
                 await write_down(seen, memory, self._ports)
 
@@ -264,7 +273,7 @@ class Reconciler:
         live = self._ports.live.snapshot().resources
         keys = {item.key} | sharers(item.key, given.effective, live)
         return all(
-            key in given.effective and key in live and is_live(given.effective[key], live[key], given.source)
+            key in given.effective and key in live and is_live(given.effective[key], live[key], given)
             for key in keys
         )
 
@@ -298,17 +307,18 @@ class Reconciler:
         """
         assert memory.desired is not None
         changes = plan.changes() if plan else ()
-        created = {c.key.path for c in changes if c.kind is not ChangeKind.DELETE}
+        created = frozenset(c.key for c in changes if c.kind is not ChangeKind.DELETE)
         current = self._ports.live.snapshot().sources.get(source.resource.key, source.resource)
         status = source.status.model_copy(
             update={
-                "inventory": tuple(sorted({*source.status.inventory, *created})),
                 "accepted_revision": memory.desired.revision.id,
                 "accepted_url": memory.desired.revision.url,
                 "approval": approval_of(source, memory),
                 "held_plan": memory.held,
             }
         )
+        if created - source.inventory:
+            status = status.owning(source.inventory | created)
         if status != source.status:
             stored = await write_source_status(self._ports.cluster, current, status)
             self._ports.live.absorb(stored.body)

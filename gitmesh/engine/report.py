@@ -71,8 +71,11 @@ class Source:
     @property
     def inventory(self) -> frozenset[ResourceKey]:
         """The keys of the objects that this source owns."""
-        # A path that somebody else wrote and that is none must not stop the pass.
-        return frozenset(ResourceKey.from_path(p) for p in self.status.inventory if p.count("/") == 3)
+        return self.resource.once(_inventory_of)
+
+
+def _inventory_of(resource: Resource) -> frozenset[ResourceKey]:
+    return resource.once(_read_status).owned
 
 
 def guarded_source(resource: Resource) -> Source:
@@ -80,18 +83,22 @@ def guarded_source(resource: Resource) -> Source:
     source = read_source(resource)
     if isinstance(source, Source):
         return source
-    return Source(resource, TrafficSourceSpec(url="", suspend=True), _read_status(resource))
+    return Source(resource, TrafficSourceSpec(url="", suspend=True), resource.once(_read_status))
 
 
 def read_source(resource: Resource) -> Source | str:
     """Read a TrafficSource; text saying what is wrong when its spec makes no sense."""
+    return resource.once(_read)
+
+
+def _read(resource: Resource) -> Source | str:
     try:
         spec = TrafficSourceSpec.model_validate(dict(resource.spec))
     except ValidationError as error:
         first = error.errors()[0]
         text = first["msg"].removeprefix("Value error, ")  # pydantic's own words for our own errors
         return f"{'.'.join(['spec', *(str(part) for part in first['loc'])])}: {text}"
-    return Source(resource, spec, _read_status(resource))
+    return Source(resource, spec, resource.once(_read_status))
 
 
 def _read_status(resource: Resource) -> TrafficSourceStatus:

@@ -6,15 +6,15 @@ stops or goes back does not wait for that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gitmesh.decide.requests import asking, leaving
-from gitmesh.engine.memory import News, SourceMemory
+from gitmesh.engine.memory import WALKED, News, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport
-from gitmesh.engine.rollouts import WALKED, load_records, object_key, read_intent, rollout_key
+from gitmesh.engine.rollouts import load_records, object_key, read_intent, rollout_key
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.intent import ALL, RolloutIntent, Verb, patch_of
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, kind_of
@@ -55,13 +55,19 @@ def requests_of(key: ResourceKey, live: LiveState) -> list[Request]:
 
 def _annotated(key: ResourceKey, live: LiveState) -> Iterator[Request]:
     for about in (live.resources.get(key), live.rollouts.get(rollout_key(key))):
-        annotations = about.annotations if about else {}
-        if about is None or not any(name.startswith("gitmesh.dev/") for name in annotations):
-            continue
-        for verb in Verb:
-            value = annotations.get(verb.annotation, "")
-            if value.strip().lower() not in NOT_ASKED:
-                yield Request(verb, about, value, live.changed_by(about.key))
+        for verb, value in _verbs(about):
+            assert about is not None
+            yield Request(verb, about, value, live.changed_by(about.key))
+
+
+def _verbs(about: Resource | None) -> Iterator[tuple[Verb, str]]:
+    annotations = about.annotations if about else {}
+    if not any(name.startswith("gitmesh.dev/") for name in annotations):
+        return
+    for verb in Verb:
+        value = annotations.get(verb.annotation, "")
+        if value.strip().lower() not in NOT_ASKED:
+            yield verb, value
 
 
 def intent_of(key: ResourceKey, record: RolloutRecord | None, live: LiveState) -> RolloutIntent:
@@ -78,20 +84,21 @@ def intent_of(key: ResourceKey, record: RolloutRecord | None, live: LiveState) -
     return intent
 
 
-def asked_back(key: ResourceKey, live: LiveState) -> ResourceKey | None:
+def asked_back(key: ResourceKey, live: Callable[[ResourceKey], Resource | None]) -> ResourceKey | None:
     """Return the source of a rollout that has just been asked to go back; None when it has not.
 
-    `key` is that of what has changed: a TrafficRollout, or an object that may have one.
+    `key` is that of what has changed: a TrafficRollout, or an object that may have one. `live` looks one up:
+    every change of every object comes by here, so there is no snapshot.
     """
     if key.kind not in (TRAFFIC_ROLLOUT.kind, *WALKED):
         return None
     about = object_key(key) if key.kind == TRAFFIC_ROLLOUT.kind else key
-    rollout = live.rollouts.get(rollout_key(about))
+    rollout = live(rollout_key(about))
     if rollout is None:
         return None
     status: Mapping[str, Any] = rollout.body.get("status") or {}
     content = _leaving(status)
-    asked = any(request.verb is Verb.ROLL_BACK for request in _annotated(about, live))
+    asked = any(verb is Verb.ROLL_BACK for found in (live(about), rollout) for verb, _ in _verbs(found))
     if not content or not (asked or read_intent(rollout).roll_back == content):
         return None
     namespace, _, name = str(status.get("source", "")).partition("/")
@@ -113,8 +120,9 @@ async def take_requests(source: str, memory: SourceMemory, ports: Ports, report:
     """Turn annotations into the specs of TrafficRollouts, and take them away."""
     live = ports.live.snapshot()
     records = load_records(memory, live, source)
-    for key, resource in live.resources.items():
-        if key.kind not in WALKED or resource.annotations.get(OWNER_ANNOTATION) != source:
+    asked = {object_key(key) if key.kind == TRAFFIC_ROLLOUT.kind else key for key in live.asked}
+    for key in sorted(asked & live.resources.keys()):
+        if key.kind not in WALKED or live.resources[key].annotations.get(OWNER_ANNOTATION) != source:
             continue
         requests = requests_of(key, live)
         goes_back = any(request.verb is Verb.ROLL_BACK for request in requests)

@@ -20,12 +20,10 @@ from gitmesh.engine.ports import Ports
 from gitmesh.engine.rollout_keys import object_key as object_key
 from gitmesh.engine.rollout_keys import rollout_key as rollout_key
 from gitmesh.kube.errors import ClusterError
-from gitmesh.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import RolloutIntent, RolloutRecord, Verdict
 from gitmesh.observe.live import LiveState
 
-WALKED = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind})  # what has rollouts
 RECORD_PATIENCE_SECONDS = 0.2  # so long a rollback waits for its own record
 
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
+
+_Said = TypeVar("_Said")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ResourceKey:
+class ResourceKey(NamedTuple):
     """What identifies an object in a cluster. The API version is not part of it.
+
+    A tuple, for a pass looks keys up by the ten thousand, and those of a tuple are hashed in C.
 
     Source: kubernetes.io, API concepts: all served versions of a group show the same objects.
     """
@@ -80,6 +83,19 @@ class Resource:
     api_version: str
     body: Mapping[str, Any]
     origin: Origin | None = None
+    _said: dict[Callable[[Resource], Any], Any] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def once(self, say: Callable[[Resource], _Said]) -> _Said:
+        """Return `say(self)`, and the very same answer ever after: an object never changes."""
+        if self._said is None:
+            object.__setattr__(self, "_said", {})  # not for each: most are never asked
+        said: dict[Callable[[Resource], Any], Any] = self._said  # type: ignore[assignment]  # set above
+        if say not in said:
+            said[say] = say(self)
+        answer: _Said = said[say]
+        return answer
 
     @property
     def spec(self) -> Mapping[str, Any]:

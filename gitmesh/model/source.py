@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gitmesh.model.inventory import packed, unpacked
 from gitmesh.model.repository import RefKind, RepositoryFields
+from gitmesh.model.resource import ResourceKey
 from gitmesh.model.standing import Approval, HeldPlan, SkippedObject, SourceReference
 from gitmesh.model.values import ApiModel
 
@@ -93,7 +95,10 @@ class Refused(ApiModel):
 
 
 class TrafficSourceStatus(ApiModel):
-    """What GitMesh reports. `inventory` holds `ResourceKey.path` of each object that this source owns."""
+    """What GitMesh reports. `inventory` holds `ResourceKey.path` of each object that this source owns.
+
+    Of more than 1,000 objects `packedInventory` holds the same as lines, with gzip and base64.
+    """
 
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()
@@ -104,11 +109,22 @@ class TrafficSourceStatus(ApiModel):
     last_applied_revision: str = ""
     last_handled_sync: str = ""
     inventory: tuple[str, ...] = ()
+    packed_inventory: str = ""
     findings: tuple[Finding, ...] = ()
     held_plan: HeldPlan | None = None
     approval: Approval | None = None
     skipped: tuple[SkippedObject, ...] = ()
     refusals: tuple[Refused, ...] = ()
+
+    @property
+    def owned(self) -> frozenset[ResourceKey]:
+        """The keys of the objects in the inventory."""
+        return unpacked(self.inventory, self.packed_inventory)
+
+    def owning(self, keys: frozenset[ResourceKey]) -> Self:
+        """Return the same status with this inventory."""
+        listed, lines = packed(keys)
+        return self.model_copy(update={"inventory": listed, "packed_inventory": lines})
 
 
 SYNC_ANNOTATION = "gitmesh.dev/sync-requested"

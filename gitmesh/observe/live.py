@@ -6,7 +6,7 @@ Stage: observe (effect).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -17,22 +17,25 @@ from gitmesh.kube.protocol import Body, ClusterClient
 from gitmesh.kube.reflector import Clock, EventType, Reflector
 from gitmesh.model.context import ContextService
 from gitmesh.model.field_managers import FieldManager, field_managers, last_foreign
+from gitmesh.model.intent import Verb
 from gitmesh.model.kinds import SERVICE, TRAFFIC_KINDS, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, Kind
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, resource_from_body
+from gitmesh.observe.kept import Kept, Owners
 from gitmesh.observe.slim import slim
 from gitmesh.validate.across.lenient import mapping
 from gitmesh.validate.across.other_facts import read_service
 
+_ASKING = frozenset(verb.annotation for verb in Verb)
 CACHED_KINDS = (*TRAFFIC_KINDS, SERVICE, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT)
-_TRAFFIC = frozenset((kind.group, kind.kind) for kind in TRAFFIC_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
     """Everything live at one moment; immutable. Equal `version` of one cache means equal content.
 
-    `services` by qualified host: the same mapping again while no Service has changed. `managers` says who
-    wrote an object, and which fields of it.
+    Each mapping is the very same again while nothing in it has changed. `services` by qualified host.
+    `managers` says who wrote an object, and which fields of it. `owners`: the traffic objects with the
+    mark of each source. `asked`: the objects and rollouts that people ask something of.
     """
 
     resources: ResourceSet
@@ -41,11 +44,17 @@ class LiveState:
     rollouts: Mapping[ResourceKey, Resource]
     managers: Mapping[ResourceKey, tuple[FieldManager, ...]] = field(default_factory=dict)
     version: int = 0
+    owners: Mapping[str, frozenset[ResourceKey]] = field(default_factory=dict)
+    asked: frozenset[ResourceKey] = frozenset()
 
     @property
     def service_hosts(self) -> frozenset[str]:
         """The qualified hosts of all Services."""
         return frozenset(self.services)
+
+    def owned_by(self, source: str) -> frozenset[ResourceKey]:
+        """Return the traffic objects with the mark of a source."""
+        return self.owners.get(source, frozenset())
 
     def changed_by(self, key: ResourceKey) -> str:
         """Return the field manager other than GitMesh that wrote last; empty when there is none."""
@@ -86,10 +95,14 @@ class LiveCache:
         `on_broken` is told each time that a watch has to begin anew.
         """
         self._on_change = on_change
-        self._resources: dict[ResourceKey, Resource] = {}
+        self._traffic = Kept[Resource]()
+        self._sources = Kept[Resource]()
+        self._rollouts = Kept[Resource]()
+        self._managers = Kept[tuple[FieldManager, ...]]()
+        self._owners = Owners()
+        self._asked: frozenset[ResourceKey] = frozenset()  # few at any time
         self._services: dict[ResourceKey, ContextService] = {}
         self._by_host: Mapping[str, ContextService] | None = None
-        self._managers: dict[ResourceKey, tuple[FieldManager, ...]] = {}
         self._absorbed: dict[ResourceKey, str] = {}  # own writes that the watch has not shown yet
         self._version = 0
         self._snapshot: LiveState | None = None
@@ -141,11 +154,15 @@ class LiveCache:
             self._snapshot = self._take()
         return self._snapshot
 
+    def get(self, key: ResourceKey) -> Resource | None:
+        """Return one object as it is known now. It costs less than a snapshot where many change."""
+        return self._kept(key).get(key)
+
     def absorb(self, body: Body) -> None:
         """Take in an object that we have just written; an older version than the known one is ignored."""
         resource = resource_from_body(slim(body))
         key, version = resource.key, resource.resource_version
-        known = self._resources.get(key)
+        known = self._kept(key).get(key)
         if known is not None and not _is_newer(version, known.resource_version):
             return
         self._absorbed[key] = version
@@ -183,7 +200,7 @@ class LiveCache:
 
     def _update(self, key: ResourceKey, body: Body) -> bool:
         resource = resource_from_body(slim(body))
-        known = self._resources.get(key)
+        known = self._kept(key).get(key)
         if (
             known is not None
             and resource.resource_version
@@ -204,9 +221,20 @@ class LiveCache:
 
         return listed
 
+    def _kept(self, key: ResourceKey) -> Kept[Resource]:
+        if key.kind == TRAFFIC_SOURCE.kind:
+            return self._sources
+        return self._rollouts if key.kind == TRAFFIC_ROLLOUT.kind else self._traffic
+
     def _store(self, key: ResourceKey, resource: Resource, body: Body) -> None:
-        self._resources[key] = resource
-        self._managers[key] = field_managers(body)
+        kept = self._kept(key)
+        if kept is self._traffic:
+            self._owners.move(key, kept.get(key), resource)
+        kept.put(key, resource)
+        asks = not _ASKING.isdisjoint(resource.annotations)
+        if asks != (key in self._asked):
+            self._asked ^= {key}
+        self._managers.put(key, field_managers(body))
         self._touch()
 
     def _add_service(self, key: ResourceKey, body: Body) -> bool:
@@ -221,10 +249,16 @@ class LiveCache:
         return True
 
     def _remove(self, key: ResourceKey) -> bool:
-        known = self._resources.pop(key, None) is not None
+        kept = self._kept(key)
+        gone = kept.take(key)
+        if kept is self._traffic:
+            self._owners.move(key, gone, None)
+        if key in self._asked:
+            self._asked -= {key}
+        known = gone is not None
         if self._services.pop(key, None) is not None:
             known, self._by_host = True, None
-        self._managers.pop(key, None)
+        self._managers.take(key)
         if known:
             self._touch()
         return known
@@ -234,27 +268,19 @@ class LiveCache:
         self._snapshot = None
 
     def _take(self) -> LiveState:
-        """Copy the dictionaries, not what is in them: values are never changed once stored."""
         if self._by_host is None:
             hosts = {service_host(key.name, key.namespace): found for key, found in self._services.items()}
             self._by_host = MappingProxyType(hosts)
         return LiveState(
-            resources=self._where(lambda key: (key.group, key.kind) in _TRAFFIC),
+            resources=self._traffic.as_it_is(),
             services=self._by_host,
-            sources=self._where(lambda key: key.kind == TRAFFIC_SOURCE.kind),
-            rollouts=self._where(lambda key: key.kind == TRAFFIC_ROLLOUT.kind),
-            managers=MappingProxyType(dict(self._managers)),
+            sources=self._sources.as_it_is(),
+            rollouts=self._rollouts.as_it_is(),
+            managers=self._managers.as_it_is(),
             version=self._version,
+            owners=self._owners.as_they_are(),
+            asked=self._asked,
         )
-
-    def _where(self, wanted: Callable[[ResourceKey], bool]) -> Mapping[ResourceKey, Resource]:
-        return MappingProxyType(_pick(self._resources.items(), wanted))
-
-
-def _pick(
-    items: Iterable[tuple[ResourceKey, Resource]], wanted: Callable[[ResourceKey], bool]
-) -> dict[ResourceKey, Resource]:
-    return {key: resource for key, resource in items if wanted(key)}
 
 
 def _both_numeric(a: str, b: str) -> bool:

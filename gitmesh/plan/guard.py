@@ -37,7 +37,7 @@ def excess_of(changes: Iterable[Change], owned: Collection[ResourceKey], limits:
     of_revision = [change for change in changes if not change.stands]
     deleted = {change.key for change in of_revision if change.kind is ChangeKind.DELETE}
     updated = {c.key for c in of_revision if c.kind is ChangeKind.UPDATE and c.walks_to is None}
-    changed = updated & set(owned)
+    changed = {key for key in updated if key in owned}
     reasons = []
     if len(owned) >= GUARDED_FROM and _is_over(len(deleted), len(owned), limits.delete_percent_max):
         reasons.append(_reason(len(deleted), len(owned), "deleted", limits.delete_percent_max))

@@ -14,49 +14,61 @@ from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
+from gitmesh.plan.alike import Alike
 from gitmesh.plan.references import Need, Offers, any_answered, needs_of, offers_of, services_in
 from gitmesh.plan.twins import left_alone, sharers, sharing
 from gitmesh.plan.widen import widened
 
 
 def overlay(
-    desired: ResourceSet, records: Mapping[ResourceKey, RolloutRecord], live: ResourceSet
+    desired: ResourceSet,
+    records: Mapping[ResourceKey, RolloutRecord],
+    live: ResourceSet,
+    alike: Alike | None = None,
 ) -> ResourceSet:
     """Return the effective resources.
 
     A rollout in motion has its weights in between; one that waits or was rolled back has its stable spec.
     Subsets and hosts that such a spec still names stay, also when Git dropped them; so do those of the stable
     spec that a rollout in motion would go back to, at 100 % too. With nothing desired
-    (Git cannot be read) what was rolled back is still known, and stays so on the live object.
+    (Git cannot be read) what was rolled back is still known, and stays so on the live object. `alike`
+    knows what was alike before, and so can lack nothing.
     """
     if not desired:
-        effective = {
+        effective: ResourceSet = {
             key: live[key].with_spec(record.stable.spec)
             for key, record in records.items()
             if record.phase is Phase.ROLLED_BACK and key in live
         }
     else:
-        effective = {key: _overlaid(resource, records.get(key)) for key, resource in desired.items()}
-    effective.update(left_alone(effective, records, live))
-    effective.update(sharing(effective, records))
+        effective = _with(desired, {k: _overlaid(desired[k], records[k]) for k in records if k in desired})
+    effective = _with(effective, left_alone(effective, records, live))
+    effective = _with(effective, sharing(effective, records))
     ways_back = [
         effective[key].with_spec(record.stable.spec)
         for key, record in records.items()
         if record.phase.in_motion and key in effective
     ]
-    return _with_retained(effective, ways_back, live)
+    return _with_retained(effective, ways_back, live, alike or Alike())
+
+
+def _with(resources: ResourceSet, others: ResourceSet) -> ResourceSet:
+    """Return the one with the other laid over it; the very same where that changes nothing."""
+    changed = {key: other for key, other in others.items() if other is not resources.get(key)}
+    return {**resources, **changed} if changed else resources
 
 
 def overlay_reasons(
     desired: ResourceSet, records: Mapping[ResourceKey, RolloutRecord], effective: ResourceSet
 ) -> Mapping[ResourceKey, str]:
     """Say, for each object that is not as Git says, why."""
-    reasons = {}
+    reasons: dict[ResourceKey, str] = {}
+    if effective is desired:
+        return reasons
     shared = _why_shared(records, effective)
-    for key, resource in effective.items():
-        if resource is desired.get(key):
-            continue
-        record = records.get(key)
+    as_in_git = desired.get
+    for key in [key for key, resource in effective.items() if resource is not as_in_git(key)]:
+        resource, record = effective[key], records.get(key)
         if record is None or (record.phase is Phase.SUCCEEDED and key in shared):
             reasons[key] = shared.get(key) or _why_retained(desired.get(key), resource)
         else:
@@ -89,19 +101,31 @@ def _overlaid(resource: Resource, record: RolloutRecord | None) -> Resource:
 
 
 def _with_retained(
-    effective: dict[ResourceKey, Resource], ways_back: list[Resource], live: ResourceSet
+    effective: ResourceSet, ways_back: list[Resource], live: ResourceSet, alike: Alike
 ) -> ResourceSet:
     """Keep from live what effective routes, and those of a way back, name and nothing effective defines."""
+    look = alike.look(effective, live)
+    changed = [*(key for key in look.to_compare if key in live), *sorted(look.left_over)]
+    dropped = [key for key in changed if _drops(live[key], effective.get(key))]
+    if not dropped:
+        return effective
     lacking = _lacking([*effective.values(), *ways_back])
     result = dict(effective)
-    for key, resource in live.items():
-        owned = OWNER_ANNOTATION in resource.annotations
-        if not owned or not any(any_answered(offer, lacking) for offer in offers_of(resource)):
+    for key in dropped:
+        resource = live[key]
+        if not any(any_answered(offer, lacking) for offer in offers_of(resource)):
             continue
         wanted = effective.get(key)
         kept = resource if wanted is None else widened(wanted, resource, partial(any_answered, needs=lacking))
         result[key] = kept
     return result
+
+
+def _drops(live: Resource, wanted: Resource | None) -> bool:
+    """Say whether a live object of ours defines what the effective one does not."""
+    if OWNER_ANNOTATION not in live.annotations:
+        return False
+    return bool(offers_of(live) - offers_of(wanted) if wanted is not None else offers_of(live))
 
 
 def _lacking(effective: Iterable[Resource]) -> frozenset[Need]:

@@ -14,6 +14,7 @@ from gitmesh.model.plan import Change, ChangeKind, FieldChange, Plan, Refusal, S
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.source import OWNER_ANNOTATION, TrafficSourceSpec
 from gitmesh.plan import adoption
+from gitmesh.plan.alike import Alike
 from gitmesh.plan.diff import diff
 from gitmesh.plan.guard import excess_of, refuse_empty
 from gitmesh.plan.normalize import comparable, compared, renewed, to_apply
@@ -38,16 +39,17 @@ class Resting:
 class PlanInput:
     """Everything that a plan depends on.
 
-    `live` holds every traffic object of the cluster, also those of others; `inventory` what this source
-    owned by its last status. `moving` are the objects whose rollout record asks for something that has not
-    been seen live yet: a difference there is no drift. `reasons` may say why an effective object is not as
-    Git says (`plan.overlay.overlay_reasons`). `empty_source` is true when Git holds no traffic object at
-    all, for then `effective` may still hold what was rolled back. `doubtful` are the objects of which a write
-    was never answered: it may be carried out yet, so that what is live is not certain. `settled` are the
-    objects of which this revision says the same as the one that was applied wholly before it: a difference
-    there is drift. `walked` is what Git says of what rollouts walk. `resting` are objects that others change
-    again and again: the same is not written again now. `kept` are never pruned.
-    `managers` says who owns which fields of the live objects; nothing is forced on an object not in it.
+    `live` holds every traffic object of the cluster, also those of others; `marked` those of them with the
+    mark of this source, where that is known; `inventory` what this source owned by its last status.
+    `moving` are the objects whose rollout record asks for something that has not been seen live yet: a
+    difference there is no drift. `reasons` may say why an effective object is not as Git says
+    (`plan.overlay.overlay_reasons`). `empty_source` is true when Git holds no traffic object at all, for then
+    `effective` may still hold what was rolled back. `doubtful` are the objects of which a write was never
+    answered: it may be carried out yet, so that what is live is not certain. `settled` are the objects of
+    which this revision says the same as the one that was applied wholly before it: a difference there is
+    drift. `walked` is what Git says of what rollouts walk. `resting` are objects that others change again
+    and again: the same is not written again now. `kept` are never pruned. `managers` says who owns which
+    fields of the live objects; nothing is forced on an object not in it. `alike` knows what was compared.
     """
 
     source: str
@@ -67,22 +69,36 @@ class PlanInput:
     resting: Mapping[ResourceKey, Resting] = field(default_factory=dict)
     kept: frozenset[ResourceKey] = frozenset()
     managers: Mapping[ResourceKey, tuple[FieldManager, ...]] = field(default_factory=dict)
+    marked: frozenset[ResourceKey] | None = None
+    alike: Alike = field(default_factory=Alike, compare=False)
 
     def owns(self, live: Resource) -> bool:
         """Say whether a live object is this source's: by its mark, or by inventory and nobody's mark."""
         owner = live.annotations.get(OWNER_ANNOTATION, "")
         return owner == self.source or (not owner and live.key in self.inventory)
 
+    @property
+    def owned(self) -> frozenset[ResourceKey]:
+        """Every object that is this source's, or was by its last status."""
+        marked = self.marked
+        if marked is None:
+            marked = frozenset(key for key, resource in self.live.items() if self.owns(resource))
+        return marked | self.inventory
+
 
 def make_plan(given: PlanInput) -> Plan:
     """Return the ordered changes that turn live into effective, or the reasons not to."""
-    owned = {key for key, resource in given.live.items() if given.owns(resource)} | given.inventory
     desired = 0 if given.empty_source else len(given.effective)
-    if refusal := refuse_empty(desired, len(owned)):
+    if not desired and (refusal := refuse_empty(desired, len(given.owned))):
         return Plan(given.source, given.revision, refusals=(refusal,))
-    writes = [_write(given, given.effective[key]) for key in sorted(given.effective)]
-    plan = _planned(given, writes, list(_deletes(given)))
-    return replace(plan, excess=excess_of(plan.changes(), owned, given.spec.limits))
+    look = given.alike.look(given.effective, given.live)
+    todo = sorted(look.to_compare)
+    writes = [_write(given, given.effective[key]) for key in todo]
+    plan = _planned(given, writes, list(_deletes(given, look.left_over)))
+    plan = replace(plan, unchanged=plan.unchanged + len(given.effective) - len(todo))
+    if plan.is_empty:
+        return plan
+    return replace(plan, excess=excess_of(plan.changes(), given.owned, given.spec.limits))
 
 
 def make_rollback_plan(given: PlanInput, keys: Collection[ResourceKey]) -> Plan:
@@ -111,13 +127,23 @@ def make_removal_plan(given: PlanInput) -> Plan:
     """
     spec = given.spec.model_copy(update={"prune": True})
     nothing = replace(given, effective={}, spec=spec, resting={})
-    return _planned(nothing, [], list(_deletes(nothing)))
+    return _planned(nothing, [], list(_deletes(nothing, given.live.keys())))
 
 
-def is_live(wanted: Resource, live: Resource, source: str) -> bool:
+def is_live(wanted: Resource, live: Resource, given: PlanInput) -> bool:
     """Say whether a live object is as wanted, with the marks of this source."""
-    after = to_apply(wanted, source)
-    return not diff(comparable(live, after), compared(after))
+    return given.alike.holds(wanted, live) or not _differences(given, wanted, live)[1]
+
+
+def _differences(
+    given: PlanInput, wanted: Resource, live: Resource | None
+) -> tuple[Resource, tuple[FieldChange, ...]]:
+    """Return the object as it is applied, and the fields in which what is live differs from it."""
+    after = to_apply(wanted, given.source)
+    if live is None:
+        return after, ()
+    given.alike.compared += 1
+    return after, diff(comparable(live, after), compared(after))
 
 
 def _planned(
@@ -144,15 +170,15 @@ def _write(
     given: PlanInput, resource: Resource, *, urgent: bool = False
 ) -> Change | Refusal | Skipped | None:
     """Return what has to be written for one object; None when it is right, or what to say when it is left."""
-    after = to_apply(resource, given.source)
     live = given.live.get(resource.key)
-    fields = diff(comparable(live, after), compared(after)) if live else ()
+    after, fields = _differences(given, resource, live)
     if not urgent and (skipped := left_alone(resource.key, live, resource, fields)):
         return skipped
     if live is not None and not given.owns(live):
-        return _foreign(given, resource, live, after)
+        return _foreign(given, resource, live, after, fields)
     if live is not None and not fields:
         if not (urgent and resource.key in given.doubtful):
+            given.alike.note(resource, live)
             return None
         after = renewed(after, live)
     awaited = resource.key in given.moving
@@ -213,12 +239,13 @@ def _reason(given: PlanInput, key: ResourceKey, live: Resource | None, *, drift:
     return why or ("new in Git" if live is None else "changed in Git")
 
 
-def _foreign(given: PlanInput, resource: Resource, live: Resource, after: Resource) -> Change | Refusal:
+def _foreign(
+    given: PlanInput, resource: Resource, live: Resource, after: Resource, fields: tuple[FieldChange, ...]
+) -> Change | Refusal:
     """Refuse to touch what is not ours, unless its adoption was asked for. Nothing is taken from a source."""
     managers = given.managers.get(live.key, ())
     if refused := adoption.refusal(resource, live, managers, given.spec):
         return refused
-    fields = diff(comparable(live, after), compared(after))
     return Change(
         ChangeKind.UPDATE,
         live.key,
@@ -232,9 +259,10 @@ def _foreign(given: PlanInput, resource: Resource, live: Resource, after: Resour
     )
 
 
-def _deletes(given: PlanInput) -> Iterator[Change | Skipped]:
-    for key, live in sorted(given.live.items()):
-        if key in given.effective or not given.owns(live):
+def _deletes(given: PlanInput, left_over: Collection[ResourceKey]) -> Iterator[Change | Skipped]:
+    for key in sorted(left_over):
+        live = given.live[key]
+        if not given.owns(live):
             continue
         if skipped := left_alone(key, live, None):
             yield skipped

@@ -7,8 +7,7 @@ defined when any DestinationRule for its host has it, so that nothing is refused
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitmesh.istio.hosts import covers, fully_qualified
 from gitmesh.istio.routes import all_routes, referenced_destinations
@@ -16,8 +15,7 @@ from gitmesh.model.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, VIRTUA
 from gitmesh.model.resource import Resource, ResourceKey
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Need:
+class Need(NamedTuple):
     """One thing that a route names: a subset of a host, or (subset empty) the host itself."""
 
     host: str
@@ -29,7 +27,8 @@ class Need:
 
 def is_kind(resource: Resource, *kinds: Kind) -> bool:
     """Say whether an object is of one of these kinds."""
-    return any((resource.key.group, resource.key.kind) == (k.group, k.kind) for k in kinds)
+    group, kind = resource.key[:2]
+    return any(kind == k.kind and group == k.group for k in kinds)
 
 
 def answers(offer: Need, need: Need) -> bool:
@@ -46,6 +45,10 @@ def any_answered(offer: Need, needs: Set[Need]) -> bool:
 
 def needs_of(service: Resource) -> frozenset[Need]:
     """Return every host and every subset that a VirtualService sends requests to."""
+    return service.once(_needs_of)
+
+
+def _needs_of(service: Resource) -> frozenset[Need]:
     destinations = referenced_destinations(service.spec, service.key.namespace)
     hosts = {Need(d.host) for d in destinations}
     return frozenset(hosts | {Need(d.host, d.subset) for d in destinations if d.subset})
@@ -70,6 +73,10 @@ def offers_of(resource: Resource) -> frozenset[Need]:
 
     The host of an offer may begin with a wildcard.
     """
+    return resource.once(_offers_of)
+
+
+def _offers_of(resource: Resource) -> frozenset[Need]:
     if is_kind(resource, DESTINATION_RULE):
         host = rule_host(resource)
         return frozenset(Need(host, name) for name in subsets_of(resource))
@@ -115,6 +122,10 @@ def services_in(resources: Iterable[Resource]) -> Iterator[Resource]:
 
 def subset_needs(service: Resource) -> frozenset[Need]:
     """Return the subsets alone. A host may be a Service, which is none of our objects."""
+    return service.once(_subset_needs)
+
+
+def _subset_needs(service: Resource) -> frozenset[Need]:
     return frozenset(need for need in needs_of(service) if need.subset)
 
 

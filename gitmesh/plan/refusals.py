@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gitmesh.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from gitmesh.model.plan import Change, Refusal
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.plan.references import (
     Need,
     Offers,
     any_answered,
+    is_kind,
     missing_subsets,
     offers_of,
     rule_host,
@@ -31,6 +33,8 @@ def without_breaking(
     """
     kept = {change.key: change for change in changes}
     refusals = list(_refuse_rebound(kept, live))
+    if not any(_may_break(change) for change in kept.values()):
+        return tuple(kept.values()), tuple(refusals)
     before = missing_subsets(live.values())
     while True:
         after = missing_subsets(_state_after(kept.values(), live).values())
@@ -39,6 +43,14 @@ def without_breaking(
         if not found:
             return tuple(kept.values()), tuple(refusals)
         refusals.extend(found)
+
+
+def _may_break(change: Change) -> bool:
+    """Say whether a change names a subset that was not named before, or takes one away."""
+    before, after = change.before, change.after
+    named = subset_needs(after) if after is not None and is_kind(after, VIRTUAL_SERVICE) else frozenset()
+    known = subset_needs(before) if before is not None and is_kind(before, VIRTUAL_SERVICE) else frozenset()
+    return bool(named - known or _offers(before) - _offers(after))
 
 
 def _refuse(service: ResourceKey, needs: frozenset[Need], kept: dict[ResourceKey, Change]) -> list[Refusal]:
@@ -78,12 +90,13 @@ def _refuse_rebound(kept: dict[ResourceKey, Change], live: ResourceSet) -> Itera
 
     One object cannot serve the old host and the new one in between.
     """
+    rebound = [(key, change) for key, change in kept.items() if _is_rebound(change)]
+    if not rebound:
+        return
     named = frozenset(need for service in services_in(live.values()) for need in subset_needs(service))
-    for key, change in list(kept.items()):
-        if not change.before or not change.after or key.kind != "DestinationRule":
-            continue
-        if rule_host(change.before) == rule_host(change.after):
-            continue
+    for key, change in rebound:
+        assert change.before is not None
+        assert change.after is not None
         others = Offers(r for k, r in live.items() if k != key)
         needed = [o for o in offers_of(change.before) if any_answered(o, named) and not others.meets(o)]
         if needed:
@@ -93,3 +106,10 @@ def _refuse_rebound(kept: dict[ResourceKey, Change], live: ResourceSet) -> Itera
                 "add a new DestinationRule for the new host, and remove this one in a later commit",
                 key,
             )
+
+
+def _is_rebound(change: Change) -> bool:
+    before, after = change.before, change.after
+    if before is None or after is None or change.key.kind != DESTINATION_RULE.kind:
+        return False
+    return rule_host(before) != rule_host(after)

@@ -49,7 +49,10 @@ class _Parts:
 
 def in_waves(changes: Iterable[Change], live: ResourceSet, settle_seconds: float) -> tuple[Wave, ...]:
     """Order changes into waves; `settle_seconds` is waited only where a later wave relies on the wait."""
-    parts = _part(tuple(changes), live)
+    changes = tuple(changes)
+    if not changes:
+        return ()
+    parts = _part(changes, live)
     pause = partial(_pause, settle_seconds)
     every = (
         Wave(ADD, tuple(parts.add), pause(_relies_on_added(parts, live))),
@@ -95,7 +98,9 @@ def _order(change: Change) -> tuple[int, ResourceKey]:
 
 
 def _named(changes: tuple[Change, ...], live: ResourceSet) -> frozenset[Need]:
-    """Return what any route names before the plan or after it."""
+    """Return what any route names before the plan or after it; asked for only where something is taken."""
+    if not any(_taken(change) for change in changes):
+        return frozenset()
     services = [*services_in(live.values()), *services_in(c.after for c in changes if c.after)]
     return frozenset(need for service in services for need in needs_of(service))
 
@@ -120,8 +125,10 @@ def _split(change: Change, named: frozenset[Need]) -> tuple[list[Change], list[C
 
 def _relies_on_added(parts: _Parts, live: ResourceSet) -> bool:
     """Say whether a later wave counts on something that the first wave brings."""
-    offers = Offers(live.values())
-    added = {o for c in parts.add if c.after for o in offers_of(c.after) if not offers.meets(o)}
+    added = {offer for change in parts.add for offer in _brought(change)}
+    if added:
+        offers = Offers(live.values())
+        added = {offer for offer in added if not offers.meets(offer)}
     gateways = {c.key for c in parts.add if c.kind is ChangeKind.CREATE and c.key.kind == GATEWAY.kind}
     routes = [c.after for c in parts.route if c.after]
     needs = frozenset(need for service in routes for need in needs_of(service))
@@ -144,6 +151,11 @@ def _leaves_behind(routes: list[Change], gone: list[Change]) -> bool:
     needs = frozenset(need for service in services for need in needs_of(service))
     bound = {key for service in services for key in gateways_of(service)}
     return any(c.key in bound or any(any_answered(offer, needs) for offer in _taken(c)) for c in gone)
+
+
+def _brought(change: Change) -> frozenset[Need]:
+    after = offers_of(change.after) if change.after else frozenset()
+    return after - offers_of(change.before) if change.before else after
 
 
 def _taken(change: Change) -> frozenset[Need]:

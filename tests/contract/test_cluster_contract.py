@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from gitmesh.kube.connect import connect
 from gitmesh.kube.errors import (
     ApplyConflictError,
     NotFoundError,
@@ -22,40 +17,9 @@ from gitmesh.kube.errors import (
 )
 from gitmesh.kube.protocol import ClusterClient, WatchEvent
 from gitmesh.model.kinds import LEASE, NAMESPACE, POD, SERVICE, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
-from gitmesh.playground.apiserver.limits import ApiLimits
-from tests.fakes.apiserver import an_api_server
-from tests.fakes.cluster import FakeCluster
 
 pytestmark = pytest.mark.anyio
-HISTORY = 40
-BOOKMARK_SECONDS = 0.2
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    arguments = ("--watch-history-max", str(HISTORY), "--bookmark-seconds", str(BOOKMARK_SECONDS))
-    with an_api_server(tmp_path_factory.mktemp("apiserver"), arguments=arguments) as server:
-        yield server.kubeconfig
-
-
-@pytest.fixture(params=["server", "fake"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[ClusterClient]:
-    if request.param == "fake":
-        limits = ApiLimits(watch_history_max=HISTORY, bookmark_seconds=BOOKMARK_SECONDS)
-        yield FakeCluster(limits=limits)
-        return
-    real = await connect(request.getfixturevalue("kubeconfig"), timeout=timedelta(seconds=10))
-    try:
-        yield real
-    finally:
-        await real.close()
-
-
-@pytest.fixture
-async def namespace(client: ClusterClient) -> str:
-    name = f"t-{uuid.uuid4().hex[:10]}"
-    await client.create(NAMESPACE, {"metadata": {"name": name}})
-    return name
+HISTORY = 40  # as conftest sets it for our own
 
 
 def reviews(namespace: str, v1: int = 100, *, name: str = "reviews", **spec: Any) -> dict[str, Any]:
@@ -226,27 +190,27 @@ async def test_an_object_with_finalizers_stays_until_they_are_gone(client: Clust
         await client.get(VIRTUAL_SERVICE, namespace, "reviews")
 
 
-async def test_a_namespace_takes_its_content_with_it(client: ClusterClient, namespace: str):
-    await client.create(VIRTUAL_SERVICE, reviews(namespace))
-    await client.delete(NAMESPACE, "", namespace)
-    assert (await client.list(VIRTUAL_SERVICE, namespace=namespace)).items == ()
+async def test_a_namespace_takes_its_content_with_it(own_client: ClusterClient, namespace: str):
+    await own_client.create(VIRTUAL_SERVICE, reviews(namespace))
+    await own_client.delete(NAMESPACE, "", namespace)
+    assert (await own_client.list(VIRTUAL_SERVICE, namespace=namespace)).items == ()
     with pytest.raises(NotFoundError):
-        await client.get(NAMESPACE, "", namespace)
+        await own_client.get(NAMESPACE, "", namespace)
 
 
 async def test_nothing_new_enters_a_namespace_that_waits_for_a_finalizer(
-    client: ClusterClient, namespace: str
+    own_client: ClusterClient, namespace: str
 ):
     body = reviews(namespace)
     body["metadata"]["finalizers"] = ["example.org/hold"]
-    await client.create(VIRTUAL_SERVICE, body)
-    await client.delete(NAMESPACE, "", namespace)
-    assert (await client.get(NAMESPACE, "", namespace))["status"]["phase"] == "Terminating"
+    await own_client.create(VIRTUAL_SERVICE, body)
+    await own_client.delete(NAMESPACE, "", namespace)
+    assert (await own_client.get(NAMESPACE, "", namespace))["status"]["phase"] == "Terminating"
     with pytest.raises(RejectedError, match="being terminated"):
-        await client.create(VIRTUAL_SERVICE, reviews(namespace, name="ratings"))
-    await client.merge_patch(VIRTUAL_SERVICE, namespace, "reviews", {"metadata": {"finalizers": []}})
+        await own_client.create(VIRTUAL_SERVICE, reviews(namespace, name="ratings"))
+    await own_client.merge_patch(VIRTUAL_SERVICE, namespace, "reviews", {"metadata": {"finalizers": []}})
     with pytest.raises(NotFoundError):
-        await client.get(NAMESPACE, "", namespace)
+        await own_client.get(NAMESPACE, "", namespace)
 
 
 async def test_a_write_that_changes_nothing_keeps_the_version(client: ClusterClient, namespace: str):
@@ -336,10 +300,11 @@ async def test_a_watch_goes_on_where_the_list_ended(client: ClusterClient, names
     assert versions[0] > int(start)
 
 
-async def test_a_watch_sees_what_happens_later_and_only_its_namespace(client: ClusterClient, namespace: str):
+async def test_a_watch_sees_what_happens_later_and_only_its_namespace(
+    client: ClusterClient, namespace: str, make_namespace: Any
+):
     start = (await client.list(VIRTUAL_SERVICE)).resource_version
-    other = f"{namespace}-other"
-    await client.create(NAMESPACE, {"metadata": {"name": other}})
+    other = await make_namespace()
     found: list[WatchEvent] = []
 
     async def watch() -> None:
@@ -368,12 +333,12 @@ async def test_a_watch_ends_when_its_time_is_up(client: ClusterClient):
         assert {e.type async for e in events} <= {"BOOKMARK"}
 
 
-async def test_a_watch_from_too_long_ago_is_expired(client: ClusterClient, namespace: str):
-    start = (await client.list(VIRTUAL_SERVICE)).resource_version
+async def test_a_watch_from_too_long_ago_is_expired(own_client: ClusterClient, namespace: str):
+    start = (await own_client.list(VIRTUAL_SERVICE)).resource_version
     for weight in range(HISTORY + 2):
-        await client.apply(VIRTUAL_SERVICE, reviews(namespace, weight))
+        await own_client.apply(VIRTUAL_SERVICE, reviews(namespace, weight))
     with pytest.raises(WatchExpiredError):
-        await follow(client, start, namespace, 1)
+        await follow(own_client, start, namespace, 1)
 
 
 async def test_a_watch_from_another_life_of_the_cluster_is_expired(client: ClusterClient, namespace: str):

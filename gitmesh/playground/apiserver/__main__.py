@@ -29,6 +29,7 @@ def _options(arguments: list[str]) -> ServeOptions:
     )
     parser.add_argument("--watch-history-max", type=int, default=default.watch_history_max)
     parser.add_argument("--bookmark-seconds", type=float, default=default.bookmark_seconds)
+    parser.add_argument("--objects-max", type=int, default=default.objects_max)
     given = parser.parse_args(arguments)
     return ServeOptions(
         host=given.host,
@@ -37,7 +38,11 @@ def _options(arguments: list[str]) -> ServeOptions:
         database=given.db,
         kubeconfig=given.kubeconfig_out,
         ready_file=given.ready_file,
-        limits=ApiLimits(watch_history_max=given.watch_history_max, bookmark_seconds=given.bookmark_seconds),
+        limits=ApiLimits(
+            watch_history_max=given.watch_history_max,
+            bookmark_seconds=given.bookmark_seconds,
+            objects_max=given.objects_max,
+        ),
     )
 
 

@@ -61,7 +61,7 @@ class Story:
         status = await world.until("the first revision to be applied", self._applied)
         await world.until("traffic to v1", self._only("v1"))
         self.tell.say(
-            f"{short(status.last_applied_revision)} is live; {len(status.inventory)} objects; "
+            f"{short(status.last_applied_revision)} is live; {len(status.owned)} objects; "
             f"all requests to reviews are answered by v1"
         )
 

@@ -231,10 +231,10 @@ def test_an_exception_in_one_source_stops_no_other(monkeypatch: pytest.MonkeyPat
         reconciler = world.life.daemon.reconciler
         real = reconciler.run_pass
 
-        async def run_pass(source: Any, memory: Any) -> Any:
+        async def run_pass(source: Any, memory: Any, alive: Any) -> Any:
             if source.name == "default/aaa":
                 raise RuntimeError("a bug")
-            return await real(source, memory)
+            return await real(source, memory, alive)
 
         monkeypatch.setattr(reconciler, "run_pass", run_pass)
         repository.push(files(a_service("reviews", "v1 50, v2 50"), a_rule("reviews")))

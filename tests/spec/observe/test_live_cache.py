@@ -12,8 +12,10 @@ import pytest
 from gitmesh.kube.errors import ClusterError, NotFoundError
 from gitmesh.kube.protocol import Body, Listing, WatchEvent
 from gitmesh.model.context import ContextPort
+from gitmesh.model.intent import Verb
 from gitmesh.model.kinds import GATEWAY, SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
 from gitmesh.model.resource import ResourceKey
+from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import CACHED_KINDS, LiveCache
 
 pytestmark = pytest.mark.anyio
@@ -262,3 +264,58 @@ async def test_large_metadata_is_dropped_and_the_last_foreign_writer_is_known() 
     assert state.resources[REVIEWS].spec == {"hosts": ["reviews"]}
     assert state.changed_by(REVIEWS) == "kubectl-edit"
     assert state.changed_by(VIRTUAL_SERVICE.key("default", "other")) == ""
+
+
+def marked(kind: Kind, name: str, version: int, source: str = "a/b") -> dict[str, Any]:
+    found = body(kind, name, version)
+    found["metadata"]["annotations"] = {OWNER_ANNOTATION: source}
+    return found
+
+
+async def test_what_a_source_owns_is_known_and_its_records_are_no_part_of_it():
+    async with World() as world:
+        for made in (
+            marked(VIRTUAL_SERVICE, "reviews", 11),
+            marked(GATEWAY, "door", 12, "c/d"),
+            marked(TRAFFIC_ROLLOUT, "reviews", 13),
+        ):
+            world.cache.absorb(made)
+        live = world.cache.snapshot()
+        assert live.owned_by("a/b") == {REVIEWS}
+        assert live.owned_by("c/d") == {GATEWAY.key("default", "door")}
+        assert live.owned_by("e/f") == frozenset()
+        world.cache.drop(TRAFFIC_ROLLOUT.key("default", "reviews"))
+        assert world.cache.snapshot().owned_by("a/b") is live.owned_by("a/b"), "the same while it is the same"
+        world.cache.drop(REVIEWS)
+        world.cache.drop(TRAFFIC_ROLLOUT.key("default", "reviews"))
+        assert world.cache.snapshot().owned_by("a/b") == frozenset()
+
+
+async def test_an_object_that_goes_over_to_another_source_is_counted_there():
+    async with World() as world:
+        world.cache.absorb(marked(VIRTUAL_SERVICE, "reviews", 11))
+        world.cache.absorb(marked(VIRTUAL_SERVICE, "reviews", 12, "c/d"))
+        live = world.cache.snapshot()
+        assert (live.owned_by("a/b"), live.owned_by("c/d")) == (frozenset(), {REVIEWS})
+
+
+async def test_what_people_ask_something_of_is_known_as_long_as_they_do():
+    async with World() as world:
+        asking = body(VIRTUAL_SERVICE, "reviews", 11)
+        asking["metadata"]["annotations"] = {Verb.PAUSE.annotation: "true"}
+        world.cache.absorb(asking)
+        assert world.cache.snapshot().asked == {REVIEWS}
+        world.cache.absorb(body(VIRTUAL_SERVICE, "reviews", 12))
+        assert world.cache.snapshot().asked == frozenset()
+
+
+async def test_a_part_that_did_not_change_is_the_very_same_again():
+    async with World() as world:
+        world.cache.absorb(body(VIRTUAL_SERVICE, "reviews", 11))
+        before = world.cache.snapshot()
+        world.cache.absorb(body(TRAFFIC_SOURCE, "mesh", 12))
+        after = world.cache.snapshot()
+        assert after.resources is before.resources
+        assert after.rollouts is before.rollouts
+        assert after.sources is not before.sources
+        assert world.cache.get(REVIEWS) is after.resources[REVIEWS]

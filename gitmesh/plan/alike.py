@@ -1,0 +1,70 @@
+"""What was compared before: an effective and a live object that were found alike are not compared again.
+
+Stage: plan (pure). A memo and no truth: without it the same plan comes out, later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+
+_SPARE = 1_000  # pairs of objects that are gone, before they are looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What is left to look at: effective objects to compare, and live ones that nothing effective is for."""
+
+    to_compare: tuple[ResourceKey, ...]
+    left_over: frozenset[ResourceKey]
+
+
+class Alike:
+    """Pairs of one source that need no write. `compared` counts those that were really compared."""
+
+    def __init__(self) -> None:
+        self.compared = 0
+        self._pairs: dict[ResourceKey, tuple[Resource, Resource]] = {}
+        self._last: tuple[ResourceSet, ResourceSet, Unseen] | None = None
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def holds(self, wanted: Resource, live: Resource | None) -> bool:
+        """Say whether these very two objects were found alike."""
+        pair = self._pairs.get(wanted.key)
+        return pair is not None and pair[0] is wanted and pair[1] is live
+
+    def note(self, wanted: Resource, live: Resource) -> None:
+        """Keep that two objects are alike."""
+        self._pairs[wanted.key] = wanted, live
+
+    def look(self, effective: ResourceSet, live: ResourceSet) -> Unseen:
+        """Return what has to be looked at.
+
+        This alone goes through every object, so it does nothing but compare identities; and for the same two
+        sets as the last time not even that.
+        """
+        last = self._last
+        if last is not None and last[0] is effective and last[1] is live:
+            keys, left_over = last[2].to_compare, last[2].left_over
+        else:
+            self._forget(effective)
+            keys, left_over = tuple(effective), frozenset(live.keys() - effective.keys())
+        pairs, wanted_of, live_of = self._pairs, effective.__getitem__, live.get
+        to_compare = tuple(
+            key
+            for key in keys
+            if (pair := pairs.get(key)) is None
+            or pair[0] is not wanted_of(key)
+            or pair[1] is not live_of(key)
+        )
+        found = Unseen(to_compare, left_over)
+        self._last = effective, live, found
+        return found
+
+    def _forget(self, effective: ResourceSet) -> None:
+        if len(self._pairs) > len(effective) + _SPARE:
+            # A list first: a plan that is made in another thread may note a pair meanwhile.
+            self._pairs = {key: pair for key, pair in list(self._pairs.items()) if key in effective}

@@ -1,0 +1,225 @@
+"""What many objects cost a daemon, counted: comparisons, requests, snapshots; never seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+from fakes.cluster import Delay, Request
+from fakes.daemon_world import DaemonWorld, a_policy, a_rule, a_service, files, in_world, without_threads
+from fakes.virtual_time import run_virtually
+
+from gitmesh.model.inventory import LISTED_MAX
+from gitmesh.model.kinds import SERVICE_ENTRY, TRAFFIC_SOURCE, VIRTUAL_SERVICE
+from gitmesh.plan.alike import Alike
+
+Story = Callable[[DaemonWorld, Any], Awaitable[None]]
+SMALL, LARGE = 10, 60
+
+
+@pytest.fixture(autouse=True)
+def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_threads(monkeypatch)
+
+
+def apps(count: int) -> list[dict[str, Any]]:
+    return [body for n in range(count) for body in (a_service(f"app-{n}"), a_rule(f"app-{n}"))]
+
+
+def tell(story: Story, *bodies: Any, seconds: float = 60, **config: Any) -> None:
+    async def whole() -> None:
+        world = DaemonWorld(**config)
+        repository = world.add_source()
+        repository.push(files(*bodies))
+
+        async def act(group: Any) -> None:
+            await world.until(lambda: world.ready() == ("True", "Applied"), seconds)
+            assert world.life
+            assert world.life.daemon
+            world.life.daemon.wake()  # what was just written is compared once, as the server has it
+            await anyio.sleep(5)
+            await story(world, repository)
+
+        await in_world(world, act)
+
+    run_virtually(whole)
+
+
+def memo(world: DaemonWorld) -> Alike:
+    assert world.life
+    assert world.life.daemon
+    (memory,) = world.life.daemon.memory.sources.values()
+    return memory.alike
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_a_pass_with_nothing_to_do_compares_and_asks_nothing(count: int):
+    async def story(world: DaemonWorld, _: Any) -> None:
+        assert world.life
+        assert world.life.daemon
+        memo(world).compared, passes = 0, world.life.daemon.passes
+        requests = len(world.cluster.requests)
+        for _ in range(3):
+            world.life.daemon.wake()
+            await anyio.sleep(1)
+        assert world.life.daemon.passes >= passes + 3
+        assert memo(world).compared == 0
+        asked = [r for r in world.cluster.requests[requests:] if r.verb not in ("watch", "list")]
+        assert asked == []
+
+    tell(story, *apps(count))
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_one_changed_object_costs_the_same_however_many_there_are(count: int):
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        memo(world).compared = 0
+        before = len(world.writes())
+        bodies = apps(count)
+        bodies[4] = a_service("app-2", "v1 50, v2 50")
+        repository.push(files(*bodies))
+        await world.until(lambda: world.live("app-2") == {"v1": 50, "v2": 50})
+        await anyio.sleep(5)
+        # Seen different, twice, for a revision is tried before it is taken; then alike, as it was stored.
+        assert memo(world).compared <= 4
+        written = [f"{r.verb} {r.kind}" for r in world.writes()[before:] if not r.dry_run]
+        assert written == [
+            "replace_status TrafficSource",
+            "apply VirtualService",
+            "replace_status TrafficSource",
+            "create Event",
+        ]
+
+    tell(story, *apps(count))
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_a_label_of_somebody_else_costs_one_comparison(count: int):
+    async def story(world: DaemonWorld, _: Any) -> None:
+        memo(world).compared = 0
+        before = len(world.writes())
+        world.patch(VIRTUAL_SERVICE, "app-3", {"metadata": {"labels": {"somebody": "else"}}}, "kubectl")
+        await anyio.sleep(5)
+        assert memo(world).compared == 1
+        assert world.writes()[before:] == []
+
+    tell(story, *apps(count))
+
+
+def test_what_waits_under_a_policy_is_found_among_many_without_one():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        bodies = [*apps(LARGE), a_policy("app-7", analysis=False)]
+        bodies[14] = a_service("app-7", "v1 0, v2 100")
+        repository.push(files(*bodies))
+        await world.until(lambda: world.live("app-7").get("v2") == 10)
+        await world.until(lambda: world.live("app-7").get("v2") == 100)
+
+    tell(story, *apps(LARGE), a_policy("app-7", analysis=False), a_service("app-7", "v1 100, v2 0"))
+
+
+def test_many_events_take_no_snapshot_each(monkeypatch: pytest.MonkeyPatch):
+    async def story(world: DaemonWorld, _: Any) -> None:
+        assert world.life
+        assert world.life.live
+        taken: list[int] = []
+        real = world.life.live._take
+        monkeypatch.setattr(world.life.live, "_take", lambda: taken.append(1) or real())  # type: ignore[func-returns-value]
+        for number in range(LARGE):
+            labels = {"metadata": {"labels": {"somebody": "else"}}}
+            world.patch(VIRTUAL_SERVICE, f"app-{number}", labels, "kubectl")
+        await anyio.sleep(5)
+        assert 0 < len(taken) < LARGE / 10
+
+    tell(story, *apps(LARGE))
+
+
+def test_a_sync_that_gets_on_may_take_longer_than_a_pass_that_stands():
+    """Eight requests at a time, each of a second: 120 objects take half a minute, and more than 10 s."""
+
+    async def story(world: DaemonWorld, _: Any) -> None:
+        assert not any("took too long" in line for line in world.lines)
+
+    async def whole() -> None:
+        world = DaemonWorld(pass_timeout="10s")
+
+        def slow(request: Request) -> Delay | None:
+            return Delay(1.0) if request.verb == "apply" else None
+
+        world.cluster.faults = slow
+        repository = world.add_source()
+        repository.push(files(*apps(LARGE)))
+
+        async def act(group: Any) -> None:
+            took = await world.until(lambda: world.ready() == ("True", "Applied"), 120)
+            assert took > 25
+            await story(world, repository)
+
+        await in_world(world, act)
+
+    run_virtually(whole)
+
+
+def test_what_was_written_is_known_before_its_wave_is_through():
+    async def whole() -> None:
+        world = DaemonWorld()
+        world.cluster.faults = lambda request: (
+            Delay(5.0) if request.name == "app-9" and not request.dry_run else None
+        )
+        world.add_source().push(files(*apps(SMALL)))
+
+        async def act(group: Any) -> None:
+            await world.until(lambda: world.cluster.find(VIRTUAL_SERVICE, "default", "app-1"))
+            assert world.life
+            assert world.life.live
+            known = world.life.live.get(VIRTUAL_SERVICE.key("default", "app-1"))
+            assert known is not None
+            await world.until(lambda: world.ready() == ("True", "Applied"))
+
+        await in_world(world, act)
+
+    run_virtually(whole)
+
+
+def entries(count: int) -> list[dict[str, Any]]:
+    spec = {"ports": [{"number": 443, "name": "tls", "protocol": "TLS"}], "resolution": "DNS"}
+    return [
+        {
+            "apiVersion": SERVICE_ENTRY.api_version,
+            "kind": SERVICE_ENTRY.kind,
+            "metadata": {"name": f"e-{n}", "namespace": "default"},
+            "spec": {"hosts": [f"e-{n}.example.com"], **spec},
+        }
+        for n in range(count)
+    ]
+
+
+def test_a_large_inventory_is_packed_grows_and_shrinks_and_survives_a_restart():
+    count = LISTED_MAX + 5
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        status = world.status()
+        assert (status.inventory, len(status.owned)) == ((), count)
+        repository.push(files(*entries(count - 10)))
+        await world.until(lambda: len(world.status().owned) == count - 10)
+        assert len(world.status().inventory) == count - 10, "few enough for a list"
+
+    tell(story, *entries(count))
+
+
+def test_the_list_that_an_earlier_release_wrote_is_taken_over():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        source = world.cluster.find(TRAFFIC_SOURCE, "default", "mesh")
+        assert source is not None
+        paths = sorted(key.path for key in world.status().owned)
+        status = {**source["status"], "inventory": paths}
+        status.pop("packedInventory", None)
+        metadata = {"name": "mesh", "namespace": "default"}
+        world.cluster.put_status({**source, "metadata": metadata, "status": status}, manager="gitmesh")
+        await anyio.sleep(5)
+        assert {key.path for key in world.status().owned} == set(paths)
+        repository.push(files(*apps(SMALL - 1)))
+        await world.until(lambda: len(world.status().owned) == 2 * SMALL - 2)
+
+    tell(story, *apps(SMALL))
