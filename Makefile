@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
-.PHONY: help setup dev tools demo play test check unit simulate bench bench-verdicts lock clean
+.PHONY: help setup dev tools demo play test check unit contract simulate bench bench-verdicts lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,12 @@ unit: dev ## The fast tests only (no Envoy, kubectl or Prometheus)
 
 test: dev tools check ## Everything that CI runs
 	@$(BIN)/pytest --seeds 500
+
+# Only a KUBECONFIG of the command line counts: that of the environment may be of a cluster that matters.
+GIVEN = $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig=$(KUBECONFIG) $(if $(CONTEXT),--context=$(CONTEXT)))
+
+contract: dev tools ## Hold the playground's API server, and that of KUBECONFIG=... [CONTEXT=...], to the contract
+	@$(BIN)/pytest -q tests/contract $(GIVEN)
 
 SEEDS ?= 1000
 FIRST ?= 0
