@@ -53,6 +53,7 @@ VERBS = {
 VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
     "apply/executor.py": TRAFFIC_KINDS,
     "apply/hurry.py": TRAFFIC_KINDS,
+    "apply/answered.py": TRAFFIC_KINDS,
     "apply/records.py": (TRAFFIC_SOURCE, TRAFFIC_ROLLOUT),
     "apply/takeover.py": TRAFFIC_KINDS,
     "engine/requests.py": (VIRTUAL_SERVICE, DESTINATION_RULE, TRAFFIC_ROLLOUT),
