@@ -27,7 +27,11 @@ from gitmesh.notify.repositories import without_login
 
 BLIND_CHECKS = 3  # in a row, before people are told
 _NOT_TOLD = frozenset({"Progressing", "Fetching", "RolledBack", "FetchFailed"})  # others tell of these
-_UNJUDGED = frozenset({"FetchFailed", "Suspended", "InvalidSpec", "Fetching"})  # nothing about the commit
+_UNJUDGED = frozenset(  # nothing about the commit
+    {"FetchFailed", "Suspended", "InvalidSpec", "Fetching", "Fight", "Drifted"}
+    | {"Deleting", "DeletionFailed", "DeletionRefused"}
+)
+_NOT_YET = frozenset({"AwaitingApproval", "DependencyNotReady"})  # the newest commit is to be let through yet
 _UNEVENTFUL = (Outcome.INSUFFICIENT, Outcome.BLIND)
 
 
@@ -171,7 +175,7 @@ def of_status(
         "RevisionRefused" if refused else ready.reason,
         _importance(ready, status),
         ready.message,
-        status.last_attempted_revision if refused else accepted,
+        status.last_attempted_revision if refused or ready.reason in _NOT_YET else accepted,
         repository,
         now,
         since=ready.last_transition_time,
@@ -203,12 +207,15 @@ def commit_status_of(source: Source, status: TrafficSourceStatus) -> CommitStatu
     """Return what to say of a commit where its repository is; None when nothing is known of it."""
     ready = _ready(status)
     refused = ready.reason == "ValidationFailed"
-    revision = status.last_attempted_revision if refused else status.accepted_revision
+    waits = ready.reason in _NOT_YET
+    revision = status.last_attempted_revision if refused or waits else status.accepted_revision
     commit = revision.rpartition("@")[2]
     if not commit or ready.reason in _UNJUDGED:
         return None
     if ready.status == "True":
         state = CommitState.SUCCESS
+    elif waits:
+        state = CommitState.PENDING
     elif any(c.type == "Stalled" for c in status.conditions):
         state = CommitState.FAILURE
     else:

@@ -269,6 +269,5 @@ def _deletes(given: PlanInput, left_over: Collection[ResourceKey]) -> Iterator[C
         elif never_pruned(live) or key in given.kept:
             yield kept(key)
         elif given.spec.prune:
-            yield _resting(given, key, None, ()) or Change(
-                ChangeKind.DELETE, key, live, None, reason="no longer in Git"
-            )
+            why = "no longer in Git" if given.effective else "its TrafficSource is deleted"
+            yield _resting(given, key, None, ()) or Change(ChangeKind.DELETE, key, live, None, reason=why)

@@ -11,6 +11,7 @@ from typing import Any
 
 from gitmesh.model.plan import ABSENT, Change, ChangeKind, Excess, Plan, Refusal
 from gitmesh.plan.diff import format_path
+from gitmesh.plan.masking import masked
 
 SIGNS = {ChangeKind.CREATE: "+", ChangeKind.UPDATE: "~", ChangeKind.DELETE: "-"}
 VALUE_MAX = 80
@@ -37,7 +38,7 @@ def render_text(plan: Plan) -> list[str]:
 
 
 def render_json(plan: Plan) -> dict[str, Any]:
-    """Return the plan in the form that programs read."""
+    """Return the plan in the form that programs read; what looks like a secret is masked here too."""
     return {
         "source": plan.source,
         "revision": plan.revision,
@@ -76,7 +77,10 @@ def _change_json(change: Change) -> dict[str, Any]:
         "key": change.key.path,
         "reason": change.reason,
         "drift": change.drift,
-        "fields": [{"path": format_path(f.path), "old": f.old, "new": f.new} for f in change.fields],
+        "fields": [
+            {"path": format_path(f.path), "old": masked(f.path, f.old), "new": masked(f.path, f.new)}
+            for f in change.fields
+        ],
         "takenFrom": [
             {"manager": o.manager, "operation": o.operation, "since": o.since, "fields": list(o.fields)}
             for o in change.opponents
@@ -93,7 +97,8 @@ def _refusal_lines(refusal: Refusal) -> Iterator[str]:
 def _change_lines(change: Change) -> Iterator[str]:
     yield f"  {SIGNS[change.kind]} {change.key}" + (f"  ({change.reason})" if change.reason else "")
     for field in change.fields[:FIELDS_MAX]:
-        yield f"      {format_path(field.path)}: {_value(field.old)} -> {_value(field.new)}"
+        old, new = (_value(masked(field.path, value)) for value in (field.old, field.new))
+        yield f"      {format_path(field.path)}: {old} -> {new}"
     if len(change.fields) > FIELDS_MAX:
         yield f"      and {len(change.fields) - FIELDS_MAX} more fields"
     for opponent in change.opponents:

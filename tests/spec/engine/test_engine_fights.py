@@ -10,7 +10,7 @@ import pytest
 from fakes.daemon_world import DaemonWorld, a_policy, a_rule, a_service, files, in_world, without_threads
 from fakes.virtual_time import run_virtually
 
-from gitmesh.model.kinds import EVENT
+from gitmesh.model.kinds import EVENT, VIRTUAL_SERVICE
 from gitmesh.model.rollout import Phase
 
 Story = Callable[[DaemonWorld, Any], Awaitable[None]]
@@ -48,7 +48,8 @@ class Opponent:
     async def run(self) -> None:
         while not self.stopped:
             if self.world.live() != {"v1": 30, "v2": 70}:
-                self.world.cluster.put(self.body, manager="flagger")
+                patch = {"spec": self.body["spec"]}
+                self.world.patch(VIRTUAL_SERVICE, "reviews", patch, manager="weights.sh")
             await anyio.sleep(0.2)
 
 
@@ -74,7 +75,7 @@ def test_g6_two_writers_are_a_fight_with_one_event_and_no_hot_loop():
             await world.until(lambda: world.ready() == ("False", "Fight"))
             message = world.status().conditions[0].message
             assert "VirtualService default/reviews" in message
-            assert "flagger changes it again and again" in message
+            assert "weights.sh changes it again and again" in message
             before = applies(world)
             await anyio.sleep(3600)
             assert applies(world) - before < 20, "in an hour"

@@ -203,3 +203,34 @@ def test_a_daemon_without_anybody_to_tell_works_as_ever():
         await in_world(world, lambda _: world.until(lambda: world.ready() == ("True", "Applied")))
 
     run_virtually(begin)
+
+
+def test_a_commit_that_waits_for_a_person_is_pending_where_its_repository_is():
+    async def story(world: DaemonWorld, repository: Repository, listener: Listener) -> None:
+        more = [a_rule(f"other{number}") for number in range(4)]
+        repository.push({**commit("v1 100, v2 0"), **files(*more)})
+        await world.until(lambda: listener.events.count("Applied") == 2)
+        before = world.status().accepted_revision
+        repository.push(commit("v1 100, v2 0"))
+        await world.until(lambda: "AwaitingApproval" in listener.events)
+        status = world.status()
+        assert status.held_plan
+        assert status.accepted_revision == before != status.held_plan.revision
+        assert of(listener, "AwaitingApproval").revision == status.held_plan.revision
+        assert listener.states[-1] == (status.held_plan.revision.partition("@")[2][:7], "pending")
+
+    play(story)
+
+
+def test_a_fight_is_told_and_says_nothing_of_a_commit():
+    async def story(world: DaemonWorld, repository: Repository, listener: Listener) -> None:
+        states = list(listener.states)
+        for _ in range(12):
+            patch = {"spec": a_service("reviews", "v1 1, v2 99")["spec"]}
+            world.patch(VIRTUAL_SERVICE, "reviews", patch, manager="weights.sh")
+            await anyio.sleep(0.5)
+        await world.until(lambda: world.ready() == ("False", "Fight"))
+        await world.until(lambda: "Fight" in listener.events)
+        assert listener.states == states
+
+    play(story)

@@ -1,0 +1,113 @@
+"""What looks like a secret is in no plan, no status and no event."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fakes.builders import SOURCE, a_destination_rule, a_set, a_virtual_service, owned
+
+from gitmesh.model.resource import Resource
+from gitmesh.model.source import TrafficSourceSpec
+from gitmesh.observe.slim import slim
+from gitmesh.plan.masking import masked
+from gitmesh.plan.planner import PlanInput, make_plan
+from gitmesh.plan.render import render_json, render_text
+
+TOKEN = "s3cr3t-v4lue"
+RULE = a_destination_rule("reviews: v1, v2")
+HEADERS = (
+    "Authorization",
+    "x-api-key",
+    "X-Auth-Token",
+    "cookie",
+    "set-cookie",
+    "x-client-secret",
+    "X-Password",
+)
+
+
+def shown(desired: Resource, live: Resource | None) -> str:
+    """Everything that a plan shows, to people and to programs."""
+    given = PlanInput(
+        source=SOURCE,
+        revision="new",
+        effective=a_set(desired, RULE),
+        live=a_set(owned(RULE), *([live] if live else [])),
+        inventory=frozenset(),
+        previous_revision="old",
+        spec=TrafficSourceSpec(url="u"),
+        settle_seconds=0,
+    )
+    plan = make_plan(given)
+    assert not plan.is_empty
+    return "\n".join(render_text(plan)) + json.dumps(render_json(plan))
+
+
+def with_headers(operations: dict[str, Any]) -> Resource:
+    service = a_virtual_service("reviews: v1")
+    (route,) = service.spec["http"]
+    return service.with_spec({**service.spec, "http": [{**route, "headers": operations}]})
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("way", [("request", "set"), ("request", "add"), ("response", "set")])
+def test_cve_2026_42880_a_plan_shows_no_value_of_a_header_that_is_named_like_a_secret(
+    name: str, way: tuple[str, str]
+):
+    def desired(value: str) -> Resource:
+        return with_headers({way[0]: {way[1]: {name: value, "x-plain": "open"}}})
+
+    plain = owned(a_virtual_service("reviews: v1"))
+    assert TOKEN not in shown(desired(TOKEN), plain), "as part of a whole that is new"
+    changed = shown(desired(TOKEN), owned(desired(f"{TOKEN}-old")))
+    assert TOKEN not in changed
+    assert '"***" -> "***"' in changed, "and that it changes is seen"
+    assert TOKEN not in shown(plain.with_metadata(annotations={}), owned(desired(TOKEN))), "nor when it goes"
+
+
+def test_cve_2025_23216_annotations_and_labels_that_are_named_like_secrets_are_masked():
+    live = owned(a_virtual_service("reviews: v1"))
+    desired = a_virtual_service("reviews: v1").with_metadata(
+        annotations={"example.com/token": TOKEN, "example.com/owner": "shop"}, labels={"password": TOKEN}
+    )
+    text = shown(desired, live)
+    assert TOKEN not in text
+    assert "shop" in text
+
+
+def test_cve_2025_23216_the_copy_that_kubectl_keeps_is_dropped_when_an_object_is_read():
+    copy = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps({"data": {"token": TOKEN}})}
+    body = a_virtual_service("reviews: v2").with_metadata(annotations=copy).body
+    assert TOKEN not in json.dumps(slim(body))
+    live = owned(Resource(a_virtual_service().key, "networking.istio.io/v1", body))
+    assert TOKEN not in shown(a_virtual_service("reviews: v1"), live)
+
+
+def test_cve_2026_45737_what_others_wrote_on_a_live_object_is_in_no_difference():
+    theirs = {"vault.example.com/lease": TOKEN, "example.com/note": TOKEN}
+    live = owned(a_virtual_service("reviews: v2").with_metadata(annotations=theirs, labels={"x": TOKEN}))
+    assert TOKEN not in shown(a_virtual_service("reviews: v1"), live)
+
+
+def test_logins_in_urls_are_masked_wherever_they_are():
+    value = {"x": [f"https://bob:{TOKEN}@example.com/a", "https://example.com/@home"]}
+    assert masked(("spec", "other"), value) == {
+        "x": ["https://***@example.com/a", "https://example.com/@home"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "servers", 0, "tls", "credentialName"), "front-certificate"),
+        (("spec", "trafficPolicy", "loadBalancer", "consistentHash", "httpCookie", "name"), "session"),
+        (("spec", "http", 0, "match", 0, "headers", "cookie", "regex"), "^(.*?;)?(type=insider)(;.*)?$"),
+        (("spec", "http", 0, "headers", "request", "set", "x-version"), "2"),
+        (("spec", "hosts", 0), "tokens.example.com"),
+        (("spec", "http", 0, "route", 0, "weight"), 50),
+    ],
+)
+def test_what_is_no_secret_stays_readable(path: tuple[str | int, ...], value: Any):
+    assert masked(path, value) == value
