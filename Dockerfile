@@ -22,9 +22,9 @@ RUN pip install --no-deps --no-build-isolation . \
 
 FROM python:3.12-slim AS runtime
 
-# The daemon runs git's plumbing; ssh is for repositories over SSH.
+# The daemon runs git's plumbing; ssh is for repositories over SSH, gpg and ssh-keygen check signatures.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates git openssh-client \
+    && apt-get install --yes --no-install-recommends ca-certificates git gpg openssh-client \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 65532 gitmesh \
     && useradd --uid 65532 --gid 65532 --create-home --home-dir /home/gitmesh --shell /usr/sbin/nologin gitmesh \

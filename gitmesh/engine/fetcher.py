@@ -20,6 +20,7 @@ from gitmesh.engine.ports import Git, Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.repository import Repository
 from gitmesh.engine.scope import scope
+from gitmesh.engine.verifier import Verifier
 from gitmesh.fetch.errors import FetchError
 from gitmesh.model.config import Config
 from gitmesh.model.diagnostic import has_errors
@@ -41,6 +42,7 @@ class Fetcher:
         self._ports = ports
         self._config = config
         self._keyring = Keyring(ports.cluster, ports.clock, config)
+        self.verifier = Verifier(ports)
         self._mirrors: dict[ResourceKey, Git] = {}
         self._failures: dict[ResourceKey, int] = {}
         self._outdated: set[ResourceKey] = set()  # opened with other limits than those of now
@@ -66,6 +68,10 @@ class Fetcher:
         sync = source.resource.annotations.get(SYNC_ANNOTATION, "")
         try:
             revision = await self.repository(source).fetch(_baseline(source, memory))
+            # Before anything can act on the newest commit: it may be broken, and a mirror that was lost has
+            # only now got the last good one back.
+            await self.restore(source, memory, online=True)
+            withheld = _withheld(source, memory, revision) or await self.unverified(source, memory, revision)
         except FetchError as error:
             if memory.fetch_error != str(error):
                 log.warning("fetch failed", error=str(error))
@@ -78,10 +84,6 @@ class Fetcher:
         failures = self._failures.pop(key, 0)
         if failures >= self._config.notifications.fetch_failures:
             note_fetch(source, "", failures, self._ports)
-        # Before anything can act on the newest commit: it may be broken, and a mirror that was lost has only
-        # now got the last good one back.
-        await self.restore(source, memory, online=True)
-        withheld = _withheld(source, memory, revision)
         if withheld is not None:
             if memory.withheld != withheld:
                 log.warning("revision held", revision=revision.short, reason=withheld.reason)
@@ -93,6 +95,11 @@ class Fetcher:
         memory.fetched = memory.fetched if withheld else revision
         memory.fetch_error, memory.handled_sync = "", sync
         return self.wait(source)
+
+    async def unverified(self, source: Source, memory: SourceMemory, revision: Revision) -> Withheld | None:
+        """Say why a revision is not signed as its source demands; None when it is. Raises FetchError."""
+        base, git = _baseline(source, memory).rpartition("@")[2], self.repository(source).git
+        return await self.verifier.check(source, memory, revision, base, git)
 
     def wait(self, source: Source) -> timedelta:
         """Return how long to wait before the next look: the interval, or longer and longer after failures."""
@@ -157,7 +164,7 @@ class Fetcher:
 def asks_for(source: Source) -> object:
     """Return what a source asks of its repository: when that changes, it is fetched at once."""
     wanted = source.spec.model_dump(include=set(RepositoryFields.model_fields))
-    return wanted, source.rewritten_to
+    return wanted, source.spec.verify, source.rewritten_to
 
 
 def _baseline(source: Source, memory: SourceMemory) -> str:

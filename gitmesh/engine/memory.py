@@ -160,6 +160,14 @@ class Unready:
         return self.reason == "DependencyCycle"
 
 
+@dataclass(frozen=True, slots=True)
+class SignedRevision:
+    """A revision that was signed as its source demands."""
+
+    revision: str  # `name@commit`
+    by: str
+
+
 @dataclass(slots=True)
 class SourceMemory:
     """Everything that one source's passes, fetches and checks hand to one another."""
@@ -168,6 +176,7 @@ class SourceMemory:
     # fetch
     fetched: Revision | None = None
     withheld: Withheld | None = None  # the newest revision, where it is not `fetched`
+    signed: SignedRevision | None = None  # the newest, where signatures are demanded
     fetch_error: str = ""
     handled_sync: str = ""
     awaited: tuple[str, float] | None = None  # what was fetched and is not live yet, and when, as spans count
@@ -203,7 +212,8 @@ class SourceMemory:
     @property
     def news_of_git(self) -> tuple[object, ...]:
         """What a fetch may change, and a pass should then look at."""
-        return self.fetched, self.withheld, self.fetch_error, self.handled_sync, self.desired
+        news = self.fetched, self.withheld, self.signed, self.fetch_error
+        return *news, self.handled_sync, self.desired
 
     def hear(self, key: ResourceKey, verdict: Verdict) -> None:
         """Keep a verdict until a record with it is written."""

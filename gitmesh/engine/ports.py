@@ -16,6 +16,7 @@ from gitmesh.engine.clock import Clock
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.tracing import NO_TRACES
 from gitmesh.fetch.push import Proposal
+from gitmesh.fetch.verifying import Demand, Unverified, Verified
 from gitmesh.kube.protocol import Body, ClusterClient
 from gitmesh.model.metrics import (
     LatencyQuery,
@@ -74,6 +75,9 @@ class Git(Protocol):
         access: Access = OPEN,
     ) -> bytes | None:
         """Return the newest earlier content of a file that is wanted."""
+
+    async def verify(self, commit: str, base: str, demand: Demand) -> Verified | Unverified:
+        """Judge a commit by signatures, without the network. `base`: the accepted one. Raises TrustError."""
 
     async def push(self, url: str, proposal: Proposal, *, access: Access = OPEN) -> str:
         """Make a commit and push it; return its id. Raises MovedError when others have pushed meanwhile."""

@@ -25,6 +25,7 @@ from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.repository import Repository
 from gitmesh.engine.scope import scope
+from gitmesh.engine.verifier import Verifier, can_push
 from gitmesh.fetch.errors import FetchError, MovedError
 from gitmesh.fetch.push import Proposal
 from gitmesh.istio.canonical import spec_hash
@@ -80,6 +81,7 @@ class Reverter:
     def __init__(self, ports: Ports, memory: Memory, config: Config) -> None:
         self._ports = ports
         self._memory = memory
+        self._verifier = Verifier(ports)
         self._config = config
         self._wanted: dict[tuple[ResourceKey, str], Job] = {}
         self._working: set[ResourceKey] = set()
@@ -146,6 +148,13 @@ class Reverter:
                 text = f"no revert: TrafficSource {job.source.name} does not allow it (spec.push: allowed)"
                 self._tell(job, job.items, RevertState.REFUSED, text)
                 return None
+            if not can_push(job.source):
+                text = (
+                    f"no revert: TrafficSource {job.source.name} demands signatures, and GitMesh has no key "
+                    "to sign with (spec.signingKeyRef)"
+                )
+                self._tell(job, job.items, RevertState.REFUSED, text)
+                return None
             if not await self._rounds(job, repository):
                 return self._postponed(job, UNTIL_GIT_IS_READ)
         except FetchError as error:
@@ -170,6 +179,8 @@ class Reverter:
             if memory.withheld is not None:
                 return False
             head = await repository.fetch()
+            if not await self._is_trusted(job, memory, head, repository):
+                return False
             edited = await _Edit(job, head, memory, self._config).make(repository)
             for item, why in edited.problems:
                 self._tell(job, [item], RevertState.FAILED, f"revert it by hand: {why}")
@@ -185,6 +196,15 @@ class Reverter:
                 return True
         return True
 
+    async def _is_trusted(
+        self, job: Job, memory: SourceMemory, head: Revision, repository: Repository
+    ) -> bool:
+        """Say whether a commit may go on top of this one: with it, GitMesh would sign for what is below."""
+        base = memory.desired.revision.commit if memory.desired else ""
+        if head.commit == base:
+            return True
+        return await self._verifier.check(job.source, memory, head, base, repository.git) is None
+
     async def _push(self, job: Job, repository: Repository, head: Revision, edited: Edited) -> None:
         spec, items = job.source.spec, edited.items
         is_branch = job.mode == "branch"
@@ -196,6 +216,7 @@ class Reverter:
             author=spec.author,
             when=self._ports.clock.now(),
             message=commit_message(items),
+            signing_key=await self._verifier.signing_key(job.source),
         )
         commit = await repository.push(proposal)
         place = f"{proposal.branch}@{commit[:7]}"

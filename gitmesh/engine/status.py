@@ -68,6 +68,7 @@ def status_of(
         last_attempted_revision=judged if memory.judged else source.status.last_attempted_revision,
         accepted_revision=accepted.id if accepted else source.status.accepted_revision,
         accepted_url=accepted.url if accepted else source.status.accepted_url,
+        **_signed(source, memory),
         last_applied_revision=applied,
         last_handled_sync=report.handled_sync or source.status.last_handled_sync,
         inventory=source.status.inventory,
@@ -79,6 +80,16 @@ def status_of(
         refusals=tuple(_refused(r) for r in report.refusals[: config.findings_max]),
     )
     return _with_inventory(status, source, memory, report, live)
+
+
+def _signed(source: Source, memory: SourceMemory) -> dict[str, str]:
+    """Return what the status keeps of signatures; nothing where none is demanded."""
+    if source.spec.verify is None:
+        return {}
+    if memory.signed is not None:
+        return {"verified_revision": memory.signed.revision, "verified_by": memory.signed.by}
+    status = source.status
+    return {"verified_revision": status.verified_revision, "verified_by": status.verified_by}
 
 
 def _held(source: Source, memory: SourceMemory) -> HeldPlan | None:

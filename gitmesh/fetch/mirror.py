@@ -25,7 +25,9 @@ from gitmesh.fetch.past import look_back
 from gitmesh.fetch.pull import branch_ref, bring, has_commit, remote_config, remove_locks, tip
 from gitmesh.fetch.push import Proposal, branch_tip, make_commit, push_commit
 from gitmesh.fetch.session import Counters, Place, Session
+from gitmesh.fetch.signatures import trusting
 from gitmesh.fetch.urls import Remote, check_branch, check_commit, check_path, check_ref, check_url
+from gitmesh.fetch.verifying import Demand, Unverified, Verified, verify
 from gitmesh.model.config import GitLimits
 from gitmesh.model.repository import OPEN, Access, Ref, RefKind
 from gitmesh.model.revision import Revision
@@ -132,6 +134,21 @@ class GitMirror:
                     return look_back(session.local, commit, path, most, wanted, session.have)
                 except GitExit as ended:
                     raise explain(ended.stderr, what=f"read the history of {path!r}") from None
+
+        return await self._in_thread(work)
+
+    async def verify(self, commit: str, base: str, demand: Demand) -> Verified | Unverified:
+        """Judge a commit that is here, without any network. Raises FetchError, TrustError."""
+        check_commit(commit)
+
+        def work(abort: Abort) -> Verified | Unverified:
+            seconds = self._limits.fetch_timeout.total_seconds()
+            try:
+                with trusting(demand.trust, demand.now) as given:
+                    git = GitRunner(self._directory, abort, timeout_seconds=seconds, lent=given)
+                    return verify(git, commit, base, demand)
+            except OSError as error:
+                raise _disk_error(self._directory, error) from error
 
         return await self._in_thread(work)
 

@@ -133,6 +133,11 @@ def branch_ref(branch: str) -> str:
     return f"refs/remotes/origin/{branch}"
 
 
+def tag_ref(tag: str) -> str:
+    """Return where the mirror keeps a tag."""
+    return f"refs/gitmesh/tags/{tag}"
+
+
 def remove_locks(directory: Path) -> None:
     """A killed git leaves locks and half-written packs, and would trip over the locks for ever."""
     for pattern in ("*.lock", "refs/**/*.lock", "objects/**/tmp_*"):
@@ -154,7 +159,7 @@ def _branch(git: GitRunner, remote: Remote, branch: str, *, partial: bool) -> Fo
 
 def _tag(git: GitRunner, remote: Remote, tag: str, known_as: str, *, partial: bool) -> Found:
     """`known_as`: what the server has just said that the tag is, if it has been asked."""
-    kept = f"refs/gitmesh/tags/{tag}"
+    kept = tag_ref(tag)
     if not known_as or known_as != _object(git, kept):
         _pull(
             git,

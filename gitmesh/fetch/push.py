@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitmesh.fetch.command import GitExit, GitRunner
 from gitmesh.fetch.errors import FetchError, MovedError
 from gitmesh.fetch.failures import explain
+from gitmesh.fetch.signing import signed
 from gitmesh.fetch.urls import Remote, check_branch, check_commit, check_path, without_secrets
 from gitmesh.model.source import AUTHOR
 
@@ -38,6 +39,7 @@ class Proposal:
     author: str
     when: datetime
     message: str
+    signing_key: str = field(default="", repr=False)  # a private SSH key; empty: not signed
 
 
 def check_author(author: str) -> str:
@@ -64,7 +66,8 @@ def make_commit(git: GitRunner, proposal: Proposal) -> str:
         "",
         _clean(proposal.message),
     ]
-    return _written(git, "commit", "\n".join(lines).encode())
+    raw = "\n".join(lines).encode()
+    return _written(git, "commit", signed(raw, proposal.signing_key) if proposal.signing_key else raw)
 
 
 def push_commit(git: GitRunner, remote: Remote, proposal: Proposal, commit: str) -> None:

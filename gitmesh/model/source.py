@@ -12,10 +12,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gitmesh.model.inventory import packed, unpacked
-from gitmesh.model.repository import RefKind, RepositoryFields
+from gitmesh.model.repository import RefKind, RepositoryFields, SecretRef
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.standing import Approval, HeldPlan, SkippedObject, SourceReference
 from gitmesh.model.values import ApiModel
+from gitmesh.model.verify import Verify
 
 AUTHOR = re.compile(r"[^<>\x00-\x1f\x7f]{1,100} <[^<>\s\x00-\x1f\x7f]{1,200}>")
 
@@ -43,6 +44,8 @@ class TrafficSourceSpec(RepositoryFields):
     limits: Limits = Limits()
     push: Literal["denied", "allowed"] = "denied"  # whether GitMesh may write to the repository
     author: Annotated[str, Field(max_length=300)] = "GitMesh <gitmesh@localhost>"  # of what it writes there
+    verify: Verify | None = None  # whose commits are taken over; None: everybody's
+    signing_key_ref: SecretRef | None = None  # what GitMesh signs its own commits with
 
     @field_validator("author")
     @classmethod
@@ -50,6 +53,15 @@ class TrafficSourceSpec(RepositoryFields):
         if not AUTHOR.fullmatch(value):
             raise ValueError("author is of the form Name <address>")
         return value
+
+    @model_validator(mode="after")
+    def _follows_what_is_signed(self) -> TrafficSourceSpec:
+        if self.verify and self.verify.mode == "tag" and self.ref.kind not in (RefKind.TAG, RefKind.SEMVER):
+            raise ValueError(
+                f"verify.mode: tag needs a tag, and this source follows a {self.ref.kind.value}; "
+                "set spec.tag or spec.semver, or verify.mode: head"
+            )
+        return self
 
     @model_validator(mode="after")
     def _pushes_to_a_branch(self) -> TrafficSourceSpec:
@@ -106,6 +118,8 @@ class TrafficSourceStatus(ApiModel):
     last_attempted_revision: str = ""
     accepted_revision: str = ""  # the newest without errors: what a restart goes on with
     accepted_url: str = ""  # the repository that it is of
+    verified_revision: str = ""  # the newest that was signed as spec.verify demands
+    verified_by: str = ""
     last_applied_revision: str = ""
     last_handled_sync: str = ""
     inventory: tuple[str, ...] = ()

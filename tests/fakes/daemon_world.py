@@ -29,6 +29,7 @@ from gitmesh.engine.ports import Ports
 from gitmesh.engine.tracing import NO_TRACES
 from gitmesh.fetch.errors import FetchError, LoginError, MovedError
 from gitmesh.fetch.push import Proposal
+from gitmesh.fetch.verifying import Demand, Unverified, Verified
 from gitmesh.kube.errors import ClusterError, RejectedError
 from gitmesh.kube.lease import LeaderElector
 from gitmesh.kube.protocol import Body, WatchEvent
@@ -188,6 +189,7 @@ class Repository:
         self.opens_with: Access | None = None  # None: anybody may come in
         self.fetched: list[Commit] = []  # what a daemon has seen, in order
         self.branches: dict[str, Commit] = {}  # pushed for review
+        self.unsigned: set[str] = set()  # commits whose signatures nobody trusts
         self.proposals: list[Proposal] = []
         self.refuses_pushes: Callable[[], FetchError | None] = lambda: None
 
@@ -273,6 +275,12 @@ class FakeMirror:
         known = [kept for kept in self._kept.values() if kept.id <= commit]
         versions = [kept.files[path].encode() for kept in known if path in kept.files]
         return next((version for version in reversed(versions) if wanted(version)), None)
+
+    async def verify(self, commit: str, base: str, demand: Demand) -> Verified | Unverified:
+        count_effect()
+        await anyio.sleep(0.01)
+        unsigned = {c for r in self._repositories.values() for c in r.unsigned}
+        return Unverified(f"commit {commit[:7]} is not signed") if commit in unsigned else Verified("ada")
 
     async def push(self, url: str, proposal: Proposal, *, access: Access = OPEN) -> str:
         count_effect()

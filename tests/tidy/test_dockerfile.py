@@ -67,7 +67,7 @@ def test_what_is_uninstalled_is_in_the_lock():
 def test_the_final_stage_has_git_and_nothing_that_builds():
     _, runtime = stages()
     text = " ".join(arguments for word, arguments in runtime if word == "RUN")
-    assert re.search(r"apt-get install .*\bgit\b.*\bopenssh-client\b", text)
+    assert re.search(r"apt-get install .*\bgit\b.*\bgpg\b.*\bopenssh-client\b", text)
     assert "--no-install-recommends" in text
     assert not re.search(r"\bpip\b|\bgcc\b|build-essential|\bmake\b|-dev\b", text)
     copies = [arguments for word, arguments in runtime if word == "COPY"]

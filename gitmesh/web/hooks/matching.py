@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from gitmesh.engine.report import Source
 from gitmesh.model.receivers import Receiver
+from gitmesh.model.repository import RefKind
+from gitmesh.model.semver import parse_range
 from gitmesh.model.source import TrafficSourceSpec
 from gitmesh.web.hooks.payload import Push, Ref
 
@@ -75,4 +77,10 @@ def _comparable(url: str, fold: bool) -> Place | None:
 
 def follows(spec: TrafficSourceSpec, ref: Ref) -> bool:
     """Say whether a source may have to move because a ref did."""
-    return ref == Ref("branch", spec.branch)
+    match spec.ref.kind:
+        case RefKind.TAG:
+            return ref == Ref("tag", spec.tag)
+        case RefKind.SEMVER:
+            return ref.kind == "tag" and parse_range(spec.semver).newest([ref.name]) is not None
+        case RefKind.BRANCH | RefKind.COMMIT:
+            return ref == Ref("branch", spec.branch)
