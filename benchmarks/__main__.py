@@ -10,7 +10,17 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from benchmarks import help_time, idle, push, rollback, route_tests, translate, validation, weight_changes
+from benchmarks import (
+    help_time,
+    idle,
+    monorepo,
+    push,
+    rollback,
+    route_tests,
+    translate,
+    validation,
+    weight_changes,
+)
 from benchmarks.figures import Figure
 from gitmesh.cli.logs import configure
 
@@ -23,6 +33,7 @@ MEASUREMENTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "weights": weight_changes.measure,
     "rollback": rollback.measure,
     "idle": idle.measure,
+    "monorepo": monorepo.measure,
 }
 
 

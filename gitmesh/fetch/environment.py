@@ -36,6 +36,11 @@ _CONFIG = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
     "core.symlinks": "false",
+    # A large file passes through git piece by piece, whatever its size; packs are never taken apart.
+    "core.bigFileThreshold": "8m",
+    "core.deltaBaseCacheLimit": "16m",
+    "fetch.unpackLimit": "1",
+    "pack.threads": "2",
     "credential.helper": "",
     "fetch.recurseSubmodules": "false",
     "submodule.recurse": "false",

@@ -34,6 +34,7 @@ from gitmesh.model.revision import Revision
 
 _T = TypeVar("_T")
 _FETCHES_PER_TIDY = 50
+_TIDY = ("-c", "gc.auto=2000", "gc", "--auto", "--quiet")
 _URL_FILE = "gitmesh-url"
 _WHOLE_FILE = "gitmesh-whole"  # there when the server cannot give single files
 
@@ -254,7 +255,7 @@ class GitMirror:
         except GitExit as ended:
             raise explain(ended.stderr, what=f"read {found.name} of {wanted.remote}") from None
         if self.counters.fetches % _FETCHES_PER_TIDY == 0:
-            git.succeeds("-c", "gc.auto=2000", "gc", "--auto", "--quiet")
+            git.succeeds(*_TIDY)
         return revision
 
     def _read(

@@ -32,6 +32,7 @@ class Code:
         return Diagnostic(self.name, self.severity, message, hint, at, key, path, wants_key)
 
 
+LFS_POINTER = Code("GM006", Severity.ERROR)
 NOT_TEXT = Code("GM010", Severity.ERROR)
 SYNTAX = Code("GM011", Severity.ERROR)
 DUPLICATE_FIELD = Code("GM012", Severity.ERROR)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Diagnostic, bounded, up_to_errors
-from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.resource import Location, Resource, ResourceKey, ResourceSet
 from gitmesh.model.revision import SourceFile
 from gitmesh.parse import codes
 from gitmesh.parse.envelope import Envelope, is_managed
@@ -55,6 +55,8 @@ class Parsed:
         return {path: result.suppressions for path, result in self.files.items() if result.suppressions}
 
 
+# Source: github.com/git-lfs/git-lfs, docs/spec.md, "The Pointer": version is the first key.
+_LFS_POINTER = "version https://git-lfs.github.com/spec/"
 NOTHING_READ = Parsed({}, ())
 
 
@@ -103,6 +105,8 @@ def _read_file(file: SourceFile, default_namespace: str, limits: ParseLimits) ->
     text = decode(file.content)
     if text is None:
         return FileResult(file.blob, (), (not_text(file),))
+    if text.startswith(_LFS_POINTER):
+        return FileResult(file.blob, (), (_lfs_pointer(file),))
     is_json = file.path.lower().endswith(".json")
     documents, findings = (read_json if is_json else read_yaml)(file.path, text, limits)
     as_yaml = text.replace("\t", " ") if is_json else text
@@ -114,6 +118,14 @@ def _read_file(file: SourceFile, default_namespace: str, limits: ParseLimits) ->
     others = tuple(resource for resource in resources if not is_managed(resource))
     suppressions, unclear = read_suppressions(file, as_yaml, resources)
     return FileResult(file.blob, managed, (*findings, *shown, *unclear), others, suppressions)
+
+
+def _lfs_pointer(file: SourceFile) -> Diagnostic:
+    return codes.LFS_POINTER.finding(
+        "the repository holds a Git LFS pointer here, and not the file itself",
+        Location(file.path, 1, 1),
+        hint="take the file out of Git LFS: `git lfs untrack` its pattern, and commit the file again",
+    )
 
 
 def _set_apart(found: Iterable[Resource | Diagnostic], resources: list[Resource]) -> Iterator[Diagnostic]:

@@ -57,6 +57,16 @@ FILE_RULES = (
         file="",
     ),
     Rule(
+        "GM006",
+        Severity.ERROR,
+        "A file is a Git LFS pointer",
+        "Git LFS keeps the content elsewhere, where GitMesh does not look. Its objects must not seem to be "
+        "deleted, so nothing of the revision is applied. Files that are no manifests may be in LFS.",
+        "version https://git-lfs.github.com/spec/v1\n"
+        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n",
+        _GOOD,
+    ),
+    Rule(
         "GM010",
         Severity.ERROR,
         "A file is not UTF-8",

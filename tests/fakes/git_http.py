@@ -34,6 +34,7 @@ class GitHttpServer(ThreadingHTTPServer):
         self.settings: list[str] = []
         self.said = ""  # as the body of a refused login
         self.bytes_sent = 0
+        self.versions = ("2", "1", "0")  # of git's protocol that it speaks
         self.status = 200
         self.location = ""
         self.requests: list[str] = []
@@ -115,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),
             "CONTENT_LENGTH": str(len(body)),
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "GIT_PROTOCOL": self._protocol(),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_COUNT": str(len(self.server.settings)),
             "REMOTE_ADDR": "127.0.0.1",
@@ -126,6 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
         return subprocess.run(
             ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
         ).stdout
+
+    def _protocol(self) -> str:
+        asked = self.headers.get("Git-Protocol", "")
+        return asked if asked.removeprefix("version=") in self.server.versions else ""
 
     def log_message(self, *_):
         pass

@@ -6,6 +6,7 @@ from gitmesh.fetch.errors import FetchError
 from gitmesh.fetch.selection import Entry, EntryKind, Selection
 from gitmesh.model.config import GitLimits
 from gitmesh.model.diagnostic import Severity
+from gitmesh.parse.ignore import IgnoreRules, read_patterns
 
 
 def select(*entries, **limits):
@@ -77,3 +78,26 @@ def test_an_error_is_not_lost_behind_a_flood_of_warnings():
     selection = select(*links, a_file("big.yaml", 101), file_bytes_max=100)
     assert len(selection.diagnostics) == 100
     assert any(d.severity is Severity.ERROR for d in selection.diagnostics)
+
+
+def test_what_is_ignored_is_as_if_it_were_not_there_and_breaks_no_limit():
+    rules = IgnoreRules(read_patterns(("drafts/", "*.tmpl.yaml", "!keep.tmpl.yaml", "/top.yaml")))
+    selection = Selection(GitLimits(file_bytes_max=100), "main@1234567", rules)
+    kept = ["a.yaml", "b/keep.tmpl.yaml", "b/top.yaml"]
+    for path in (*kept, "drafts/a.yaml", "b/drafts/a.yaml", "x.tmpl.yaml", "top.yaml"):
+        selection.add(a_file(path))
+    selection.add(a_file("drafts/huge.yaml", 10**9))
+    selection.add(Entry(EntryKind.SYMLINK, b"drafts/link.yaml"))
+    selection.add(Entry(EntryKind.SUBMODULE, b"b/drafts/module"))
+    assert [file.path for file in selection.files] == kept
+    assert selection.diagnostics == []
+
+
+def test_sizes_may_be_looked_up_later_and_count_as_much():
+    selection = Selection(GitLimits(file_bytes_max=100), "main@1234567")
+    for name in ("a", "b"):
+        selection.add(Entry(EntryKind.FILE, f"{name}.yaml".encode(), blob=name * 40))
+    assert selection.files == []
+    selection.weigh({"a" * 40: 10, "b" * 40: 101})
+    assert [(file.path, file.size) for file in selection.files] == [("a.yaml", 10)]
+    assert [d.code for d in selection.diagnostics] == ["GM003"]

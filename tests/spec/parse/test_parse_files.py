@@ -28,6 +28,16 @@ def test_a_file_that_is_not_utf8_names_the_first_bad_byte():
     assert places(parsed({"a.yaml": b"a: 1\nb: caf\xe9\n"})) == ["a.yaml:2:7 GM010"]
 
 
+def test_a_pointer_of_git_lfs_is_called_that_and_keeps_the_revision_from_being_applied():
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+    result = parsed({"a.yaml": pointer, "b.json": pointer, "c.yaml": REVIEWS, ".gitmeshignore": "d.yaml\n",
+                     "d.yaml": pointer})  # fmt: skip
+    assert places(result) == ["a.yaml:1:1 GM006", "b.json:1:1 GM006"]
+    assert has_errors(result.diagnostics)
+    assert "git lfs untrack" in result.diagnostics[0].hint
+    assert len(result.resources) == 1
+
+
 def test_a_byte_order_mark_is_not_in_the_way():
     assert len(parsed({"a.yaml": b"\xef\xbb\xbf" + REVIEWS.encode()}).resources) == 1
 
