@@ -31,10 +31,17 @@ class Answered:
         return answer
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        version: str = "",
+        dry_run: bool = False,
     ) -> None:
         """Delete as `ClusterClient.delete` does."""
-        await self._client.delete(kind, namespace, name, uid=uid, dry_run=dry_run)
+        await self._client.delete(kind, namespace, name, uid=uid, version=version, dry_run=dry_run)
         self._answered()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body:

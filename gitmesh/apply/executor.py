@@ -18,7 +18,7 @@ from gitmesh.kube.protocol import Body
 from gitmesh.model.field_managers import field_managers
 from gitmesh.model.kinds import Kind, kind_of
 from gitmesh.model.plan import Change, ChangeKind, Plan, Refusal, Wave
-from gitmesh.model.resource import Resource, resource_from_body
+from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.plan.opponents import conflict, refused_by
 
 CONCURRENT_MAX = 8
@@ -34,7 +34,14 @@ class Writer(Taker, Protocol):
         """Apply server-side; return the object as stored."""
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        version: str = "",
+        dry_run: bool = False,
     ) -> None:
         """Delete one object."""
 
@@ -100,12 +107,13 @@ async def execute(
     became of each.
     """
     assert plan.excess is None, "this plan waits for a person"
+    versions: dict[ResourceKey, str] = {}  # what this plan itself has made of an object
     for number, wave in enumerate(plan.waves):
         landed: dict[int, Applied] = {}
         try:
             if number:
                 await sleep(plan.waves[number - 1].settle_seconds)
-            await _apply(wave, client, landed)
+            await _apply(wave, client, landed, versions)
         except anyio.get_cancelled_exc_class():
             for index in sorted(landed):
                 yield landed[index]
@@ -116,7 +124,9 @@ async def execute(
             return
 
 
-async def _apply(wave: Wave, client: Writer, landed: dict[int, Applied]) -> None:
+async def _apply(
+    wave: Wave, client: Writer, landed: dict[int, Applied], versions: dict[ResourceKey, str]
+) -> None:
     limit = anyio.Semaphore(CONCURRENT_MAX)
     started: set[anyio.CancelScope] = set()
 
@@ -126,7 +136,7 @@ async def _apply(wave: Wave, client: Writer, landed: dict[int, Applied]) -> None
             # To know what became of a write is worth a moment, and no more: a rollback may be waiting.
             with anyio.CancelScope(shield=True) as shield:
                 started.add(shield)
-                landed[index] = await _outcome(change, client)
+                landed[index] = await _outcome(change, client, versions)
             started.discard(shield)
             if shield.cancelled_caught:
                 landed[index] = Applied(change, None, _given_up(change))
@@ -153,33 +163,39 @@ def _given_up(change: Change) -> ClusterError:
     )
 
 
-async def _outcome(change: Change, client: Writer) -> Applied:
+async def _outcome(change: Change, client: Writer, versions: dict[ResourceKey, str]) -> Applied:
     try:
-        stored = await _write(change, client, dry_run=False)
+        stored = await _write(change, client, dry_run=False, version=versions.get(change.key, ""))
     except ClusterError as error:
         return Applied(change, None, error)
-    return Applied(change, resource_from_body(stored) if stored else None, None)
+    result = resource_from_body(stored) if stored else None
+    if result is not None:
+        versions[change.key] = result.resource_version
+    return Applied(change, result, None)
 
 
-async def _write(change: Change, client: Writer, *, dry_run: bool) -> Body | None:
+async def _write(change: Change, client: Writer, *, dry_run: bool, version: str = "") -> Body | None:
+    """Write one change; `version` is what this plan has made of the object before."""
     key, kind = change.key, kind_of(change.key)
     if change.kind is ChangeKind.DELETE:
-        # With the uid, so that an object that somebody made anew under the same name stays.
+        # What somebody made anew under the same name stays, and what somebody changed is looked at again.
         uid = str(change.before.metadata.get("uid", "")) if change.before else ""
-        await client.delete(kind, key.namespace, key.name, uid=uid, dry_run=dry_run)
+        version = change.before.resource_version if change.before else ""
+        await client.delete(kind, key.namespace, key.name, uid=uid, version=version, dry_run=dry_run)
         return None
     assert change.after is not None, f"{change.kind} of {key} without an object"
-    body = _body(change, change.after)
+    body = _body(change, change.after, version)
     if change.takeover is not None and not dry_run:
         body = _at_version(change.after, await take_over(change, client))
     return await client.apply(kind, body, force=change.force, dry_run=dry_run)
 
 
-def _body(change: Change, after: Resource) -> Body:
+def _body(change: Change, after: Resource, version: str) -> Body:
     """Return what is sent. A write that is carried out late must not undo what was written after it."""
-    if not change.if_unchanged or change.before is None:
+    version = version or (change.before.resource_version if change.before else "")
+    if not change.if_unchanged or not version:
         return after.body
-    return _at_version(after, change.before.resource_version)
+    return _at_version(after, version)
 
 
 def _at_version(resource: Resource, version: str) -> Body:

@@ -39,11 +39,20 @@ class Hurried:
         return await self._hurry(lambda: client.apply(kind, body, force=force, dry_run=dry_run))
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        version: str = "",
+        dry_run: bool = False,
     ) -> None:
         """Delete as `ClusterClient.delete` does."""
         client = self._client
-        await self._hurry(lambda: client.delete(kind, namespace, name, uid=uid, dry_run=dry_run))
+        await self._hurry(
+            lambda: client.delete(kind, namespace, name, uid=uid, version=version, dry_run=dry_run)
+        )
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body:
         """Get as `ClusterClient.get` does."""

@@ -127,7 +127,7 @@ async def _serve(
             if given.files:
                 group.start_soon(_follow, given, first, running)
             log.info("daemon started", stage="engine", data_dir=str(config.data_dir))
-            await lead(running, config)
+            await lead(running)
     log.info("daemon stopped", stage="engine")
 
 
@@ -152,7 +152,7 @@ async def _follow(given: Sources, first: Reading, running: Running) -> None:
 
     async def tell(type_: str, reason: str, message: str) -> None:
         if pod := _own_pod():
-            await running.ports.events.record(pod, type_, reason, message)
+            await running.events.record(pod, type_, reason, message)
 
     reloader = Reloader(
         lambda: read(given),

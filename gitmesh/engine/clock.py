@@ -33,8 +33,11 @@ class SystemClock:
         return datetime.now(UTC)  # noqa: TID251 (this is the clock)
 
     def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
+        """Return seconds that never go back, and go on while the machine is suspended.
+
+        Source: clock_gettime(2): CLOCK_MONOTONIC stands still then, and a lease does not.
+        """
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

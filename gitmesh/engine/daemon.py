@@ -77,6 +77,7 @@ class Daemon:
             memory.judged = memory.examined = None  # by other limits a revision may be judged otherwise
         for part in (self.fetcher, self.guard, self.reconciler, self.reverter):
             part.configure(config)
+        self.leaver = Leaver(self._ports, config, self._settle)
         if again:
             self._ports.alarms.every("resync", config.resync, self.wake)
         self.wake()

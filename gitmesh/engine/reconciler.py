@@ -251,7 +251,13 @@ class Reconciler:
             status = rollout.body.get("status") or {}
             if status.get("source") != source.name or key in kept or object_key(key) in live.resources:
                 continue
-            await self._ports.cluster.delete(TRAFFIC_ROLLOUT, key.namespace, key.name)
+            await self._ports.cluster.delete(
+                TRAFFIC_ROLLOUT,
+                key.namespace,
+                key.name,
+                uid=str(rollout.metadata.get("uid", "")),
+                version=rollout.resource_version,
+            )
             self._ports.live.drop(key)
 
     # Both ------------------------------------------------------------------------------------------------

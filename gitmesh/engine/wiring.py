@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from prometheus_client import ProcessCollector
 
 from gitmesh.engine.alarms import SchedulerAlarms
 from gitmesh.engine.clock import SystemClock
+from gitmesh.engine.connections import Connections, open_connections
 from gitmesh.engine.daemon import Daemon
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Git, Metrics, Ports
@@ -28,8 +27,6 @@ from gitmesh.engine.tracing import NoTraces, Traces, open_traces
 from gitmesh.engine.watched_calls import WatchedCalls
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.fetch.watch import RepositoryWatch
-from gitmesh.kube.client import KubeClient
-from gitmesh.kube.connect import apart, connect
 from gitmesh.kube.lease import LeaderElector
 from gitmesh.kube.protocol import ClusterClient
 from gitmesh.model.config import Config
@@ -50,8 +47,7 @@ class Changeable:
     config: Config
     metrics: Metrics | None
     hooks: GateHooks
-    cluster: KubeClient
-    urgent: KubeClient
+    connections: Connections
 
 
 NOTICE_PATIENCE_SECONDS = 3.0  # for what has not been told yet when the daemon stops
@@ -59,14 +55,15 @@ NOTICE_PATIENCE_SECONDS = 3.0  # for what has not been told yet when the daemon 
 
 @dataclass(slots=True)
 class Running:
-    """A daemon with its parts, ready to run."""
+    """A daemon with its parts, ready to run. `cluster` and `events` are for what every replica may write."""
 
     daemon: Daemon
     cluster: ClusterClient
     live: LiveCache
     meters: Meters
-    ports: Ports
+    events: EventRecorder
     _changeable: Changeable
+    elector: LeaderElector | None = None
 
     @property
     def ready(self) -> bool:
@@ -83,8 +80,7 @@ class Running:
             for left in parts.metrics.configure(config.metrics):
                 await left.close()
         parts.hooks.allow(config.gate_hosts)
-        for client in (parts.cluster, parts.urgent):
-            client.limit(config.api_timeout)
+        parts.connections.limit(config.api_timeout)
         parts.config = config
         self.daemon.configure(config)
 
@@ -111,11 +107,14 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
     metrics = open_metrics(config, clock)  # nothing is open yet: it may refuse the address
     tracer = open_traces(config.tracing)
     outlets = open_outlets(config.notifications, clock)  # nor here: an extra may be missing
-    cluster = await connect(kubeconfig, context=context, timeout=config.api_timeout)
-    urgent = apart(cluster)
     calls = WatchedCalls(meters, tracer, clock)
-    for client in (cluster, urgent):
-        client.surround(calls.around)
+    connections = await open_connections(config, kubeconfig, context, calls.around)
+    cluster, writing, urgent, elector = connections.cluster, connections.cluster, connections.urgent, None
+    if config.leader_election:
+        elector = LeaderElector(
+            connections.leases, identity=connections.identity, clock=clock, lease=config.lease
+        )
+        writing, urgent = connections.behind_fence(elector.seconds_left)
     # The cache calls the daemon and the daemon reads the cache; nothing is called before the cache runs.
     live = LiveCache(
         cluster,
@@ -129,25 +128,12 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         limits = changeable.config.git
         return GitMirror(mirror_directory(config, key), limits, allow_file_urls=config.allow_file_urls)
 
-    events = EventRecorder(cluster, clock)
+    events = EventRecorder(writing, clock)
     hooks = GateHooks(config.gate_hosts)
-    changeable = Changeable(config, metrics, hooks, cluster, urgent)
+    changeable = Changeable(config, metrics, hooks, connections)
     notifier = _notifier(outlets, config, clock, meters)
-    ports = Ports(
-        cluster,
-        live,
-        metrics,
-        events,
-        alarms,
-        clock,
-        open_git,
-        meters,
-        log,
-        urgent,
-        hooks,
-        notifier,
-        tracer=tracer,
-    )
+    told = (meters, log, urgent, hooks, notifier)
+    ports = Ports(writing, live, metrics, events, alarms, clock, open_git, *told, tracer=tracer)
     built = Daemon(ports, config)
     alarms.start()
     try:
@@ -159,7 +145,9 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
             if config.allow_file_urls:
                 built.watch_repository = watch.add
             try:
-                yield Running(built, cluster, live, meters, ports, changeable)
+                yield Running(
+                    built, cluster, live, meters, EventRecorder(cluster, clock), changeable, elector
+                )
             finally:
                 watch.close()
                 group.cancel_scope.cancel()
@@ -169,8 +157,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         await hooks.close()
         if metrics is not None:
             await metrics.close()
-        await urgent.close()
-        await cluster.close()
+        await connections.close()
 
 
 def _notifier(outlets: list[Outlet], config: Config, clock: SystemClock, meters: Meters) -> Notifier:
@@ -197,15 +184,9 @@ def on_loop(callback: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-async def lead(running: Running, config: Config) -> None:
+async def lead(running: Running) -> None:
     """Run the daemon until cancelled; with leader election, only while it holds the lease."""
-    if not config.leader_election:
+    if running.elector is None:
         await running.daemon.run()
-        return
-    elector = LeaderElector(
-        running.cluster,
-        identity=f"{socket.gethostname()}-{os.getpid()}",
-        clock=SystemClock(),
-        lease=config.lease,
-    )
-    await elector.run(running.daemon.run)
+    else:
+        await running.elector.run(running.daemon.run)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import orjson
 
 from gitmesh.kube.errors import ClusterError, NotFoundError
+from gitmesh.kube.fence import Permit
 from gitmesh.kube.protocol import Body, Listing, WatchEvent
 from gitmesh.kube.status import error_of
 from gitmesh.kube.transport import Call, Transport
@@ -29,10 +30,18 @@ _WRITE = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 class KubeClient:
     """Speaks to one API server. Every time limit comes from `timeout`; watches also name their own."""
 
-    def __init__(self, api: Any, *, timeout: timedelta) -> None:
-        self._transport = Transport(api, timeout=timeout)
+    def __init__(self, api: Any, *, timeout: timedelta, permit: Permit | None = None) -> None:
+        self._transport = Transport(api, timeout=timeout, permit=permit)
+        self._api = api
         self.configuration = api.configuration  # the official client's: address and login
+        self.agent = str(api.user_agent)
         self.timeout = timeout
+
+    def fenced(self, permit: Permit) -> KubeClient:
+        """Return a client of the same connections that writes only as far as `permit` lets it."""
+        client = KubeClient(self._api, timeout=self.timeout, permit=permit)
+        client.surround(self._transport.around)
+        return client
 
     def limit(self, timeout: timedelta) -> None:
         """Wait so long for answers from now on."""
@@ -142,12 +151,19 @@ class KubeClient:
         return _typed(kind, await self._transport.send(call))
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        version: str = "",
+        dry_run: bool = False,
     ) -> None:
-        """Delete one object; with `uid` only if it is still that very object. Absent already: no error."""
+        """Delete one object, with `uid` and `version` only as it was read. Absent already: no error."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        if demanded := {n: v for n, v in (("uid", uid), ("resourceVersion", version)) if v}:
+            options["preconditions"] = demanded
         if dry_run:
             options["dryRun"] = ["All"]
         doing = _doing("delete", kind, namespace, name)

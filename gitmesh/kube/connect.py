@@ -36,15 +36,19 @@ async def connect(
     timeout: timedelta,
     environ: Mapping[str, str] | None = None,
     check: bool = True,
+    identity: str = "",
 ) -> KubeClient:
     """Return a client; with `check` only one that the server has answered.
+
+    `identity` tells this process from others in the server's audit log, as a part of the user agent.
 
     Looks at `kubeconfig`, else at $KUBECONFIG, else for the token of a Pod, else at ~/.kube/config.
     Raises ClusterError: a file is missing or broken, the context is unknown, the server does not answer.
     """
     env = os.environ if environ is None else environ
     configuration = await _configuration(kubeconfig, context, env)
-    client = KubeClient(_api_client(configuration), timeout=timeout)
+    agent = f"gitmesh/{__version__}" + (f" ({identity})" if identity else "")
+    client = KubeClient(_api_client(configuration, agent), timeout=timeout)
     if check:
         try:
             await _greet(client)
@@ -60,7 +64,8 @@ def apart(client: KubeClient) -> KubeClient:
 
     A connection that was kept may lead to nowhere, and nothing tells before a request on it has failed.
     """
-    return KubeClient(_api_client(copy(client.configuration), kept=False), timeout=client.timeout)
+    api = _api_client(copy(client.configuration), client.agent, kept=False)
+    return KubeClient(api, timeout=client.timeout)
 
 
 async def _greet(client: KubeClient) -> None:
@@ -153,7 +158,7 @@ def _safe_text(error: Exception) -> str:
     return type(error).__name__ if "{" in text or len(text) > 300 else text
 
 
-def _api_client(configuration: Any, *, kept: bool = True) -> Any:
+def _api_client(configuration: Any, agent: str, *, kept: bool = True) -> Any:
     """Return the official client; `kept`: it keeps connections for the next request."""
     from kubernetes.aio.client.api_client import ApiClient
 
@@ -164,7 +169,7 @@ def _api_client(configuration: Any, *, kept: bool = True) -> Any:
             f"connect to {configuration.host}: certificates cannot be read: {error}; renew the kubeconfig",
             retryable=False,
         ) from error
-    api.user_agent = f"gitmesh/{__version__}"
+    api.user_agent = agent
     configuration.client_session_kwargs = {
         "connector": aiohttp.TCPConnector(
             ssl=api.rest_client.ssl_context,

@@ -74,6 +74,14 @@ class LeaderElector:
         self._clock = clock
         self._jitter = jitter
         self._seen: _Seen | None = None
+        self._renewed = 0.0  # when the request began that renewed it last
+
+    def seconds_left(self) -> float:
+        """Return how long the Lease is certain to be ours; 0 and less: no more. A frozen process is told so.
+
+        It is asked before each write. The Lease itself ends later: that is the margin for what is under way.
+        """
+        return self._renewed + self._renew_deadline - self._clock.monotonic() if self.is_leader else 0.0
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Wait for the Lease, then do the work; when the Lease is lost, cancel the work and wait again.
@@ -81,11 +89,11 @@ class LeaderElector:
         Returns when the work does, or raises what it raises; the Lease is given up then, and on cancellation.
         """
         while True:
-            renewed = await self._acquire()
+            self._renewed = await self._acquire()
             self.is_leader = True
             _log.info("leading", identity=self._identity)
             try:
-                if await self._lead(work, renewed):
+                if await self._lead(work):
                     return
             finally:
                 self.is_leader = False
@@ -101,7 +109,7 @@ class LeaderElector:
                 return began
             await self._clock.sleep(self._retry * (1 + 0.2 * self._jitter()))
 
-    async def _lead(self, work: Callable[[], Awaitable[None]], renewed: float) -> bool:
+    async def _lead(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do the work and renew beside it. Return whether the work ended by itself."""
         failure: Exception | None = None
         done = False
@@ -116,7 +124,7 @@ class LeaderElector:
             group.cancel_scope.cancel()
 
         async def stay() -> None:
-            await self._keep(renewed)
+            await self._keep()
             group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:
@@ -126,20 +134,20 @@ class LeaderElector:
             raise failure
         return done
 
-    async def _keep(self, renewed: float) -> None:
+    async def _keep(self) -> None:
         """Renew until it fails for too long, or somebody else holds the Lease."""
         while True:
-            left = renewed + self._renew_deadline - self._clock.monotonic()
+            left = self._renewed + self._renew_deadline - self._clock.monotonic()
             if left <= 0:
                 return
             await self._clock.sleep(min(self._retry, left))
             began = self._clock.monotonic()
-            left = renewed + self._renew_deadline - began
+            left = self._renewed + self._renew_deadline - began
             if left <= 0:
                 return
             with anyio.move_on_after(left):
                 if await self._try():
-                    renewed = began
+                    self._renewed = began
             if self.holder not in ("", self._identity):
                 return
 
@@ -161,7 +169,7 @@ class LeaderElector:
         self.holder = str(spec.get("holderIdentity") or "")
         if self.holder not in ("", self._identity) and not self._expired(live):
             return False
-        self._note(await self._client.replace(LEASE, self._renewed(live)))
+        self._note(await self._client.replace(LEASE, self._renewal(live)))
         return True
 
     def _expired(self, live: Body) -> bool:
@@ -192,7 +200,7 @@ class LeaderElector:
             },
         }
 
-    def _renewed(self, live: Body) -> Body:
+    def _renewal(self, live: Body) -> Body:
         spec: dict[str, Any] = dict(live.get("spec") or {})
         now = self._timestamp()
         if spec.get("holderIdentity") != self._identity:

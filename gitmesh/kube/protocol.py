@@ -65,9 +65,19 @@ class ClusterClient(Protocol):
         """Apply a JSON merge patch (RFC 7396)."""
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        version: str = "",
+        dry_run: bool = False,
     ) -> None:
-        """Delete one object; with `uid` only if it is still that very object. Absent already: no error."""
+        """Delete one object. Absent already: no error.
+
+        With `uid` only if it is still that very object, with `version` only if it has not changed since.
+        """
 
     async def close(self) -> None:
         """Release connections."""

@@ -20,6 +20,7 @@ import orjson
 import structlog
 
 from gitmesh.kube.errors import ClusterError
+from gitmesh.kube.fence import Permit
 from gitmesh.kube.status import error_of
 
 ANSWER_BYTES_MAX = 268_435_456  # one page of a listing
@@ -50,10 +51,11 @@ class Call:
 
 
 class Transport:
-    """Sends calls through one `kubernetes.aio` ApiClient."""
+    """Sends calls through one `kubernetes.aio` ApiClient; writes only as far as `permit` lets them."""
 
-    def __init__(self, api: Any, *, timeout: timedelta) -> None:
+    def __init__(self, api: Any, *, timeout: timedelta, permit: Permit | None = None) -> None:
         self._api = api
+        self._permit = permit
         self._timeout = timeout.total_seconds()
         self._warned: OrderedDict[str, None] = OrderedDict()
         self.around: Callable[[Call], AbstractContextManager[None]] = lambda call: nullcontext()
@@ -70,8 +72,9 @@ class Transport:
     async def send(self, call: Call) -> dict[str, Any]:
         """Send one request and return the JSON object of the answer. Raises ClusterError."""
         with self.around(call), self._translated(call):
-            with anyio.fail_after(self._timeout):
-                response = await self._open(call, aiohttp.ClientTimeout(total=self._timeout))
+            seconds = self._seconds(call)
+            with anyio.fail_after(seconds):
+                response = await self._open(call, aiohttp.ClientTimeout(total=seconds))
                 async with response:
                     return await self._answer(call, response)
 
@@ -98,6 +101,12 @@ class Transport:
         if connector is not None:
             await connector.close()
 
+    def _seconds(self, call: Call) -> float:
+        """Return how long a call may take. Raises FencedError for a write that must not be sent any more."""
+        if self._permit is None or call.method == "GET":
+            return self._timeout
+        return min(self._timeout, self._permit())
+
     async def _open(self, call: Call, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         api = self._api
         auth = list(await api.configuration.auth_settings())
@@ -108,6 +117,7 @@ class Transport:
             header_params={"Accept": "application/json", "Content-Type": call.content_type},
             auth_settings=auth,
         )
+        self._seconds(call)  # once more: what came before may have waited, or been frozen
         answer = await api.call_api(method, url, headers, call.body, _request_timeout=timeout)
         response: aiohttp.ClientResponse = answer.response
         self._tell_warnings(response)

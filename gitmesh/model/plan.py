@@ -74,7 +74,7 @@ class Change:
     `after` is the whole object to be applied (None for a delete), with our ownership marks;
     `before` is the live one (None for a create). `drift` is true when live moved without Git moving.
     `force` takes fields from other field managers, the `opponents`, as far as policy allows it.
-    `if_unchanged`: refused by the server when `before` is not live any more.
+    `if_unchanged`: refused by the server when `before` is not live any more, so that it cannot come late.
     `stands`: no new revision asks for it; it puts right what is live, or goes on with what began before.
     `walks_to`: what Git says of an object that a rollout walks, of which `after` is one step.
     """

@@ -200,7 +200,7 @@ def _write(
         _reason(given, resource.key, live, drift=drift, moving=moving),
         drift=drift,
         force=against.force,
-        if_unchanged=awaited and not urgent,
+        if_unchanged=live is not None and not urgent,
         stands=drift or urgent or resource.key in given.settled,
         walks_to=_walked(given, resource.key),
         opponents=against.opponents,
@@ -254,6 +254,7 @@ def _foreign(
         fields,
         "adopted from the cluster",
         force=True,
+        if_unchanged=True,
         opponents=opponents(fields, managers),
         takeover=adoption.takeover(managers),
     )

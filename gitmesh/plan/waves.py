@@ -117,10 +117,12 @@ def _split(change: Change, named: frozenset[Need]) -> tuple[list[Change], list[C
     rest = diff(compared(between), compared(after))
     reason = "keeps what routes still name until they have left"
     first = replace(change, after=between, fields=added, reason=f"{change.reason}; {reason}")
+    version = before.resource_version  # until the first one is written, and then it is that one's
+    then = replace(change, before=between.with_metadata(resourceVersion=version), fields=rest)
     if not added:
-        return [], [replace(change, before=between, fields=rest)]
+        return [], [then]
     # Who owns what is settled by the first of the two writes.
-    return [first], [replace(change, before=between, fields=rest, takeover=None)]
+    return [first], [replace(then, takeover=None)]
 
 
 def _relies_on_added(parts: _Parts, live: ResourceSet) -> bool:

@@ -226,12 +226,19 @@ class FakeCluster:
         return await self._do(request, work)
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        version: str = "",
+        dry_run: bool = False,
     ) -> None:
         request = Request("delete", kind.kind, namespace, name, dry_run)
 
         def work() -> None:
-            options = deletes.DeleteOptions(uid=uid, dry_run=dry_run)
+            options = deletes.DeleteOptions(uid=uid, resource_version=version, dry_run=dry_run)
             try:
                 deletes.delete(self.api, self._target(kind, namespace, name), options)
             except ApiError as error:

@@ -79,7 +79,14 @@ class Cluster:
         return {**body, "metadata": {**body["metadata"], "resourceVersion": "9"}}
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str = "", dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        version: str = "",
+        dry_run: bool = False,
     ) -> None:
         await self._note(name, ("delete", name, uid, dry_run))
 
