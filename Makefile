@@ -34,7 +34,7 @@ setup: $(STAMP) ## Create .venv with the pinned dependencies
 
 dev: $(DEV_STAMP) ## The same, with linters and test tools
 
-tools: $(STAMP) ## Put kubectl, prometheus and sshd (Debian's packages) into .tools/, without root
+tools: $(STAMP) ## Put kubectl, prometheus, promtool and sshd (Debian's packages) into .tools/, without root
 	@$(BIN)/python tests/tools.py $(TOOLS)
 
 demo: setup ## Run the whole story: push, ramp, bad version, rollback, broken YAML

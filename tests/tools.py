@@ -14,7 +14,12 @@ import tempfile
 from pathlib import Path
 
 # program -> the Debian package that holds it
-PACKAGES = {"kubectl": "kubernetes-client", "prometheus": "prometheus", "sshd": "openssh-server"}
+PACKAGES = {
+    "kubectl": "kubernetes-client",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "sshd": "openssh-server",
+}
 # What sshd needs beside it: a library that it is linked with, and one that gives it users of its own.
 LIBRARIES = {"libwrap.so.0": "libwrap0", "libnss_wrapper.so": "libnss-wrapper"}
 ADVICE = (
@@ -81,7 +86,7 @@ def _install(directory: Path, names: list[str], libraries: list[str]) -> None:
     for program in ("apt-get", "dpkg-deb"):
         if not shutil.which(program):
             raise ToolsError(f"{program} is not there: this is no Debian or Ubuntu")
-    packages = [PACKAGES[name] for name in names] + [LIBRARIES[name] for name in libraries]
+    packages = sorted({PACKAGES[name] for name in names} | {LIBRARIES[name] for name in libraries})
     with tempfile.TemporaryDirectory() as text:
         place = Path(text)
         if not _download(place, packages):

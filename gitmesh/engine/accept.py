@@ -123,8 +123,11 @@ def _unchecked(validated: Validated) -> frozenset[str]:
 
 
 def known_of(live: LiveState) -> Context:
-    """Return what a pass knows of the cluster. A commit is not refused for what is missing there."""
-    return Context(services=live.services, advisory=True)
+    """Return what a pass knows of the cluster. A commit is not refused for what is missing there.
+
+    Who sees one namespace alone does not know which Services there are.
+    """
+    return Context(services=None if live.namespace else live.services, advisory=True)
 
 
 def desired_of(revision: Revision, parsed: Parsed) -> Desired:

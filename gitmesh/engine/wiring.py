@@ -121,6 +121,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         clock=clock,
         on_change=lambda key: built.live_changed(key),
         namespace=config.namespace,
+        only=config.namespace_only,
         on_broken=lambda kind: meters.watch_restarts.labels(kind.kind).inc(),
     )
 

@@ -118,6 +118,8 @@ class Config(Settings):
     """Where mirrors of the repositories are kept. They can be lost at any time."""
     namespace: str = ""
     """Follow the TrafficSources of this namespace only; empty: of all."""
+    namespace_only: bool = False
+    """See and change nothing outside of `namespace`, so that rights in it suffice."""
     allow_file_urls: bool = False
     """Allow repositories on this machine (`file://`)."""
     settle: Duration = timedelta(seconds=2)
@@ -160,6 +162,12 @@ class Config(Settings):
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")
+    def _one_namespace(self) -> Config:
+        if self.namespace_only and not self.namespace:
+            raise ValueError("namespaceOnly needs a namespace")
+        return self
+
+    @model_validator(mode="after")
     def _webhooks_are_whole(self) -> Config:
         if bool(self.receiver_port) != bool(self.receivers):
             raise ValueError("receiverPort and receivers: --receiver and --receivers belong together")
@@ -173,6 +181,7 @@ class Config(Settings):
 NEEDS_RESTART: tuple[tuple[str, ...], ...] = (
     ("data_dir",),
     ("namespace",),
+    ("namespace_only",),
     ("allow_file_urls",),
     ("listen_host",),
     ("listen_port",),

@@ -46,6 +46,7 @@ class LiveState:
     version: int = 0
     owners: Mapping[str, frozenset[ResourceKey]] = field(default_factory=dict)
     asked: frozenset[ResourceKey] = frozenset()
+    namespace: str = ""  # nothing outside of it was looked at; empty: everything was
 
     @property
     def service_hosts(self) -> frozenset[str]:
@@ -87,10 +88,12 @@ class LiveCache:
         clock: Clock,
         on_change: Callable[[ResourceKey], None],
         namespace: str = "",
+        only: bool = False,
         jitter: Callable[[], float] = random.random,
         on_broken: Callable[[Kind], None] = lambda kind: None,
     ) -> None:
-        """Prepare; `run` does the work. `namespace` restricts the TrafficSources alone; empty: all.
+        """Prepare; `run` does the work. `namespace` restricts the TrafficSources, with `only` everything;
+        empty: nothing is restricted.
 
         `on_broken` is told each time that a watch has to begin anew.
         """
@@ -101,6 +104,7 @@ class LiveCache:
         self._managers = Kept[tuple[FieldManager, ...]]()
         self._owners = Owners()
         self._asked: frozenset[ResourceKey] = frozenset()  # few at any time
+        self._only = namespace if only else ""
         self._services: dict[ResourceKey, ContextService] = {}
         self._by_host: Mapping[str, ContextService] | None = None
         self._absorbed: dict[ResourceKey, str] = {}  # own writes that the watch has not shown yet
@@ -113,7 +117,7 @@ class LiveCache:
                 on_event=self._on_event,
                 on_listed=self._after_listing(kind),
                 clock=clock,
-                namespace=namespace if kind is TRAFFIC_SOURCE else "",
+                namespace=namespace if only or kind is TRAFFIC_SOURCE else "",
                 jitter=jitter,
                 on_broken=on_broken,
             )
@@ -280,6 +284,7 @@ class LiveCache:
             version=self._version,
             owners=self._owners.as_they_are(),
             asked=self._asked,
+            namespace=self._only,
         )
 
 

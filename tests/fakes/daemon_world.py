@@ -574,6 +574,8 @@ class DaemonWorld:
                 self.cluster,
                 clock=self.clock,
                 on_change=lambda key: born[0].live_changed(key) if born else None,
+                namespace=self.config.namespace,
+                only=self.config.namespace_only,
                 jitter=self.random.random,
             )
             ports = Ports(

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
+import kubernetes.client
 import pytest
+from fakes.kubectl import kubectls
 
 from gitmesh import __version__
 from gitmesh.cli.config import check
 from gitmesh.cli.main import cli
 from gitmesh.model import kinds
-from gitmesh.model.config import ParseLimits
+from gitmesh.model.config import Config, ParseLimits
 from gitmesh.model.kinds import (
     DESTINATION_RULE,
     LEASE,
@@ -31,6 +32,7 @@ from gitmesh.model.kinds import (
     Kind,
 )
 from gitmesh.observe.live import CACHED_KINDS
+from gitmesh.parse.settings import read_environment
 from gitmesh.parse.yaml_text import read_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +73,25 @@ def documents(path: Path) -> list[dict[str, Any]]:
     found, findings = read_yaml(path.name, path.read_text(), ParseLimits(nesting_max=200))
     assert findings == ()
     return [document.value for document in found]
+
+
+def built(folder: str) -> list[dict[str, Any]]:
+    """What a kustomization comes to, by every kubectl that is there; they agree."""
+    found = []
+    for kubectl in kubectls().values():
+        done = subprocess.run(
+            [kubectl, "kustomize", str(ROOT / "manifests" / folder)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        documents, findings = read_yaml("built.yaml", done.stdout, ParseLimits(nesting_max=200))
+        assert findings == ()
+        found.append(sorted((d.value for d in documents), key=lambda d: (d["kind"], d["metadata"]["name"])))
+    assert found, "kubectl is missing: run `make tools`"
+    assert all(one == found[0] for one in found)
+    return found[0]
 
 
 def everything() -> list[dict[str, Any]]:
@@ -274,14 +295,114 @@ def test_the_crds_are_those_that_the_daemon_watches():
     assert names[TRAFFIC_SOURCE.group] == {TRAFFIC_SOURCE.plural, TRAFFIC_ROLLOUT.plural}
 
 
+def test_the_pod_meets_the_restricted_standard():
+    """Source: kubernetes.io, Pod Security Standards, "Restricted", every control of it."""
+    pod = the("Deployment")["spec"]["template"]["spec"]
+    labels = the("Namespace", "gitmesh-system")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert not {"hostNetwork", "hostPID", "hostIPC", "hostAliases"} & pod.keys()
+    assert all(set(volume) - {"name"} <= {"configMap", "emptyDir", "secret"} for volume in pod["volumes"])
+    security = pod["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] != 0
+    assert security["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")
+    assert not {"sysctls", "seLinuxOptions", "windowsOptions", "appArmorProfile"} & security.keys()
+    for one in (*pod["containers"], *pod.get("initContainers", ())):
+        context = one["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert not {"privileged", "procMount", "seLinuxOptions"} & context.keys()
+        assert all("hostPort" not in port for port in one.get("ports", ()))
+
+
+def test_the_network_policy_lets_in_what_asks_and_out_what_the_daemon_asks():
+    policy = the("NetworkPolicy")["spec"]
+    labels = the("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    served = {port["containerPort"] for port in container()["ports"]}
+    assert {p["port"] for rule in policy["ingress"] for p in rule["ports"]} == served
+    out = {(p["protocol"], p["port"]) for rule in policy["egress"] for p in rule["ports"]}
+    environment = {item["name"]: item.get("value") for item in container()["env"]}
+    prometheus = urlsplit(environment["GITMESH_RUN_PROMETHEUS"]).port
+    assert out == {("UDP", 53), *(("TCP", port) for port in (53, 443, 6443, 22, prometheus))}
+
+
+def test_the_service_leads_to_the_port_that_is_served():
+    (port,) = the("Service")["spec"]["ports"]
+    assert port["targetPort"] in [p["name"] for p in container()["ports"]]
+    labels = the("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert the("Service")["spec"]["selector"].items() <= labels.items()
+
+
+def test_each_definition_has_a_schema_a_status_and_columns():
+    definitions = [d["spec"] for d in everything() if d["kind"] == "CustomResourceDefinition"]
+    assert definitions
+    for spec in definitions:
+        (version,) = spec["versions"]
+        schema = version["schema"]["openAPIV3Schema"]
+        assert version["subresources"] == {"status": {}}
+        for column in version["additionalPrinterColumns"]:
+            assert _leads_somewhere(schema, column["jsonPath"]), f"{spec['names']['kind']}: {column}"
+
+
+def _leads_somewhere(schema: dict[str, Any], path: str) -> bool:
+    if path.startswith(".metadata."):
+        return True
+    for name in re.sub(r"\[[^]]*\]", "[]", path).strip(".").replace("[]", ".[]").split("."):
+        schema = schema["items"] if name == "[]" else schema.get("properties", {}).get(name, {})
+    return bool(schema.get("type"))
+
+
 @pytest.mark.real
-def test_kubectl_builds_the_same_objects_from_the_kustomization(tmp_path: Path):
-    path = f"{ROOT / '.tools' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    kubectl = shutil.which("kubectl", path=path)
-    assert kubectl, "kubectl is missing: run `make tools`"
-    built = tmp_path / "built.yaml"
-    with built.open("w") as output:
-        subprocess.run([kubectl, "kustomize", str(INSTALL)], stdout=output, check=True, timeout=60)
-    names = [(d["kind"], d["metadata"]["name"]) for d in documents(built)]
+def test_every_field_is_one_that_the_api_server_knows():
+    """The official client's models, made from the API's own description, read each object without a rest."""
+    models = {
+        "Namespace": "V1Namespace", "ServiceAccount": "V1ServiceAccount", "ConfigMap": "V1ConfigMap",
+        "Service": "V1Service", "Deployment": "V1Deployment", "PodDisruptionBudget": "V1PodDisruptionBudget",
+        "NetworkPolicy": "V1NetworkPolicy", "ClusterRole": "V1ClusterRole", "Role": "V1Role",
+        "ClusterRoleBinding": "V1ClusterRoleBinding", "RoleBinding": "V1RoleBinding",
+    }  # fmt: skip
+    ours = {"Kustomization", "CustomResourceDefinition"}
+    for document in (*everything(), *built("install-namespaced")):
+        if document["kind"] in ours:
+            continue
+        model = getattr(kubernetes.client, models[document["kind"]])
+        read = kubernetes.client.ApiClient().sanitize_for_serialization(model.from_dict(document))
+        assert read == document, document["kind"]
+
+
+@pytest.mark.real
+def test_kubectl_builds_the_same_objects_from_the_kustomization():
+    names = [(d["kind"], d["metadata"]["name"]) for d in built("install")]
     written = [d for d in everything() if d["kind"] != "Kustomization"]
     assert sorted(names) == sorted((d["kind"], d["metadata"]["name"]) for d in written)
+
+
+@pytest.mark.real
+def test_the_variant_for_one_namespace_has_the_same_rights_in_it_and_none_elsewhere():
+    found = {(d["kind"], d["metadata"]["name"]): d for d in built("install-namespaced")}
+    whole = {(d["kind"], d["metadata"]["name"]) for d in built("install")}
+    cluster = {("ClusterRole", "gitmesh"), ("ClusterRoleBinding", "gitmesh")}
+    assert set(found) == whole - cluster | {("Role", "gitmesh"), ("RoleBinding", "gitmesh")}
+    role, binding = found["Role", "gitmesh"], found["RoleBinding", "gitmesh"]
+    assert granted(role) == granted(the("ClusterRole"))
+    assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) == ("Role", role["metadata"]["name"])
+    assert binding["metadata"]["namespace"] == role["metadata"]["namespace"]
+    assert binding["subjects"] == the("ClusterRoleBinding")["subjects"]
+    (one,) = found["Deployment", "gitmesh"]["spec"]["template"]["spec"]["containers"]
+    environment = {item["name"]: item.get("value") for item in one["env"]}
+    assert (
+        environment.items()
+        >= {
+            "GITMESH_NAMESPACE": role["metadata"]["namespace"],
+            "GITMESH_NAMESPACE_ONLY": "true",
+        }.items()
+    )
+    settings, problems = read_environment({k: v for k, v in environment.items() if v})
+    assert problems == ()
+    config = Config.model_validate({"dataDir": "/data", **settings.values})
+    assert config.namespace_only
+    assert config.namespace == role["metadata"]["namespace"]
+    mine = {item["name"] for item in container()["env"]}
+    assert mine < environment.keys()
