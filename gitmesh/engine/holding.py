@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gitmesh.apply.records import write_source_status
 from gitmesh.engine.memory import Desired, News, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
@@ -49,15 +50,19 @@ async def may_go(source: Source, memory: SourceMemory, wanted: Desired, plan: Pl
     """Say whether the plan of a revision may be carried out, and hold it otherwise.
 
     An approval is for this moment: it lets exactly its plan through, and is void as soon as there is another.
-    Raises ClusterError when the approval cannot be taken away: then it is not used either.
+    It is in the status before its annotation is taken away, so that it is neither lost nor used twice. Raises
+    ClusterError when one of the two cannot be written: then it is not used yet.
     """
     request = request_of(source, ports.live.snapshot())
     asks = any(not change.stands for change in plan.changes())  # else there is nothing to be approved
     if request is not None and asks:
-        await _take_away(source, ports)
-        if request.plan == plan.hash:
+        used = _is_used(source, memory, request)
+        if request.plan == plan.hash and not used:
             _approve(source, memory, request, wanted, ports)
-        elif not _is_used(source, memory, request):
+        if request.plan == plan.hash:
+            await _write_down(source, memory, ports)
+        await _take_away(source, ports)
+        if request.plan != plan.hash and not used:
             _void(source, memory, request, plan, ports)
     if plan.excess is None or _is_approved(source, memory, wanted):
         memory.held = None
@@ -133,6 +138,13 @@ def _held(source: Source, memory: SourceMemory, wanted: Desired, plan: Plan, por
         since=before.since if known and before else ports.clock.now(),
         objects=tuple(said[:OBJECTS_MAX]),
     )
+
+
+async def _write_down(source: Source, memory: SourceMemory, ports: Ports) -> None:
+    current = ports.live.snapshot().sources.get(source.resource.key, source.resource)
+    status = source.status.model_copy(update={"approval": approval_of(source, memory)})
+    stored = await write_source_status(ports.cluster, current, status)
+    ports.live.absorb(stored.body)
 
 
 async def _take_away(source: Source, ports: Ports) -> None:
