@@ -45,6 +45,16 @@ OBJECT_RULES = (
         istio="IST0106",
     ),
     Rule(
+        "GM113",
+        Severity.WARNING,
+        "An annotation of GitMesh has no effect",
+        "It begins with gitmesh.dev/, and GitMesh does not know it, or not with this value, or only on the "
+        "live object. Whoever wrote it expects something that will not happen: that an object is left alone, "
+        "say, or kept from pruning.",
+        _PLAIN.replace("{name: reviews}", "{name: reviews, annotations: {gitmesh.dev/prune: 'false'}}"),
+        _PLAIN.replace("{name: reviews}", "{name: reviews, annotations: {gitmesh.dev/prune: disabled}}"),
+    ),
+    Rule(
         "GM114",
         Severity.ERROR,
         "A header cannot be changed so",
