@@ -6,12 +6,13 @@ Stage: apply (effect). It has no opinions: what happens, in which order and by f
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from gitmesh.apply.foundations import wait_established
 from gitmesh.apply.takeover import Taker, require_unchanged, take_over
 from gitmesh.kube.errors import ApplyConflictError, ClusterError, NotFoundError, StaleWriteError
 from gitmesh.kube.protocol import Body
@@ -19,6 +20,7 @@ from gitmesh.model.field_managers import field_managers
 from gitmesh.model.kinds import Kind, kind_of
 from gitmesh.model.plan import Change, ChangeKind, Plan, Refusal, Wave
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
+from gitmesh.plan.foundations import stands_on
 from gitmesh.plan.opponents import conflict, refused_by
 
 CONCURRENT_MAX = 8
@@ -66,10 +68,12 @@ class Applied:
 async def dry_run(plan: Plan, client: Writer) -> tuple[Refusal, ...]:
     """Ask the server about every change and return all its refusals, in the order of the plan.
 
-    Nothing is written. Raises ClusterError when the server cannot be asked, or live has moved meanwhile:
+    What stands on a foundation that this very plan lays is left out. Nothing is written.
+    Raises ClusterError when the server cannot be asked, or live has moved meanwhile:
     that is no refusal.
     """
-    changes = tuple(plan.changes())
+    unfounded = stands_on(plan)
+    changes = tuple(change for change in plan.changes() if change.key not in unfounded)
     errors: dict[int, ClusterError] = {}
     limit = anyio.Semaphore(CONCURRENT_MAX)
 
@@ -114,6 +118,8 @@ async def execute(
             if number:
                 await sleep(plan.waves[number - 1].settle_seconds)
             await _apply(wave, client, landed, versions)
+            if wave.founds:
+                await _await_foundations(landed, client, sleep)
         except anyio.get_cancelled_exc_class():
             for index in sorted(landed):
                 yield landed[index]
@@ -122,6 +128,14 @@ async def execute(
             yield landed[index]
         if any(applied.error for applied in landed.values()):
             return
+
+
+async def _await_foundations(
+    landed: dict[int, Applied], client: Writer, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    laid = {applied.change.key: index for index, applied in landed.items() if applied.error is None}
+    for key, error in (await wait_established(laid, client, sleep)).items():
+        landed[laid[key]] = replace(landed[laid[key]], error=error)
 
 
 async def _apply(

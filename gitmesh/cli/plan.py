@@ -20,6 +20,7 @@ from gitmesh.cli.timelines import Ways, render_ways, ways_as_json, ways_of
 from gitmesh.cli.validate import read_paths
 from gitmesh.engine.accept import desired_of, examine, known_of
 from gitmesh.engine.clock import SystemClock
+from gitmesh.engine.founding import with_foundations
 from gitmesh.engine.memory import SourceMemory
 from gitmesh.engine.planning import move_rollouts, plan_input
 from gitmesh.engine.report import Source
@@ -101,9 +102,11 @@ async def _plan(
             return (
                 json.dumps({"findings": [f.as_json() for f in findings]}) if output == "json" else shown
             ), False
-        memory = SourceMemory(source.resource.key, desired=desired_of(revision, examined.parsed))
+        desired = desired_of(revision, examined.parsed)
+        memory = SourceMemory(source.resource.key, desired=desired)
         now = SystemClock().now()
         planned, notes, ways = make(source, memory, live, now)
+        planned = await with_foundations(planned, source, desired, client)
         if ask_server:
             refused = await dry_run(planned, client)
             planned = replace(planned, refusals=(*planned.refusals, *refused))

@@ -23,6 +23,7 @@ from gitmesh.model.revision import Revision
 from gitmesh.parse.manifests import Parsed, parse_files
 from gitmesh.parse.positions import Places, pinpoint_again
 from gitmesh.parse.suppressions import Rules, suppress
+from gitmesh.plan.foundations import foundations_in
 from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import Validated, validate
 from gitmesh.validate.guardrails_plan import plan_guardrails
@@ -134,7 +135,14 @@ def desired_of(revision: Revision, parsed: Parsed) -> Desired:
     """Keep what is to be applied, and what rules its way, of a revision without errors."""
     traffic = {key: r for key, r in parsed.resources.items() if key.group == NETWORKING}
     policies, guardrails = read_policies(parsed.resources), plan_guardrails(parsed.resources)
-    return Desired(revision, traffic, policies, guardrails=guardrails, freezes=read_freezes(parsed.resources))
+    return Desired(
+        revision,
+        traffic,
+        policies,
+        guardrails=guardrails,
+        freezes=read_freezes(parsed.resources),
+        foundations=foundations_in(parsed.others),
+    )
 
 
 def _is_news(finding: Diagnostic) -> bool:

@@ -18,6 +18,7 @@ from gitmesh.engine.announce import tell
 from gitmesh.engine.contests import next_look_seconds
 from gitmesh.engine.counting import count
 from gitmesh.engine.dependencies import in_order
+from gitmesh.engine.effects import Verifier
 from gitmesh.engine.fetcher import Fetcher, asks_for
 from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
@@ -52,6 +53,7 @@ class Daemon:
         self.fetcher = Fetcher(ports, config)
         self.guard = Guard(ports, self.memory, config)
         self.gatekeeper = Gatekeeper(ports, self.memory)
+        self.verifier = Verifier(ports, self.memory, config)
         self.reconciler = Reconciler(ports, config, self._settle)
         self.leaver = Leaver(ports, config, self._settle)
         self._pass_wanted = anyio.Event()
@@ -75,7 +77,7 @@ class Daemon:
         self._config = config
         for memory in self.memory.sources.values() if limits else ():
             memory.judged = memory.examined = None  # by other limits a revision may be judged otherwise
-        for part in (self.fetcher, self.guard, self.reconciler, self.reverter):
+        for part in (self.fetcher, self.guard, self.reconciler, self.reverter, self.verifier):
             part.configure(config)
         self.leaver = Leaver(self._ports, config, self._settle)
         if again:
@@ -145,6 +147,7 @@ class Daemon:
                 group.start_soon(self._guard_loop, group)
                 group.start_soon(self._gate_loop, group)
                 group.start_soon(self._revert_loop, group)
+                group.start_soon(self.verifier.run, self.wake)
                 await self._fetch_loop(group)
         finally:
             self.reconciler.gauges.clear()
@@ -260,6 +263,7 @@ class Daemon:
         count(self._ports.live.snapshot(), self.memory, self._ports.meters)
         self.reconciler.gauges.show_rollouts(self._ports.live.snapshot().rollouts.values())
         self._check_wanted.set()
+        self.verifier.look()
 
     async def _pass_one(self, key: ResourceKey) -> None:
         resource = self._ports.live.snapshot().sources.get(key)
@@ -278,13 +282,8 @@ class Daemon:
         report = await self._within_limits(source, lambda alive: work(source, memory, alive))
         self._ports.meters.pass_seconds.observe(self._ports.clock.monotonic() - began)
         if report.errors:
-            self._ports.log.warning(
-                "pass incomplete",
-                stage="engine",
-                source=source.name,
-                errors=report.errors[:5],
-                count=len(report.errors),
-            )
+            log = self._ports.log.bind(stage="engine", source=source.name)
+            log.warning("pass incomplete", errors=report.errors[:5], count=len(report.errors))
         self._ports.meters.passes.labels("complete" if report.complete else "incomplete").inc()
         delay = retry_delay(report, memory.failures)
         memory.failures = memory.failures + 1 if report.errors or report.overtaken else 0

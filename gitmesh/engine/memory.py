@@ -12,6 +12,7 @@ from gitmesh.decide.fights import Contest
 from gitmesh.decide.retarget import snapshot
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.effect import Watch
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from gitmesh.model.plan import Refusal
@@ -48,6 +49,7 @@ class Desired:
     restored: bool = False
     guardrails: tuple[Compiled, ...] = ()  # those that look at plans
     freezes: tuple[Freeze, ...] = ()
+    foundations: ResourceSet = field(default_factory=dict)  # whatever of them the source lets through
     _chosen: dict[ResourceKey, RolloutPolicy | None] = field(default_factory=dict, repr=False, compare=False)
     _steered: list[frozenset[ResourceKey]] = field(default_factory=list, repr=False, compare=False)
     _contents: dict[ResourceKey, Snapshot] = field(default_factory=dict, repr=False, compare=False)
@@ -204,6 +206,9 @@ class SourceMemory:
     inventoried: tuple[frozenset[ResourceKey], frozenset[ResourceKey]] | None = None  # live and told: alike
     # apply
     contests: dict[ResourceKey, Contest] = field(default_factory=dict)  # what was written lately
+    founded: tuple[str, float] = ("", 0.0)  # which foundations were found right, and when (monotonic)
+    effects: dict[ResourceKey, Watch] = field(default_factory=dict)  # whether what changed is in effect
+    effects_restored: bool = False  # what the status said of them was taken up
     failures: int = 0  # passes in a row that could not do all they wanted
     news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet
     accepted_told: str | None = None  # the accepted revision of which people were told; None: of nothing yet

@@ -19,6 +19,8 @@ from gitmesh.engine.accept import accept, known_of
 from gitmesh.engine.announce import note_change, note_guardrails, note_refusals, note_status, tell
 from gitmesh.engine.contests import forget_quiet, note_write, resting
 from gitmesh.engine.dependencies import waits_for
+from gitmesh.engine.effects import note_written, restore
+from gitmesh.engine.founding import with_foundations_due
 from gitmesh.engine.gauges import Gauges
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go
 from gitmesh.engine.leaving import keep_finalizer
@@ -40,10 +42,11 @@ from gitmesh.engine.scope import now_at, scope
 from gitmesh.engine.status import status_of
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
-from gitmesh.model.kinds import TRAFFIC_ROLLOUT
+from gitmesh.model.kinds import NETWORKING, TRAFFIC_ROLLOUT
 from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase
+from gitmesh.plan.foundations import stages
 from gitmesh.plan.planner import PlanInput, is_live, make_rollback_plan
 from gitmesh.plan.twins import sharers
 from gitmesh.validate.guardrails_plan import guarded
@@ -87,6 +90,7 @@ class Reconciler:
 
     async def _run_pass(self, source: Source, memory: SourceMemory, alive: Alive) -> PassReport:
         report = PassReport(handled_sync=memory.handled_sync)
+        restore(source, memory, self._ports)
         await self.roll_back(source, memory, report)
         self.moving = source.resource.key
         try:
@@ -210,21 +214,28 @@ class Reconciler:
         given = self._plan_input(source, memory, memory.desired.resources, report.moved)
         plan, notes = guarded(await self._allowed(source, memory, given), memory.desired.guardrails)
         note_guardrails(source, memory, notes, self._ports)
+        plan = await with_foundations_due(plan, source, memory, self._ports, self._config)
         report.refusals += plan.refusals
         report.skipped = plan.skipped
-        if not plan.is_empty:
-            with scope(self._ports, "dry run", stage="plan"):
-                refused = await dry_run(plan, self._writer)
-            report.refusals += refused
-            if not refused:
-                await self._record_intent(source, memory, plan)
-                await self._apply(plan, source, memory, report, self._writer)
+        await self._carry_out(plan, source, memory, report)
         await self._confirm(given, memory, report)
         if report.complete:
             memory.applied = memory.desired
             if not memory.desired.restored:  # one that is deletes nothing: its plan is not done yet
                 close_approval(source, memory)
             await self._forget_rollouts(source, report.moved)
+
+    async def _carry_out(self, plan: Plan, source: Source, memory: SourceMemory, report: PassReport) -> None:
+        """Ask the server about everything, then write it; what needs foundations is asked about on them."""
+        for asked, written in stages(plan):
+            with scope(self._ports, "dry run", stage="plan"):
+                refused = await dry_run(asked, self._writer)
+            report.refusals += refused
+            if refused:
+                return
+            await self._record_intent(source, memory, written)
+            if await self._apply(written, source, memory, report, self._writer):
+                return
 
     async def _allowed(self, source: Source, memory: SourceMemory, given: PlanInput) -> Plan:
         """Return the plan of what is desired. It may be too much although its revision was let through: when
@@ -294,6 +305,7 @@ class Reconciler:
                 self._doubts.note(applied, self._ports.clock.monotonic())
                 note_change(source, memory, applied, seen, self._ports)
                 note_write(source, memory, applied, seen, self._ports)
+                note_written(memory, applied, self._ports)
                 if applied.error is not None:
                     report.failed(applied.error)
                     failed += 1
@@ -313,7 +325,8 @@ class Reconciler:
         """
         assert memory.desired is not None
         changes = plan.changes() if plan else ()
-        created = frozenset(c.key for c in changes if c.kind is not ChangeKind.DELETE)
+        ours = (c.key for c in changes if c.key.group == NETWORKING and c.kind is not ChangeKind.DELETE)
+        created = frozenset(ours)
         current = self._ports.live.snapshot().sources.get(source.resource.key, source.resource)
         status = source.status.model_copy(
             update={

@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from gitmesh.engine.contests import fights_of
+from gitmesh.engine.effects import effects_of
+from gitmesh.engine.health import in_effect_condition, in_short, is_measuring, not_in_effect
 from gitmesh.engine.holding import approval_of
 from gitmesh.engine.memory import SourceMemory
 from gitmesh.engine.report import PassReport, Source
@@ -54,7 +56,7 @@ def status_of(
     """Return the new status. Equal worlds give equal statuses: nothing is written when nothing changed."""
     if _knows_nothing_new(source, memory, report):
         return _with_inventory(source.status, source, memory, report, live)
-    verdict = _verdict(source, memory, report)
+    verdict = _verdict(source, memory, report, live)
     generation = int(source.resource.metadata.get("generation") or 0)
     applied = source.status.last_applied_revision
     if report.complete and memory.desired is not None and not source.spec.suspend:
@@ -63,7 +65,10 @@ def status_of(
     accepted = memory.desired.revision if memory.desired else None
     status = TrafficSourceStatus(
         observed_generation=generation,
-        conditions=conditions_of(verdict, source.status, generation, now),
+        conditions=(
+            *conditions_of(verdict, source.status, generation, now),
+            *in_effect_condition(source, memory, live, now),
+        ),
         fetched_revision=memory.withheld.revision if memory.withheld else judged,
         last_attempted_revision=judged if memory.judged else source.status.last_attempted_revision,
         accepted_revision=accepted.id if accepted else source.status.accepted_revision,
@@ -77,6 +82,7 @@ def status_of(
         held_plan=_held(source, memory),
         approval=approval_of(source, memory),
         skipped=tuple(_skipped(s) for s in report.skipped[: config.findings_max]),
+        effects=effects_of(memory)[: config.findings_max],
         refusals=tuple(_refused(r) for r in report.refusals[: config.findings_max]),
     )
     return _with_inventory(status, source, memory, report, live)
@@ -118,7 +124,7 @@ def worst_first(findings: tuple[Diagnostic, ...]) -> list[Diagnostic]:
     return sorted(findings, key=lambda d: (order.index(d.severity), str(d.at)))
 
 
-def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdict:
+def _verdict(source: Source, memory: SourceMemory, report: PassReport, live: LiveState) -> Verdict:
     rolled_back = [m for m in report.moved if m.after.phase is Phase.ROLLED_BACK]
     in_motion = [m for m in report.moved if m.after.phase.in_motion]
     if report.errors:
@@ -156,7 +162,7 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport) -> Verdic
         return Verdict("Unknown", "Waiting", text, reconciling=True)
     if not report.complete:
         return Verdict("Unknown", "Progressing", "applying", reconciling=True)
-    return _at_rest(memory, report, f"applied {memory.desired.revision.short}")
+    return _at_rest(source, memory, report, live, f"applied {memory.desired.revision.short}")
 
 
 def _has_to_wait(memory: SourceMemory, report: PassReport) -> bool:
@@ -166,13 +172,19 @@ def _has_to_wait(memory: SourceMemory, report: PassReport) -> bool:
     return memory.waits.is_cycle or memory.candidate is not None or under_way
 
 
-def _at_rest(memory: SourceMemory, report: PassReport, applied: str) -> Verdict:
+def _at_rest(
+    source: Source, memory: SourceMemory, report: PassReport, live: LiveState, applied: str
+) -> Verdict:
     """Say whether what Git says is live, when nothing is left to be done."""
     if fights := fights_of(memory):
         found = [Skipped(key, SkipReason.FIGHT, contest.text) for key, contest in fights.items()]
         return Verdict("False", "Fight", f"{applied}, but {_and_more(found)}", stalled=True)
     if drifted := [s for s in report.skipped if s.why.is_drift]:
         return Verdict("False", "Drifted", f"{applied}, but {_and_more(drifted)}", stalled=True)
+    if idle := not_in_effect(source, memory, live):
+        return Verdict("False", "NotInEffect", f"{applied}, but {in_short(idle)}", reconciling=True)
+    if is_measuring(memory):
+        return Verdict("Unknown", "Progressing", f"{applied}; measuring whether it is in effect", True)
     if left := [s for s in report.skipped if s.why is SkipReason.RECONCILE_DISABLED]:
         return Verdict("True", "Applied", f"{applied}; left alone: {_and_more(left)}")
     return Verdict("True", "Applied", applied)

@@ -5,7 +5,7 @@ Stage: decide (pure).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gitmesh.istio.hosts import covers, fully_qualified
 from gitmesh.model.kinds import DESTINATION_RULE
@@ -29,6 +29,20 @@ def resolver(namespace: str, *layers: ResourceSet) -> Resolver:
         return Target(host=full, subset=subset, version=_version(rules, full, subset) if subset else "")
 
     return resolve
+
+
+def versions(host: str, resources: ResourceSet) -> Iterator[Target]:
+    """Yield every version of a qualified host that DestinationRules name."""
+    for rule in resources.values():
+        if rule.key.kind != DESTINATION_RULE.kind:
+            continue
+        if not covers(fully_qualified(str(rule.spec.get("host", "")), rule.key.namespace), host):
+            continue
+        for entry in rule.spec.get("subsets") or ():
+            name = str(entry.get("name") or "")
+            version = str((entry.get("labels") or {}).get("version", name))
+            if name and version:
+                yield Target(host=host, subset=name, version=version)
 
 
 def _version(rules: list[Resource], host: str, subset: str) -> str:

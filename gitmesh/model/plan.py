@@ -96,11 +96,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """Changes that are applied together; `settle_seconds` is waited before the next wave."""
+    """Changes that are applied together; `settle_seconds` is waited before the next wave.
+
+    `founds`: what it brings has to bear before the next wave: a Namespace, a CustomResourceDefinition.
+    """
 
     title: str
     changes: tuple[Change, ...]
     settle_seconds: float = 0.0
+    founds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

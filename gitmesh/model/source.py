@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gitmesh.model.effect import Effect
 from gitmesh.model.inventory import packed, unpacked
 from gitmesh.model.repository import RefKind, RepositoryFields, SecretRef
 from gitmesh.model.resource import ResourceKey
@@ -41,6 +42,8 @@ class TrafficSourceSpec(RepositoryFields):
     deletion_policy: Literal["orphan", "delete"] = "orphan"  # what becomes of its objects with the source
     adopt: bool = False  # whether objects that exist already and are nobody's are taken over
     conflicts: Literal["refuse", "force"] = "refuse"  # fields that another field manager owns
+    # What may be created before the traffic configuration. It needs permissions of its own.
+    foundations: tuple[Literal["Namespace", "CustomResourceDefinition"], ...] = ()
     limits: Limits = Limits()
     push: Literal["denied", "allowed"] = "denied"  # whether GitMesh may write to the repository
     author: Annotated[str, Field(max_length=300)] = "GitMesh <gitmesh@localhost>"  # of what it writes there
@@ -74,12 +77,12 @@ class TrafficSourceSpec(RepositoryFields):
 
 
 class Condition(ApiModel):
-    """A condition as kstatus reads it: Ready, Reconciling, Stalled.
+    """A condition as kstatus reads it: Ready, Reconciling, Stalled. InEffect is there once it was measured.
 
     Source: kubernetes-sigs/cli-utils, kstatus: Reconciling and Stalled are present only while true.
     """
 
-    type: Literal["Ready", "Reconciling", "Stalled"]
+    type: Literal["Ready", "Reconciling", "Stalled", "InEffect"]
     status: Literal["True", "False", "Unknown"]
     reason: str
     message: str = ""
@@ -129,6 +132,7 @@ class TrafficSourceStatus(ApiModel):
     approval: Approval | None = None
     skipped: tuple[SkippedObject, ...] = ()
     refusals: tuple[Refused, ...] = ()
+    effects: tuple[Effect, ...] = ()  # whether requests go where changed routes say
 
     @property
     def owned(self) -> frozenset[ResourceKey]:

@@ -27,6 +27,7 @@ from gitmesh.validate.across.other_facts import read_service
 
 _ASKING = frozenset(verb.annotation for verb in Verb)
 CACHED_KINDS = (*TRAFFIC_KINDS, SERVICE, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT)
+_FOLLOWED = frozenset((kind.group, kind.kind) for kind in CACHED_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +164,14 @@ class LiveCache:
         return self._kept(key).get(key)
 
     def absorb(self, body: Body) -> None:
-        """Take in an object that we have just written; an older version than the known one is ignored."""
+        """Take in an object that we have just written; an older version than the known one is ignored.
+
+        So is an object of a kind that is not followed, a Namespace say: nothing would tell when it goes.
+        """
         resource = resource_from_body(slim(body))
         key, version = resource.key, resource.resource_version
+        if (key.group, key.kind) not in _FOLLOWED:
+            return
         known = self._kept(key).get(key)
         if known is not None and not _is_newer(version, known.resource_version):
             return

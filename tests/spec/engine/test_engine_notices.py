@@ -67,7 +67,8 @@ def test_an_accepted_commit_is_told_and_so_is_that_it_is_applied():
         revision = world.status().accepted_revision
         assert of(listener, "RevisionAccepted").revision == revision
         assert of(listener, "Applied").importance is Importance.INFO
-        assert listener.states == [(revision.partition("@")[2][:7], "success")]
+        commit = revision.partition("@")[2][:7]
+        assert listener.states == [(commit, "pending"), (commit, "success")]
 
     play(story)
 

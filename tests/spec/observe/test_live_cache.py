@@ -13,7 +13,15 @@ from gitmesh.kube.errors import ClusterError, NotFoundError
 from gitmesh.kube.protocol import Body, Listing, WatchEvent
 from gitmesh.model.context import ContextPort
 from gitmesh.model.intent import Verb
-from gitmesh.model.kinds import GATEWAY, SERVICE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE, Kind
+from gitmesh.model.kinds import (
+    GATEWAY,
+    NAMESPACE,
+    SERVICE,
+    TRAFFIC_ROLLOUT,
+    TRAFFIC_SOURCE,
+    VIRTUAL_SERVICE,
+    Kind,
+)
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import CACHED_KINDS, LiveCache
@@ -319,3 +327,10 @@ async def test_a_part_that_did_not_change_is_the_very_same_again():
         assert after.rollouts is before.rollouts
         assert after.sources is not before.sources
         assert world.cache.get(REVIEWS) is after.resources[REVIEWS]
+
+
+async def test_an_object_of_a_kind_that_is_not_followed_is_not_kept() -> None:
+    async with World() as world:
+        world.cache.absorb(marked(NAMESPACE, "shop", 11))
+        live = world.cache.snapshot()
+        assert (dict(live.resources), live.owned_by("a/b")) == ({}, frozenset())

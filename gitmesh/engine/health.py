@@ -1,0 +1,84 @@
+"""Whether what is stored is in effect, as a status says it: by the mesh's word, and as measured.
+
+Stage: engine (pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from gitmesh.engine.effects import effects_of
+from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.report import Source
+from gitmesh.model.effect import EffectState
+from gitmesh.model.resource import ResourceKey
+from gitmesh.model.source import Condition
+from gitmesh.observe.live import LiveState
+from gitmesh.observe.reported import trouble
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+def not_in_effect(source: Source, memory: SourceMemory, live: LiveState) -> list[str]:
+    """Return what is known not to be in effect, each with why: the mesh says so, or requests do."""
+    return [*_reported(source, live), *_by_state(memory, EffectState.CONTRADICTED)]
+
+
+def is_measuring(memory: SourceMemory) -> bool:
+    """Say whether it is about to be known."""
+    return bool(_by_state(memory, EffectState.MEASURING))
+
+
+def in_effect_condition(
+    source: Source, memory: SourceMemory, live: LiveState, now: datetime
+) -> tuple[Condition, ...]:
+    """Return the condition InEffect; nothing where nothing was looked at."""
+    status: Truth
+    found: Sequence[str]
+    if found := _reported(source, live):
+        status, reason = "False", "Reported"
+    elif found := _by_state(memory, EffectState.CONTRADICTED):
+        status, reason = "False", EffectState.CONTRADICTED.value
+    elif found := _by_state(memory, EffectState.MEASURING):
+        status, reason = "Unknown", EffectState.MEASURING.value
+    elif found := _by_state(memory, EffectState.NOT_MEASURED):
+        status, reason = "Unknown", EffectState.NOT_MEASURED.value
+    elif found := _by_state(memory, EffectState.MEASURED):
+        status, reason = "True", EffectState.MEASURED.value
+    else:
+        return ()
+    before = next((c for c in source.status.conditions if c.type == "InEffect"), None)
+    since = before.last_transition_time if before and before.status == status else now
+    condition = Condition(
+        type="InEffect",
+        status=status,
+        reason=reason,
+        message=in_short(found),
+        last_transition_time=since,
+        observed_generation=int(source.resource.metadata.get("generation") or 0),
+    )
+    return (condition,)
+
+
+def in_short(found: Sequence[str]) -> str:
+    """Return the first and how many more there are."""
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{found[0]}{more}" if found else ""
+
+
+def _reported(source: Source, live: LiveState) -> list[str]:
+    return [
+        f"{key}: {why}"
+        for key in sorted(live.owned_by(source.name))
+        if key in live.resources and (why := trouble(live.resources[key], live.resources))
+    ]
+
+
+def _by_state(memory: SourceMemory, state: EffectState) -> list[str]:
+    return [
+        f"{ResourceKey.from_path(effect.resource)}: {effect.message}".removesuffix(": ")
+        for effect in effects_of(memory)
+        if effect.state is state
+    ]

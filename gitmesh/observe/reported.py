@@ -1,0 +1,76 @@
+"""What the mesh itself says of an object: istiod in its status, or nothing because it is bound to nothing.
+
+Stage: observe (pure).
+Source: istio.io/api meta/v1alpha1, IstioStatus: conditions, validationMessages, observedGeneration;
+istio.io, "Configuration Status Field".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gitmesh.model.kinds import GATEWAY, VIRTUAL_SERVICE
+from gitmesh.model.resource import Resource, ResourceSet
+from gitmesh.plan.references import gateways_of
+
+# `Reconciled` is istiod's word for "distributed to every proxy"; `Programmed` the Gateway API's.
+CONDITIONS = ("Reconciled", "Programmed")
+TEXT_MAX = 300
+
+
+def trouble(live: Resource, others: ResourceSet) -> str:
+    """Return why the mesh says that an object is not in effect; empty when it says nothing of the kind.
+
+    A status about an older generation says nothing: whoever wrote it has not looked again.
+    """
+    return _unbound(live, others) or _reported(live)
+
+
+def _unbound(live: Resource, others: ResourceSet) -> str:
+    if live.key.kind != VIRTUAL_SERVICE.kind:
+        return ""
+    named = live.spec.get("gateways")
+    if not isinstance(named, list) or not named or "mesh" in named:
+        return ""
+    wanted = gateways_of(live)
+    if not wanted or any(key in others for key in wanted):
+        return ""
+    names = ", ".join(sorted(str(key) for key in wanted))
+    return f"it is bound to {names} only, and no such {GATEWAY.kind} exists"
+
+
+def _reported(live: Resource) -> str:
+    status = live.body.get("status")
+    if not isinstance(status, Mapping) or _is_older(status.get("observedGeneration"), live):
+        return ""
+    for condition in _mappings(status.get("conditions")):
+        if condition.get("type") not in CONDITIONS or condition.get("status") != "False":
+            continue
+        if _is_older(condition.get("observedGeneration"), live):
+            continue
+        said = condition.get("message") or condition.get("reason") or "no reason is given"
+        return f"its status says {condition['type']} is False: {str(said)[:TEXT_MAX]}"
+    for message in _mappings(status.get("validationMessages")):
+        if str(message.get("level", "")).upper() == "ERROR":
+            return f"its status has an error: {_worded(message)}"
+    return ""
+
+
+def _worded(message: Mapping[str, Any]) -> str:
+    kind = message.get("type")
+    parts = [str(kind.get(name) or "") for name in ("code", "name")] if isinstance(kind, Mapping) else []
+    parts += [str(message.get("message") or message.get("documentationUrl") or "")]
+    return " ".join(part for part in parts if part)[:TEXT_MAX]
+
+
+def _is_older(observed: Any, live: Resource) -> bool:
+    generation = live.metadata.get("generation")
+    try:
+        return bool(observed) and bool(generation) and int(observed) < int(generation)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -1,0 +1,71 @@
+"""What the mesh says of an object counts, unless it is about an older version of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes.builders import a_resource, a_set, a_virtual_service
+
+from gitmesh.model.resource import Resource
+from gitmesh.observe.reported import trouble
+
+EDGE = a_resource("Gateway", "edge", {"servers": []})
+
+
+def reported(generation: int = 3, **status: Any) -> str:
+    service = a_virtual_service().with_metadata(generation=generation)
+    return trouble(Resource(service.key, service.api_version, {**service.body, "status": status}), {})
+
+
+def a_condition(status: str, type: str = "Reconciled", **fields: Any) -> dict[str, Any]:
+    return {"type": type, "status": status, "message": "1 of 3 proxies has it", **fields}
+
+
+def test_an_object_without_a_status_is_in_no_trouble():
+    assert reported() == ""
+    assert reported(conditions="x", validationMessages=[7, {"level": 3}], observedGeneration="odd") == ""
+
+
+def test_not_distributed_to_every_proxy_is_trouble():
+    assert reported(conditions=[a_condition("False")]) == (
+        "its status says Reconciled is False: 1 of 3 proxies has it"
+    )
+    assert reported(conditions=[a_condition("True"), a_condition("Unknown", "Programmed")]) == ""
+    assert reported(conditions=[a_condition("False", "SomethingElse")]) == ""
+
+
+@pytest.mark.parametrize("observed", [2, "2"])
+def test_a_status_about_an_older_generation_says_nothing(observed: Any):
+    assert reported(conditions=[a_condition("False")], observedGeneration=observed) == ""
+    assert reported(conditions=[a_condition("False", observedGeneration=observed)]) == ""
+    assert reported(conditions=[a_condition("False")], observedGeneration="3")
+
+
+def test_an_error_of_istiods_analysis_is_trouble_and_a_warning_is_not():
+    message = {"type": {"code": "IST0101", "name": "ReferencedResourceNotFound"}, "level": "ERROR"}
+    assert reported(validationMessages=[{**message, "level": "WARNING"}, message]) == (
+        "its status has an error: IST0101 ReferencedResourceNotFound"
+    )
+    assert reported(validationMessages=[{**message, "level": "WARNING"}]) == ""
+
+
+@pytest.mark.parametrize(
+    ("gateways", "found"),
+    [
+        (["nowhere"], True),
+        (["other/edge"], True),
+        (["edge"], False),
+        (["nowhere", "edge"], False),
+        (["nowhere", "mesh"], False),
+        ([], False),
+        ("edge", False),
+    ],
+)
+def test_a_virtual_service_that_is_bound_to_no_gateway_that_exists_is_in_trouble(gateways: Any, found: bool):
+    service = a_virtual_service()
+    service = service.with_spec({**service.spec, "gateways": gateways})
+    text = trouble(service, a_set(service, EDGE))
+    assert bool(text) == found
+    if found:
+        assert f"Gateway {'other/edge' if 'other/edge' in gateways else 'default/nowhere'}" in text
