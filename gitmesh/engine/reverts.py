@@ -109,7 +109,7 @@ class Reverter:
             wanted = desired.get(item.key)
             if wanted is None or item.key in memory.records or _group(item.after) in unsettled:
                 continue
-            allowed = source.spec.push == "allowed"
+            allowed = source.spec.push == "allowed" and can_push(source)
             mode = wants_revert(item.after, spec_hash(wanted.spec), allowed=allowed)
             if mode != "none":
                 release = f"{release_of(item.key, item.after)} ({mode})"

@@ -197,9 +197,6 @@ async def test_a_revert_is_signed_where_signatures_are_demanded_and_refused_with
 
         patch = {"spec": {"signingKeyRef": {"name": "robot"}}}
         await world.client.merge_patch(TRAFFIC_SOURCE, "default", world.name, patch)
-        await commit(world, ada, {"routes.yaml": routes(1, 99)})
-        await world.wait_weights(90, 10)
-        assert (await world.gitmesh("rollback", "reviews")).status == 0
         await until("the revert to be pushed", lambda: reverted(RevertState.DONE))
 
         async def verified() -> bool:
