@@ -6,9 +6,8 @@ nor credential of the environment is used, and nothing of an answer is kept but 
 
 from __future__ import annotations
 
-import ipaddress
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,18 +15,24 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
+from aiohttp.abc import AbstractResolver
+
+from gitmesh.observe.addresses import CheckedResolver, ForbiddenAddressError, forbidden
 
 ANSWER_BYTES_MAX = 65_536
 _REASON_CHARS_MAX = 200
-# Where clouds tell machines their secrets. Source: RFC 3927, and the metadata services of AWS, GCP and Azure.
-_LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
 
 
 class GateHooks:
-    """Asks hooks. `hosts` are patterns of the hosts that may be asked."""
+    """Asks hooks. `hosts` are patterns of the hosts that may be asked; `resolver` looks their names up."""
 
-    def __init__(self, hosts: Iterable[str] = ("*",)) -> None:
+    def __init__(
+        self,
+        hosts: Iterable[str] = ("*",),
+        resolver: Callable[[], AbstractResolver] = aiohttp.ThreadedResolver,
+    ) -> None:
         self._hosts = tuple(hosts)
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     def allow(self, hosts: Iterable[str]) -> None:
@@ -46,6 +51,8 @@ class GateHooks:
         except TimeoutError:
             return False, f"the hook gave no answer within {seconds:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error.__cause__, ForbiddenAddressError):
+                return False, str(error.__cause__)
             return (
                 False,
                 f"the hook could not be asked: {str(error)[:_REASON_CHARS_MAX] or type(error).__name__}",
@@ -64,21 +71,18 @@ class GateHooks:
             return "the address of the hook is none"
         if not any(fnmatchcase(host, pattern) for pattern in self._hosts):
             return f"this daemon asks no hook at {host}"
-        return f"no hook is asked at the link-local address {host}" if _is_link_local(host) else ""
+        why = forbidden(host)
+        return f"no hook is asked there: {why}" if why else ""
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             # Cookies of one hook are no other one's business.
-            self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=CheckedResolver(self._resolver)),
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
         return self._session
-
-
-def _is_link_local(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return any(address in network for network in _LINK_LOCAL)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes | None:

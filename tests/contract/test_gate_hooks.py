@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ThreadedResolver, web
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gitmesh.observe.hooks import ANSWER_BYTES_MAX, GateHooks
 
@@ -44,8 +46,38 @@ async def a_hook(
         await runner.cleanup()
 
 
-async def asked(url: str, hosts: tuple[str, ...] = ("*",), timeout: float = 5.0) -> tuple[bool, str]:
-    hooks = GateHooks(hosts)
+class Names(AbstractResolver):
+    """Looks names up in a list, whose answers change each time as long as there are more of them."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked.append(host)
+        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in found
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def asked(
+    url: str, hosts: tuple[str, ...] = ("*",), timeout: float = 5.0, names: Names | None = None
+) -> tuple[bool, str]:
+    hooks = GateHooks(hosts, (lambda: names) if names else ThreadedResolver)
     try:
         return await hooks.ask(url, timedelta(seconds=timeout), TOLD)
     finally:
@@ -106,8 +138,50 @@ async def test_only_the_hosts_that_the_daemon_allows_are_asked():
         assert len(came) == 1
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "[fe80::1]",
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:a9fe:a9fe::1]",
+        "[fd00:ec2::254]",
+        "100.100.100.200",
+    ],
+)
 async def test_where_clouds_keep_secrets_nobody_is_asked(host: str):
     allowed, reason = await asked(f"http://{host}/latest/meta-data")
     assert not allowed
     assert "link-local" in reason
+
+
+async def test_a_name_is_asked_at_the_address_that_it_was_checked_for():
+    names = Names(["127.0.0.1"], ["169.254.169.254"])  # the second answer would be the attacker's
+    async with a_hook({"allow": True}) as (url, came):
+        assert (await asked(url.replace("127.0.0.1", "gate.example.com"), names=names))[0]
+    assert (names.asked, len(came)) == (["gate.example.com"], 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ["169.254.169.254"],
+        ["fe80::1"],
+        ["::ffff:169.254.169.254"],
+        ["127.0.0.1", "169.254.169.254"],
+        ["192.0.0.192", "127.0.0.1"],
+    ],
+)
+async def test_a_name_is_not_asked_when_one_of_its_addresses_is_where_clouds_keep_secrets(answer: list[str]):
+    async with a_hook({"allow": True}) as (url, came):
+        allowed, reason = await asked(url.replace("127.0.0.1", "gate.example.com"), names=Names(answer))
+    assert (allowed, came) == (False, [])
+    assert reason.startswith("gate.example.com stands for an address that is not asked: ")
+
+
+@pytest.mark.parametrize("host", ["2852039166", "0xa9fea9fe", "169.254.43518", "0251.0376.0251.0376"])
+async def test_no_other_way_to_write_an_address_gets_around_that(host: str):
+    allowed, reason = await asked(f"http://{host}/latest/meta-data", timeout=2)
+    assert not allowed
+    assert "allows" not in reason
