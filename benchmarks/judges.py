@@ -149,8 +149,8 @@ def argo(interval: int, window: int, failure_limit: int, errors_max: int = 4) ->
 def settings() -> tuple[Setting, ...]:
     """Return everybody: GitMesh, and each peer at its default, its tightest, and much between."""
     ours = (
-        Setting("GitMesh", "sequential, every 10 s (default)", sequential(10)),
-        Setting("GitMesh", "threshold, 2 checks, every 10 s", threshold(10, 60, 2, 50)),
+        Setting("GitMesh", "sequential, every 5 s (default)", sequential(5)),
+        Setting("GitMesh", "threshold, 2 checks, every 5 s", threshold(5, 60, 2, 50)),
     )
     said = {(60, 1): " (default)", (10, 1): " (tightest)", (60, 10): " (tutorial)"}
     flaggers = [

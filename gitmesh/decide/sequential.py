@@ -21,9 +21,12 @@ from functools import lru_cache
 from gitmesh.model.evidence import Bets
 
 # How bad the alternatives are, as odds relative to the bound. A bet on each: those near it find what is a
-# little too bad, slowly; those far from it what is broken, at once.
-_ODDS_ABOVE = (1.25, 1.6, 2.2, 3.2, 5.0, 8.0, 14.0, 25.0, 50.0, 120.0, 400.0)
+# little too bad, slowly; those far from it what is broken, at once. Most is staked on twice the bound: what
+# is worse is found soon with any stake, and what is better takes long with all. See docs/verdicts.md.
+_ODDS_ABOVE = (1.25, 1.6, 2.0, 2.6, 3.5, 5.0, 8.0, 14.0, 30.0, 80.0, 400.0)
+_STAKES_ABOVE = (2, 8, 32, 8, 6, 6, 4, 3, 3, 3, 3)
 _ODDS_BELOW = (0.8, 0.6, 0.4, 0.2, 0.05, 0.005)
+_FIRST = 2 / 3  # of the wealth is staked at the first check, for most of what is bad is so from the start
 _SHARE_MIN, _SHARE_MAX = 1e-9, 1.0 - 1e-9
 _LOG_MIN = -700.0  # a wealth that is lost; its logarithm must stay a number in JSON
 _TURNS_MAX = 100
@@ -91,13 +94,20 @@ def step_again(bets: Bets) -> Bets:
 
 def evidence_above(bets: Bets) -> float:
     """Return the logarithm of the wealth of those who bet that the share is above the bound."""
-    to_come = -math.log1p(bets.checks)  # the weight of the bets that have not begun yet
-    return _log_sum([_log_mean(bets.above, len(_ODDS_ABOVE)), to_come])
+    if not bets.checks:
+        return 0.0
+    to_come = math.log((1 - _FIRST) / bets.checks)  # the weight of the bets that have not begun yet
+    staked = [
+        wealth + math.log(stake) for wealth, stake in zip(_begun(bets.above), _STAKES_ABOVE, strict=True)
+    ]
+    return _log_sum([_log_sum(staked) - math.log(sum(_STAKES_ABOVE)), to_come])
 
 
 def evidence_below(bets: Bets) -> float:
     """Return the logarithm of the wealth of those who bet that the share is below the bound."""
-    return _log_mean(bets.below, len(_ODDS_BELOW)) if bets.below else 0.0
+    if len(bets.below) != len(_ODDS_BELOW):
+        return 0.0
+    return _log_sum(bets.below) - math.log(len(_ODDS_BELOW))
 
 
 def needed(alpha: float) -> float:
@@ -110,9 +120,9 @@ def _after(bets: Bets, batch: Batch, above: Sequence[float], below: Sequence[flo
     if batch.requests <= 0:
         return bets
     checks = bets.checks + 1
-    begins = -math.log(checks * (checks + 1.0))  # weights 1/2, 1/6, 1/12, ... of the bets that begin here
-    before = bets.above or (_LOG_MIN,) * len(_ODDS_ABOVE)
-    held = bets.below or (0.0,) * len(_ODDS_BELOW)
+    begins = _weight_of(checks)
+    before = _begun(bets.above)
+    held = bets.below if len(bets.below) == len(_ODDS_BELOW) else (0.0,) * len(_ODDS_BELOW)
     return Bets(
         checks=checks,
         above=tuple(
@@ -120,6 +130,16 @@ def _after(bets: Bets, batch: Batch, above: Sequence[float], below: Sequence[flo
         ),
         below=tuple(_kept(wealth + gain) for wealth, gain in zip(held, below, strict=True)),
     )
+
+
+def _weight_of(check: int) -> float:
+    """Return the logarithm of the weight of the bets that begin at a check: 2/3, then 1/6, 1/18, 1/36, ..."""
+    return math.log(_FIRST if check == 1 else (1 - _FIRST) / (check * (check - 1.0)))
+
+
+def _begun(above: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the wealth of the bets so far; nothing where a record knows none, or those of another list."""
+    return above if len(above) == len(_ODDS_ABOVE) else (_LOG_MIN,) * len(_ODDS_ABOVE)
 
 
 @lru_cache(maxsize=256)
@@ -182,10 +202,6 @@ def _slope(share: float, at: float, requests: float) -> tuple[float, float]:
     at = min(max(at, _SHARE_MIN), _SHARE_MAX)
     bad, good = share / at, (1 - share) / (1 - at)
     return requests * (good - bad), requests * (bad / at + good / (1 - at))
-
-
-def _log_mean(logs: Sequence[float], count: int) -> float:
-    return (_log_sum(logs) if logs else _LOG_MIN) - math.log(count)
 
 
 def _log_sum(logs: Sequence[float]) -> float:

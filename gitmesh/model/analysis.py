@@ -41,7 +41,7 @@ class Analysis(ApiModel):
     """
 
     mode: Mode = Mode.SEQUENTIAL
-    interval: Duration = timedelta(seconds=10)
+    interval: Duration = timedelta(seconds=5)
     window: Duration = timedelta(minutes=1)
     failures: Annotated[int, Field(ge=1, le=100)] = 2
     of: Annotated[int, Field(ge=1, le=100)] | None = None

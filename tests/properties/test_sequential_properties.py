@@ -90,6 +90,7 @@ def test_who_bets_against_a_version_as_good_as_stable_gains_nothing_on_average(
         assert expected <= 1 + TINY
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e7), st.floats(0, 1)), max_size=20), shares)
 def test_any_counts_leave_numbers_that_json_can_hold(checks: list[tuple[float, float]], bound: float):
     bets = Bets()
@@ -147,3 +148,20 @@ def test_each_step_earns_its_own_trust_and_remembers_what_was_bad():
     assert evidence_below(bets) > needed(0.05)
     again = step_again(bets)
     assert (evidence_below(again), evidence_above(again)) == (0.0, evidence_above(bets))
+
+
+def test_wealth_of_another_list_of_bets_is_not_counted_and_none_is_given_back():
+    strange = Bets(checks=7, above=(50.0, 60.0), below=(50.0,))
+    assert evidence_above(strange) <= 0
+    assert evidence_below(strange) == 0
+    after = bet(strange, Batch(10, 0), 0.01)
+    assert (after.checks, evidence_above(after) <= 0) == (8, True)
+
+
+@pytest.mark.parametrize("checks", [0, 1, 2, 17, 500])
+def test_all_the_wealth_that_is_ever_staked_adds_up_to_one(checks: int):
+    bets = Bets()
+    for _ in range(checks):
+        bets = bet(bets, Batch(1e-12, 0.0), 0.01)
+    assert evidence_above(bets) == pytest.approx(0.0, abs=1e-3)
+    assert evidence_above(bets) <= TINY
