@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gitmesh.engine.clock import Clock
@@ -32,6 +32,18 @@ class _Kept:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A Secret, and the field that asks for it."""
+
+    namespace: str
+    name: str
+    asked_by: str
+
+    def __str__(self) -> str:
+        return f"Secret {self.namespace}/{self.name} of {self.asked_by}"
+
+
 class Keyring:
     """The Secrets that sources name."""
 
@@ -39,7 +51,7 @@ class Keyring:
         self._client = cluster
         self._clock = clock
         self._config = config
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._kept: dict[_Named, _Kept] = {}
 
     def configure(self, config: Config) -> None:
         """Go by other settings from now on."""
@@ -56,30 +68,39 @@ class Keyring:
         transport = check_url(spec.url, allow_file_urls=self._config.allow_file_urls).transport
         namespace, access = source.resource.key.namespace, OPEN
         if spec.secret_ref is not None:
-            name = spec.secret_ref.name
-            content = await self._content(namespace, name, "spec.secretRef", fresh=fresh)
-            access = read_access(content, transport, f"Secret {namespace}/{name} of spec.secretRef")
+            where = _Named(namespace, spec.secret_ref.name, "spec.secretRef")
+            access = await self._read(where, lambda found: read_access(found, transport, str(where)), fresh)
         if spec.proxy_secret_ref is not None:
-            name = spec.proxy_secret_ref.name
-            content = await self._content(namespace, name, "spec.proxySecretRef", fresh=fresh)
-            where = f"Secret {namespace}/{name} of spec.proxySecretRef"
-            access = with_proxy(access, content, transport, where)
+            opened, proxy = access, _Named(namespace, spec.proxy_secret_ref.name, "spec.proxySecretRef")
+            access = await self._read(
+                proxy, lambda found: with_proxy(opened, found, transport, str(proxy)), fresh
+            )
         return access
 
-    async def _content(self, namespace: str, name: str, asked_by: str, *, fresh: bool) -> Mapping[str, bytes]:
-        now, known = self._clock.monotonic(), self._kept.get((namespace, name))
+    async def _read(
+        self, where: _Named, understood: Callable[[Mapping[str, bytes]], Access], fresh: bool
+    ) -> Access:
+        content = await self._content(where, fresh=fresh)
+        try:
+            return understood(content)
+        except FetchError:
+            self._kept.pop(where, None)  # a person will mend it: look again at the next try
+            raise
+
+    async def _content(self, where: _Named, *, fresh: bool) -> Mapping[str, bytes]:
+        now, known = self._clock.monotonic(), self._kept.get(where)
         age_max = self._config.git.secret_refresh.total_seconds()
         if known is not None and not fresh and now - known.at < age_max:
             return known.content
         try:
-            body = await self._client.get(SECRET, namespace, name)
+            body = await self._client.get(SECRET, where.namespace, where.name)
         except ClusterError as error:
             if known is not None and error.retryable:
                 return known.content  # an API server that is down must not keep us from Git
-            self._kept.pop((namespace, name), None)
-            raise _unreadable(error, namespace, name, asked_by) from None
+            self._kept.pop(where, None)
+            raise _unreadable(error, where) from None
         content = _decoded(body.get("data") or {})
-        self._kept[namespace, name] = _Kept(content, now)
+        self._kept[where] = _Kept(content, now)
         return content
 
 
@@ -93,10 +114,10 @@ def _decoded(data: Mapping[str, object]) -> Mapping[str, bytes]:
     return content
 
 
-def _unreadable(error: ClusterError, namespace: str, name: str, asked_by: str) -> FetchError:
-    where = f"Secret {namespace}/{name} of {asked_by}"
+def _unreadable(error: ClusterError, where: _Named) -> FetchError:
     if isinstance(error, NotFoundError):
-        return FetchError(f"there is no {where}; create it, or take {asked_by} out", retryable=True)
+        text = f"there is no {where}; create it, or take {where.asked_by} out"
+        return FetchError(text, retryable=True)
     if isinstance(error, RejectedError) and error.status == _FORBIDDEN:
         return FetchError(
             f"GitMesh may not read {where}; allow its service account to get that Secret", retryable=True

@@ -256,7 +256,7 @@ class Daemon:
             del self.memory.sources[key]
             self.reconciler.gauges.forget(f"{key.namespace}/{key.name}")
             self._ports.alarms.cancel(f"pass {key}")
-            await self.fetcher.forget(key)
+            await self.fetcher.discard(key)
         await self._roll_back_all(present)
         for key in in_order(present):
             await self._pass_one(key)

@@ -149,11 +149,19 @@ class Fetcher:
         return Repository(source, self._mirrors[key], self._keyring)
 
     async def forget(self, key: ResourceKey) -> None:
-        """Close the mirror of a source that is gone."""
+        """Close the mirror of a source."""
         mirror = self._mirrors.pop(key, None)
         self._outdated.discard(key)
         if mirror is not None:
             await mirror.close()
+
+    async def discard(self, key: ResourceKey) -> None:
+        """Remove the mirror of a source that is gone."""
+        mirror = self._mirrors.pop(key, None)
+        self._failures.pop(key, None)
+        self._outdated.discard(key)
+        if mirror is not None:
+            await mirror.discard()
 
     async def close(self) -> None:
         """Close all mirrors."""

@@ -85,6 +85,9 @@ class Git(Protocol):
     async def close(self) -> None:
         """End what is running."""
 
+    async def discard(self) -> None:
+        """Forget the repository, also on disk."""
+
 
 class Live(Protocol):
     """The watch cache: what is live, as far as we know now."""

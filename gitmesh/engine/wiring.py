@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 import structlog
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from prometheus_client import ProcessCollector
 
 from gitmesh.engine.alarms import SchedulerAlarms
@@ -25,6 +25,7 @@ from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Git, Metrics, Ports
 from gitmesh.engine.tracing import NoTraces, Traces, open_traces
 from gitmesh.engine.watched_calls import WatchedCalls
+from gitmesh.fetch.lending import take_back
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.fetch.watch import RepositoryWatch
 from gitmesh.kube.lease import LeaderElector
@@ -50,6 +51,7 @@ class Changeable:
     connections: Connections
 
 
+MIRRORS = "mirrors"  # below the data directory
 NOTICE_PATIENCE_SECONDS = 3.0  # for what has not been told yet when the daemon stops
 
 
@@ -95,7 +97,7 @@ def open_metrics(config: Config, clock: SystemClock) -> Metrics:
 def mirror_directory(config: Config, key: ResourceKey) -> Path:
     """Return where the mirror of a source is kept. The hash keeps hostile names out of the file system."""
     digest = hashlib.sha256(key.path.encode()).hexdigest()[:16]
-    return Path(config.data_dir) / "mirrors" / digest
+    return Path(config.data_dir) / MIRRORS / digest
 
 
 @contextlib.asynccontextmanager
@@ -125,9 +127,16 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         on_broken=lambda kind: meters.watch_restarts.labels(kind.kind).inc(),
     )
 
+    await to_thread.run_sync(take_back, Path(config.data_dir) / MIRRORS)
+    network = CapacityLimiter(config.git.fetches_at_once)
+
     def open_git(key: ResourceKey) -> Git:
-        limits = changeable.config.git
-        return GitMirror(mirror_directory(config, key), limits, allow_file_urls=config.allow_file_urls)
+        return GitMirror(
+            mirror_directory(config, key),
+            changeable.config.git,
+            allow_file_urls=config.allow_file_urls,
+            limiter=network,
+        )
 
     events = EventRecorder(writing, clock)
     hooks = GateHooks(config.gate_hosts)

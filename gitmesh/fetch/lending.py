@@ -27,6 +27,15 @@ _HELPER = (
 _ASKPASS = '#!/bin/sh\nprintf "%s\\n" "$GITMESH_KEY_PASSWORD"\n'
 
 
+SUFFIX = ".lent"  # of the directory beside a mirror
+
+
+def take_back(mirrors: Path) -> None:
+    """Remove what a daemon that was killed has left beside its mirrors."""
+    for directory in mirrors.glob(f"*{SUFFIX}"):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 @contextmanager
 def lent(access: Access, remote: Remote, directory: Path) -> Iterator[Lent]:
     """Lend for as long as the context lasts. `directory` is for the files, and must be nobody else's."""

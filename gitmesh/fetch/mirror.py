@@ -20,7 +20,7 @@ from gitmesh.fetch.command import Abort, GitExit, GitRunner
 from gitmesh.fetch.environment import NOTHING_LENT, Lent
 from gitmesh.fetch.errors import BrokenMirrorError, FetchError, PartialError
 from gitmesh.fetch.failures import explain
-from gitmesh.fetch.lending import lent
+from gitmesh.fetch.lending import SUFFIX, lent
 from gitmesh.fetch.past import look_back
 from gitmesh.fetch.pull import branch_ref, bring, has_commit, remote_config, remove_locks, tip
 from gitmesh.fetch.push import Proposal, branch_tip, make_commit, push_commit
@@ -64,10 +64,13 @@ class GitMirror:
         self._directory = directory
         self._limits = limits
         self._allow_file_urls = allow_file_urls
-        self._limiter = limiter or CapacityLimiter(2)
+        # Whatever waits for a network must not keep others from what is here.
+        self._network = limiter or CapacityLimiter(1)
+        self._disk = CapacityLimiter(1)
         self._lock = Lock()
         self._last: tuple[Place, Revision] | None = None  # the newest that was read, and what of it
         self._opened = False
+        self._in_vain: set[str] = set()  # commits that the server gives no more
         self.counters = Counters()
 
     async def fetch(
@@ -91,7 +94,7 @@ class GitMirror:
             check_commit(meant)
         place = Place(check_path(path), ignore)
         wanted = _Wanted(remote, check_ref(Ref.of(ref)), place, since, meant)
-        return await self._in_thread(lambda abort: self._fetch(wanted, access, abort))
+        return await self._in_thread(lambda abort: self._fetch(wanted, access, abort), self._network)
 
     async def read(
         self,
@@ -160,7 +163,7 @@ class GitMirror:
         """
         remote = check_url(url, allow_file_urls=self._allow_file_urls)
         check_branch(proposal.branch)
-        return await self._in_thread(lambda abort: self._push(remote, proposal, access, abort))
+        return await self._in_thread(lambda abort: self._push(remote, proposal, access, abort), self._network)
 
     def _push(self, remote: Remote, proposal: Proposal, access: Access, abort: Abort) -> str:
         try:
@@ -182,14 +185,19 @@ class GitMirror:
         async with self._lock:
             self._last = None
 
-    async def _in_thread(self, work: Callable[[Abort], _T]) -> _T:
+    async def discard(self) -> None:
+        """Remove the mirror: nobody follows this repository any more."""
+        await self.close()
+        await to_thread.run_sync(_remove, self._directory, limiter=self._disk)
+
+    async def _in_thread(self, work: Callable[[Abort], _T], limiter: CapacityLimiter | None = None) -> _T:
         """Run blocking work in a thread; being cancelled kills git and waits for the thread to notice."""
         abort = Abort()
         failure: Exception | None = None
         async with self._lock, anyio.create_task_group() as group:
             group.start_soon(_throw_when_cancelled, abort)
             try:
-                result = await to_thread.run_sync(work, abort, limiter=self._limiter)
+                result = await to_thread.run_sync(work, abort, limiter=limiter or self._disk)
             except Exception as error:  # the task group would wrap it in a group
                 failure = error
             finally:
@@ -300,11 +308,11 @@ class GitMirror:
             online = GitRunner(
                 directory, abort, transport=remote.transport, timeout_seconds=seconds, lent=given
             )
-        return Session(local, online, remote, partial, self.counters)
+        return Session(local, online, remote, partial, self.counters, self._in_vain)
 
     @property
     def _lent_directory(self) -> Path:
-        return self._directory.with_name(f"{self._directory.name}.lent")
+        return self._directory.with_name(f"{self._directory.name}{SUFFIX}")
 
     def _is_mirror_of(self, remote: Remote) -> bool:
         """Say whether the directory holds a mirror of that URL; at first use, clear crash leftovers."""

@@ -49,7 +49,7 @@ def remote_config(remote: Remote, *, partial: bool) -> Mapping[str, str]:
 
     Only a run that knows the remote as a promisor may go and get what is missing.
     """
-    config = {"remote.origin.url": remote.text}
+    config = {"remote.origin.url": remote.text, "remote.origin.followRemoteHEAD": "never"}
     if partial:
         config |= {"remote.origin.promisor": "true", "remote.origin.partialclonefilter": _FILTER}
     return config

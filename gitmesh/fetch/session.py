@@ -47,6 +47,7 @@ class Session:
     remote: Remote | None
     partial: bool
     counters: Counters
+    in_vain: set[str]  # commits that were asked for and are not to be had
 
     def have(self, blobs: Iterable[str]) -> Mapping[str, int]:
         """Bring the contents that are not here; return how many bytes each has. Raises FetchError."""
@@ -108,9 +109,11 @@ class Session:
         name, _, commit = before.rpartition("@")
         if not commit or name != now.branch or commit == now.commit or ref.moves_freely:
             return False
-        if self.online is not None and not has_commit(self.local, commit):
+        if self.online is not None and commit not in self.in_vain and not has_commit(self.local, commit):
             # A mirror that was lost: the last good revision is wanted, whatever became of the branch.
             try_commit(self.online, commit, partial=self.partial)
+            if not has_commit(self.local, commit):
+                self.in_vain.add(commit)
         if ref.kind is not RefKind.BRANCH:
             return now.commit != meant
         if descends(self.local, now.commit, commit):

@@ -45,6 +45,8 @@ class GitLimits(Settings):
     """The longest wait after failed fetches, where the interval of a source is shorter."""
     secret_refresh: Positive = timedelta(minutes=5)
     """How old the content of a Secret may get before it is read again."""
+    fetches_at_once: Count = 16
+    """How many repositories may be fetched at the same time. Read once, at the start."""
 
 
 class ParseLimits(Settings):

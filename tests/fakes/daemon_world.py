@@ -303,6 +303,9 @@ class FakeMirror:
             return "b" * 40
         return repository.push(files).id
 
+    async def discard(self) -> None:
+        self._kept.clear()
+
     async def close(self) -> None:
         return None
 

@@ -306,6 +306,16 @@ def test_a_secret_that_is_not_there_is_named_and_found_once_it_is():
     with_secret(story)
 
 
+def test_a_secret_that_lacks_something_is_looked_at_again_at_every_try():
+    async def story(world: DaemonWorld, _: Repository) -> None:
+        await world.until(lambda: world.ready() == ("False", "FetchFailed"))
+        assert "username is there, and password is not" in message(world)
+        put_secret(world, **ADA)
+        await world.until(lambda: world.ready() == ("True", "Applied"), seconds=15)
+
+    with_secret(story, username="ada")
+
+
 def test_a_secret_that_may_not_be_read_says_what_to_allow():
     async def story(world: DaemonWorld, _: Repository) -> None:
         world.cluster.refuses = lambda r: r.kind == SECRET.kind
