@@ -32,6 +32,7 @@ _UNJUDGED = frozenset(  # nothing about the commit
     | {"Deleting", "DeletionFailed", "DeletionRefused"}
 )
 _NOT_YET = frozenset({"AwaitingApproval", "DependencyNotReady"})  # the newest commit is to be let through yet
+_KEPT_OUT = frozenset({"HistoryRewritten", "VerificationFailed"})  # the newest commit is not to be trusted
 _UNEVENTFUL = (Outcome.INSUFFICIENT, Outcome.BLIND)
 
 
@@ -175,7 +176,7 @@ def of_status(
         "RevisionRefused" if refused else ready.reason,
         _importance(ready, status),
         ready.message,
-        status.last_attempted_revision if refused or ready.reason in _NOT_YET else accepted,
+        _revision_of(ready, status),
         repository,
         now,
         since=ready.last_transition_time,
@@ -206,21 +207,27 @@ def of_fetch(source: Source, error: str, failures: int, now: datetime) -> Notice
 def commit_status_of(source: Source, status: TrafficSourceStatus) -> CommitStatus | None:
     """Return what to say of a commit where its repository is; None when nothing is known of it."""
     ready = _ready(status)
-    refused = ready.reason == "ValidationFailed"
-    waits = ready.reason in _NOT_YET
-    revision = status.last_attempted_revision if refused or waits else status.accepted_revision
-    commit = revision.rpartition("@")[2]
+    commit = _revision_of(ready, status).rpartition("@")[2]
     if not commit or ready.reason in _UNJUDGED:
         return None
     if ready.status == "True":
         state = CommitState.SUCCESS
-    elif waits:
+    elif ready.reason in _NOT_YET:
         state = CommitState.PENDING
     elif any(c.type == "Stalled" for c in status.conditions):
         state = CommitState.FAILURE
     else:
         state = CommitState.PENDING
     return CommitStatus(source.name, without_login(source.spec.url), commit, state, ready.message)
+
+
+def _revision_of(ready: Condition, status: TrafficSourceStatus) -> str:
+    """Return the revision that a condition is about."""
+    if ready.reason in _KEPT_OUT:
+        return status.fetched_revision
+    if ready.reason == "ValidationFailed" or ready.reason in _NOT_YET:
+        return status.last_attempted_revision
+    return status.accepted_revision
 
 
 def _about_source(

@@ -42,10 +42,11 @@ class NoticeSelector(ApiModel):
 class NotificationTarget(ApiModel):
     """One place where people are told.
 
-    `webhook`: a CloudEvent by POST, signed with `secret` if there is one. `slack`: an incoming webhook
-    (`urlFrom`), or an app (`token` and `channel`), whose messages are brought up to date. `apprise`: any of
-    the services that Apprise knows (`urlFrom`). `github`, `gitlab`, `gitea`: a status for each commit
-    (`token`); `url` is for a server of your own, `repository` where it is not that of the source.
+    `webhook`: a CloudEvent by POST, signed with `secret` if there is one, with `headers` for a login.
+    `slack`: an incoming webhook (`urlFrom`), or an app (`token` and `channel`), whose messages are brought up
+    to date. `apprise`: any of the services that Apprise knows (`urlFrom`). `github`, `gitlab`, `gitea`: a
+    status for each commit (`token`); `url` is for a server of your own, `repository` where it is not that of
+    the source.
     """
 
     name: _Name
@@ -53,6 +54,7 @@ class NotificationTarget(ApiModel):
     url: _Url = ""
     url_from: Secret | None = None
     secret: Secret | None = None
+    headers: Annotated[dict[str, Secret], Field(max_length=20)] = Field(default_factory=dict)
     token: Secret | None = None
     channel: Annotated[str, Field(max_length=100)] = ""
     repository: Annotated[str, Field(max_length=500)] = ""
@@ -102,6 +104,7 @@ class NotificationTarget(ApiModel):
             _demand(self.token is not None, f"{self.kind} needs a token")
             _demand(not self.url_from, f"{self.kind} has a url, for a server of your own, and no urlFrom")
         _demand(self.secret is None or self.kind == "webhook", "only a webhook has a secret to sign with")
+        _demand(not self.headers or self.kind == "webhook", "only a webhook has headers")
         if self.kind in COMMIT_KINDS:
             chosen = (self.select, *self.exclude)
             _demand(

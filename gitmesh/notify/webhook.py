@@ -35,7 +35,11 @@ class Webhook:
         """Post it. Raises DeliveryError."""
         assert isinstance(item, Notice)
         now, body = self._clock.now(), as_bytes(cloud_event(item))
-        headers = {"Content-Type": CONTENT_TYPE}
+        headers = {
+            name: reveal(secret, f"the header {name} of {self.name}")
+            for name, secret in self._target.headers.items()
+        }
+        headers["Content-Type"] = CONTENT_TYPE
         if self._target.secret:
             secret = reveal(self._target.secret, f"the secret of {self.name}")
             try:

@@ -72,6 +72,13 @@ async def test_a_webhook_gets_a_signed_cloud_event(secret: Path):
         assert abs(stamp - SystemClock().now().timestamp()) < 300
 
 
+async def test_a_webhook_gets_the_headers_that_its_login_needs(secret: Path):
+    login = {"Authorization": {"file": str(secret)}}
+    async with serving() as served, an_outlet(kind="webhook", url=served.url, headers=login) as outlet:
+        await outlet.deliver(a_rollback())
+    assert served.came[0][0].headers["Authorization"] == TOKEN
+
+
 async def test_a_secret_is_read_anew_for_each_message(secret: Path):
     async with (
         serving() as served,

@@ -130,6 +130,22 @@ def test_a_refused_commit_is_told_with_its_first_findings_and_fails_alone():
     play(story)
 
 
+def test_a_commit_that_is_not_to_be_trusted_fails_and_the_one_that_is_live_does_not():
+    async def story(world: DaemonWorld, repository: Repository, listener: Listener) -> None:
+        second = repository.push(commit("v1 100, v2 0", bake="1s"))
+        await world.until(lambda: (second.id[:7], "success") in listener.states, 200)
+        live = world.status().accepted_revision
+        listener.items.clear()
+        bad = repository.force_push(commit("v1 100, v2 0", bake="2s"), forgets=1)
+        await world.until(lambda: world.ready() == ("False", "HistoryRewritten"), 200)
+        held = of(listener, "HistoryRewritten")
+        assert (held.importance, held.revision) == (Importance.ERROR, f"main@{bad.id}")
+        assert listener.states == [(bad.id[:7], "failure")]
+        assert world.status().accepted_revision == live
+
+    play(story)
+
+
 def test_fetches_that_fail_are_told_after_some_and_when_they_work_again():
     async def story(world: DaemonWorld, repository: Repository, listener: Listener) -> None:
         listener.items.clear()

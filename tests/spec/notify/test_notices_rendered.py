@@ -192,6 +192,7 @@ def test_no_login_of_a_url_is_told():
         ({"kind": "github"}, "needs a token"),
         ({"kind": "github", "token": {"env": "A"}, "repository": "traffic"}, "owner/name"),
         ({"kind": "github", "token": {"env": "A"}, "secret": {"env": "B"}}, "only a webhook"),
+        ({"kind": "apprise", "urlFrom": {"env": "A"}, "headers": {"X": {"env": "B"}}}, "webhook has headers"),
         ({"kind": "github", "token": {"env": "A"}, "select": {"severity": "error"}}, "sources alone"),
         ({"kind": "slack", "urlFrom": {"env": "A", "file": "b"}}, "one of file and env"),
     ],
