@@ -9,13 +9,14 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from gitmesh.engine.memory import Desired, Examined, Judged, SourceMemory
-from gitmesh.model.config import ParseLimits
+from gitmesh.model.config import Config, ParseLimits
 from gitmesh.model.context import NOTHING_KNOWN, Context
 from gitmesh.model.diagnostic import MORE_FINDINGS, Diagnostic, Severity, has_errors
 from gitmesh.model.kinds import NETWORKING
@@ -26,6 +27,7 @@ from gitmesh.parse.suppressions import Rules, suppress
 from gitmesh.plan.foundations import foundations_in
 from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import Validated, validate
+from gitmesh.validate.confinement import Bounds, outside
 from gitmesh.validate.guardrails_plan import plan_guardrails
 from gitmesh.validate.policies import read_freezes, read_policies
 from gitmesh.validate.route_tests.findings import check_around, check_failures
@@ -34,6 +36,7 @@ from gitmesh.validate.rules_schemas import SCHEMA_RULES
 from gitmesh.validate.schemas.definitions import NO_SCHEMAS, Schemas
 
 if TYPE_CHECKING:  # it loads much that `gitmesh validate` has no use for
+    from gitmesh.engine.report import Source
     from gitmesh.observe.live import LiveState
 
 SCHEMA_UNKNOWN = "GM500"
@@ -131,6 +134,18 @@ def known_of(live: LiveState) -> Context:
     return Context(services=None if live.namespace else live.services, advisory=True)
 
 
+def bounds_of(source: Source, config: Config) -> Bounds:
+    """Return where the objects of a source may be."""
+    if any(fnmatchcase(source.name, pattern) for pattern in config.cross_namespace):
+        return Bounds()
+    return Bounds(source.resource.key.namespace, tuple(source.spec.foundations))
+
+
+def outside_of(parsed: Parsed, bounds: Bounds) -> tuple[Diagnostic, ...]:
+    """Return an error for each object of a revision that its source may not change."""
+    return tuple(outside([*parsed.resources.values(), *parsed.others.values()], bounds))
+
+
 def desired_of(revision: Revision, parsed: Parsed) -> Desired:
     """Keep what is to be applied, and what rules its way, of a revision without errors."""
     traffic = {key: r for key, r in parsed.resources.items() if key.group == NETWORKING}
@@ -151,7 +166,7 @@ def _is_news(finding: Diagnostic) -> bool:
 
 
 async def accept(
-    memory: SourceMemory, *, default_namespace: str, limits: ParseLimits, context: Context
+    memory: SourceMemory, *, default_namespace: str, limits: ParseLimits, context: Context, bounds: Bounds
 ) -> None:
     """Judge the fetched revision once, and make it a candidate unless it has an error.
 
@@ -159,7 +174,7 @@ async def accept(
     """
     if memory.fetched is None:
         return
-    question = Judged(memory.fetched, default_namespace, context)
+    question = Judged(memory.fetched, default_namespace, context, bounds)
     if memory.judged == question:
         return
     work = partial(
@@ -172,7 +187,8 @@ async def accept(
     )
     # Reading thousands of documents takes seconds. A rollback waits neither for the thread nor for its end.
     examined = await to_thread.run_sync(work, abandon_on_cancel=True)
-    findings = tuple(finding for finding in examined.findings if _is_news(finding))
+    found = (*outside_of(examined.parsed, bounds), *examined.findings)
+    findings = tuple(finding for finding in found if _is_news(finding))
     memory.judged, memory.examined, memory.findings = question, examined, findings
     if not has_errors(memory.findings):
         memory.candidate = desired_of(question.revision, examined.parsed)

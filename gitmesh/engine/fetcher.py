@@ -11,7 +11,7 @@ from functools import partial
 
 from anyio import to_thread
 
-from gitmesh.engine.accept import desired_of, examine
+from gitmesh.engine.accept import bounds_of, desired_of, examine, outside_of
 from gitmesh.engine.announce import note_fetch
 from gitmesh.engine.credentials import Keyring
 from gitmesh.engine.gauges import is_ready
@@ -134,7 +134,8 @@ class Fetcher:
             limits=self._config.parse,
         )
         examined = await to_thread.run_sync(work)
-        if has_errors(examined.findings) or memory.desired is not None:
+        beyond = outside_of(examined.parsed, bounds_of(source, self._config))
+        if beyond or has_errors(examined.findings) or memory.desired is not None:
             return False
         memory.desired = replace(desired_of(revision, examined.parsed), restored=True)
         if source.status.last_applied_revision == revision.id:

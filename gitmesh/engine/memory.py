@@ -26,6 +26,7 @@ from gitmesh.parse.manifests import NOTHING_READ, Parsed
 from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
 from gitmesh.plan.alike import Alike
 from gitmesh.validate.check import NOTHING_VALIDATED, Validated
+from gitmesh.validate.confinement import Bounds
 from gitmesh.validate.guardrail_rules import Compiled
 from gitmesh.validate.guardrails_plan import Note
 from gitmesh.validate.route_tests.run import NOTHING_TESTED, Tested
@@ -112,6 +113,7 @@ class Judged:
     revision: Revision
     default_namespace: str
     context: Context
+    bounds: Bounds
 
 
 @dataclass(frozen=True, slots=True)

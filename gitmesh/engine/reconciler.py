@@ -15,7 +15,7 @@ from gitmesh.apply.answered import Answered
 from gitmesh.apply.executor import Applied, Writer, dry_run, execute
 from gitmesh.apply.hurry import Hurried
 from gitmesh.apply.records import write_source_status
-from gitmesh.engine.accept import accept, known_of
+from gitmesh.engine.accept import accept, bounds_of, known_of
 from gitmesh.engine.announce import note_change, note_guardrails, note_refusals, note_status, tell
 from gitmesh.engine.contests import forget_quiet, note_write, resting
 from gitmesh.engine.dependencies import waits_for
@@ -186,6 +186,7 @@ class Reconciler:
                 default_namespace=source.default_namespace,
                 limits=self._config.parse,
                 context=known_of(self._ports.live.snapshot()),
+                bounds=bounds_of(source, self._config),
             )
 
     async def _let_through(self, source: Source, memory: SourceMemory, report: PassReport) -> None:

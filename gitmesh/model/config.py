@@ -140,6 +140,10 @@ class Config(Settings):
     """How many entries the history of a rollout keeps."""
     findings_max: Count = 50
     """How many findings the status of a source shows."""
+    cross_namespace: tuple[str, ...] = ("*",)
+    """Patterns of the sources (`namespace/name`) that may change objects outside of their own namespace, and
+    Namespaces and CustomResourceDefinitions. Where people of several teams create TrafficSources, name the
+    trusted ones."""
     gate_hosts: tuple[str, ...] = ("*",)
     """Patterns of the hosts that gates of policies may ask."""
     listen_host: str = "127.0.0.1"

@@ -12,6 +12,7 @@ from gitmesh.validate.rule import Rule
 from gitmesh.validate.rules_across import ACROSS_RULES
 from gitmesh.validate.rules_analyses import ANALYSIS_RULES
 from gitmesh.validate.rules_around import AROUND_RULES
+from gitmesh.validate.rules_confinement import CONFINEMENT_RULES
 from gitmesh.validate.rules_files import FILE_RULES
 from gitmesh.validate.rules_guardrails import GUARDRAIL_RULES
 from gitmesh.validate.rules_no_effect import EFFECT_RULES
@@ -29,6 +30,7 @@ from gitmesh.validate.rules_warnings import WARNING_RULES
 _ALL = (
     *FILE_RULES,
     *SUPPRESSION_RULES,
+    *CONFINEMENT_RULES,
     *SHAPE_RULES,
     *OBJECT_RULES,
     *WARNING_RULES,
