@@ -54,3 +54,14 @@ def skipped_lines(source: Source) -> list[str]:
         + (f" (differs in {', '.join(skipped.fields)})" if skipped.fields else "")
         for skipped in source.status.skipped
     ]
+
+
+def effect_lines(source: Source) -> list[str]:
+    """Return what is known of the effect of changed routes, where Ready does not say it already."""
+    ready, effect = (
+        next((c for c in source.status.conditions if c.type == type_), None)
+        for type_ in ("Ready", "InEffect")
+    )
+    if effect is None or effect.status == "True" or (ready and ready.reason == "NotInEffect"):
+        return []
+    return [f"in effect: {effect.reason}: {effect.message}"]

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async, watching
 from gitmesh.cli.main import Refused
-from gitmesh.cli.source_text import finding_lines, headline, held_lines, skipped_lines
+from gitmesh.cli.source_text import effect_lines, finding_lines, headline, held_lines, skipped_lines
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.report import Source, read_source
 from gitmesh.engine.rollouts import read_record
@@ -184,7 +184,12 @@ def _findings(sources: list[tuple[ResourceKey, Resource]]) -> list[RenderableTyp
         Padding(Text(line), (0, 0, 0, 2))
         for _, resource in sources
         if isinstance(source := read_source(resource), Source)
-        for line in (*held_lines(source), *finding_lines(source), *skipped_lines(source))
+        for line in (
+            *held_lines(source),
+            *finding_lines(source),
+            *skipped_lines(source),
+            *effect_lines(source),
+        )
     ]
 
 

@@ -61,13 +61,20 @@ async def _sync(where: Connection, namespace: str, name: str | None, timeout: fl
         with anyio.move_on_after(timeout):
             while True:
                 source = read_valid(cache.snapshot(), key)
-                if source.status.last_handled_sync == token:
+                if source.status.last_handled_sync == token and not _is_measuring(source):
                     return _outcome(source)
                 await changed()
+        if source.status.last_handled_sync == token:
+            return _outcome(source)
     raise Refused(
         f"no answer within {timeout:g} s: does a daemon run for this cluster? "
         "Look at `gitmesh status` and at its log"
     )
+
+
+def _is_measuring(source: Source) -> bool:
+    """Say whether everything is applied and it is about to be known whether it is in effect."""
+    return any((c.type, c.reason) == ("Ready", "Verifying") for c in source.status.conditions)
 
 
 def read_valid(live: LiveState, key: ResourceKey) -> Source:

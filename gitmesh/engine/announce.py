@@ -188,7 +188,7 @@ def note_status(source: Source, memory: SourceMemory, status: TrafficSourceStatu
     _note_status_beyond(source, memory, status, ports, is_old=is_old)
     if is_old:
         return
-    if after.reason == "Progressing":  # each step has its own event, on the VirtualService
+    if after.reason in ("Progressing", "Verifying"):  # each step has its own event, on the VirtualService
         return
     log = ports.log.bind(stage="engine", source=source.name, revision=shortened(status.fetched_revision))
     (log.warning if after.status == "False" else log.info)(after.message, reason=after.reason)

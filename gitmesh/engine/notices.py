@@ -26,7 +26,9 @@ from gitmesh.model.source import Condition, TrafficSourceStatus
 from gitmesh.notify.repositories import without_login
 
 BLIND_CHECKS = 3  # in a row, before people are told
-_NOT_TOLD = frozenset({"Progressing", "Fetching", "RolledBack", "FetchFailed"})  # others tell of these
+_NOT_TOLD = frozenset(
+    {"Progressing", "Verifying", "Fetching", "RolledBack", "FetchFailed"}
+)  # others tell of these
 _UNJUDGED = frozenset(  # nothing about the commit
     {"FetchFailed", "Suspended", "InvalidSpec", "Fetching", "Fight", "Drifted"}
     | {"Deleting", "DeletionFailed", "DeletionRefused"}

@@ -184,7 +184,7 @@ def _at_rest(
     if idle := not_in_effect(source, memory, live):
         return Verdict("False", "NotInEffect", f"{applied}, but {in_short(idle)}", reconciling=True)
     if is_measuring(memory):
-        return Verdict("Unknown", "Progressing", f"{applied}; measuring whether it is in effect", True)
+        return Verdict("Unknown", "Verifying", f"{applied}; measuring whether it is in effect", True)
     if left := [s for s in report.skipped if s.why is SkipReason.RECONCILE_DISABLED]:
         return Verdict("True", "Applied", f"{applied}; left alone: {_and_more(left)}")
     return Verdict("True", "Applied", applied)

@@ -78,6 +78,8 @@ class Envelope:
         key = self._key(body, api_version, kind)
         if key is None or not is_context(key):
             message = f"{kind} ({api_version}) is not managed by GitMesh and left alone"
+            if kind == "CustomResourceDefinition":
+                message = f"{kind} is not applied, unless spec.foundations of the TrafficSource names it"
             yield codes.NOT_MANAGED.finding(message, origin.location, path=("kind",))
         if key is not None:
             yield Resource(key, api_version, without_secrets(key, body), origin)

@@ -148,3 +148,22 @@ def test_g10_everything_that_is_refused_is_listed():
         assert not [r for r in world.cluster.requests if r.writes and "good" in r.name], "none is applied"
 
     tell(story)
+
+
+def test_g22_of_two_sources_with_one_object_the_first_keeps_it_and_the_other_says_so():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        other = world.add_source("other", adopt=True, conflicts="force")
+        other.push(files(*MOVED))
+        await world.until(lambda: world.ready("other") == ("False", "PlanRefused"))
+        assert [r.resource for r in world.status("other").refusals] == [
+            "DestinationRule default/reviews",
+            "VirtualService default/reviews",
+        ]
+        assert "it belongs to TrafficSource default/mesh" in world.status("other").refusals[0].reason
+        before = writes_of(world)
+        await anyio.sleep(300)
+        assert (world.live(), writes_of(world)) == ({"v1": 100}, before)
+        assert world.ready() == ("True", "Applied")
+        assert not world.status("other").inventory
+
+    tell(story)

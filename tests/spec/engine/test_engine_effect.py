@@ -56,7 +56,7 @@ def asked(world: DaemonWorld) -> list[str]:
 
 def test_ready_waits_until_the_shares_are_measured_and_then_nothing_is_asked_any_more():
     async def story(world: DaemonWorld, repository: Any) -> None:
-        assert world.ready() == ("Unknown", "Progressing")
+        assert world.ready() == ("Unknown", "Verifying")
         await world.until(lambda: world.ready() == ("True", "Applied"), seconds=10)
         condition = in_effect(world)
         assert condition is not None
@@ -69,7 +69,7 @@ def test_ready_waits_until_the_shares_are_measured_and_then_nothing_is_asked_any
     tell(story)
 
 
-def test_argo_rollouts_4890_routes_that_are_stored_and_have_no_effect_are_not_ready():
+def test_argo_rollouts_4741_routes_that_are_stored_and_have_no_effect_are_not_ready():
     async def story(world: DaemonWorld, repository: Any) -> None:
         await world.until(lambda: world.ready() == ("True", "Applied"))
         flows(world, v1=100)

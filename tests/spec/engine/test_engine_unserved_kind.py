@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from fakes.cluster import _kinds
 from fakes.daemon_world import DaemonWorld, a_rule, a_service, files, in_world, without_threads
 from fakes.virtual_time import run_virtually
 
@@ -67,5 +68,20 @@ def test_an_object_of_a_kind_that_is_not_served_is_refused_and_nothing_of_its_co
         assert world.cluster.find(DESTINATION_RULE, "default", "ratings") is None
         (ready,) = [c for c in world.status().conditions if c.type == "Ready"]
         assert "WorkloadEntry default/vm" in ready.message
+
+    tell(story, served=False)
+
+
+def test_g19_an_object_waits_for_its_definition_and_appears_once_that_is_installed():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(files(*REVIEWS) | {"vm.yaml": ENTRY})
+        await world.until(lambda: world.ready() == ("False", "PlanRefused"))
+        (refused,) = world.status().refusals
+        assert refused.resource == "WorkloadEntry default/vm"
+        assert "install the CRDs of this kind" in refused.hint
+        assert world.live() == {"v1": 100}, "the last good revision stays"
+        world.cluster.api.registry.add(next(kind for kind in _kinds() if kind.kind == WORKLOAD_ENTRY.kind))
+        await world.until(lambda: world.ready() == ("True", "Applied"), seconds=130)
+        assert world.cluster.find(WORKLOAD_ENTRY, "default", "vm") is not None
 
     tell(story, served=False)
