@@ -120,12 +120,12 @@ async def _serve(
             if config.listen_port:
                 health = app(lambda: running.ready, running.meters.registry)
                 group.start_soon(serve, health, config.listen_host, config.listen_port)
-            if config.receiver_port:
-                hooks = receiver_of(running, config).app()
+            hooks = receiver_of(running, config) if config.receiver_port else None
+            if hooks is not None:
                 address = config.receiver_host, config.receiver_port
-                group.start_soon(serve_strangers, hooks, *address, config.receiver)
+                group.start_soon(serve_strangers, hooks.app(), *address, config.receiver)
             if given.files:
-                group.start_soon(_follow, given, first, running)
+                group.start_soon(_follow, given, first, running, hooks)
             log.info("daemon started", stage="engine", data_dir=str(config.data_dir))
             await lead(running)
     log.info("daemon stopped", stage="engine")
@@ -143,10 +143,12 @@ def receiver_of(running: Running, config: Config) -> HookReceiver:
     )
 
 
-async def _follow(given: Sources, first: Reading, running: Running) -> None:
+async def _follow(given: Sources, first: Reading, running: Running, hooks: HookReceiver | None) -> None:
     """Follow the files with settings until cancelled."""
 
     async def apply(config: Config) -> None:
+        if hooks is not None:
+            hooks.configure(config.receivers)  # first: it may refuse
         await running.configure(config)
         set_level(config.log.level)
 

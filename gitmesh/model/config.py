@@ -191,7 +191,6 @@ NEEDS_RESTART: tuple[tuple[str, ...], ...] = (
     ("allow_file_urls",),
     ("listen_host",),
     ("listen_port",),
-    ("receivers",),
     ("receiver_host",),
     ("receiver_port",),
     ("receiver",),

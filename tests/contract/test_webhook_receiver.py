@@ -54,6 +54,7 @@ class Site:
     port: int
     clock: Clock
     meters: Meters
+    receiver: HookReceiver | None = None
     woken: list[str] = field(default_factory=list)
     failure: ClusterError | None = None
 
@@ -126,6 +127,7 @@ async def a_site(
         clock=site.clock,
         meters=site.meters,
     )
+    site.receiver = receiver
     async with anyio.create_task_group() as group:
         group.start_soon(serve_strangers, receiver.app(), "127.0.0.1", port, limits)
         with anyio.fail_after(20):
@@ -337,3 +339,22 @@ async def test_cve_2026_40109_a_genuine_webhook_wakes_no_source_that_its_receive
         request = hook("github", payload("github", ref="refs/heads/live"))
         assert await site.send("/hooks/github", request) == (202, "woken: 1\n")
         assert site.woken == ["live"]
+
+
+async def test_receivers_change_while_they_listen_and_remember_what_they_had(site: Site, tmp_path: Path):
+    assert site.receiver is not None
+    assert (await site.send("/hooks/github", hook("github")))[0] == 202
+    by_name = {receiver.name: receiver for receiver in receivers(tmp_path, ())}
+    narrowed = by_name["github"].model_copy(update={"sources": ("default/live", "default/traffic")})
+    other = by_name["gitea"].model_copy(update={"name": "other"})
+    site.receiver.configure([narrowed, other])
+    assert await site.send("/hooks/github", hook("github")) == (200, "this delivery came before\n")
+    assert (await site.send("/hooks/other", hook("gitea")))[0] == 202
+    assert (await site.send("/hooks/gitea", hook("gitea")))[0] == 404
+    (tmp_path / "gitea").write_text("")
+    with pytest.raises(EdgeError, match="receiver other: the secret is empty"):
+        site.receiver.configure([other])
+    assert await site.send("/hooks/github", hook("github", delivery="2")) == (
+        200,
+        "this delivery came before\n",
+    )

@@ -75,13 +75,25 @@ class HookReceiver:
         self._clock = clock
         self._meters = meters
         self._log: Any = structlog.get_logger("gitmesh.web")
-        minutes = math.ceil(2 * limits.replay_window.total_seconds() / 60) + 1
-        most = minutes * limits.hooks_per_minute_max * _MARKS_OF_ONE
-        self._desks = {
-            r.name: _Desk(r, Deliveries(most), Allowance(limits.hooks_per_minute_max)) for r in receivers
-        }
-        for desk in self._desks.values():
-            read_secret(desk.receiver)
+        self._desks: dict[str, _Desk] = {}
+        self.configure(receivers)
+
+    def configure(self, receivers: Iterable[Receiver]) -> None:
+        """Go by other receivers from the next webhook on; what one remembers it keeps.
+
+        Raises EdgeError, and changes nothing, when one has no secret that can be read.
+        """
+        wanted = tuple(receivers)
+        for receiver in wanted:
+            read_secret(receiver)
+        most = self._limits.hooks_per_minute_max
+        minutes = math.ceil(2 * self._limits.replay_window.total_seconds() / 60) + 1
+        marks = minutes * most * _MARKS_OF_ONE
+        before, self._desks = self._desks, {}
+        for receiver in wanted:
+            known = before.get(receiver.name) or _Desk(receiver, Deliveries(marks), Allowance(most))
+            known.receiver = receiver
+            self._desks[receiver.name] = known
 
     def app(self) -> Starlette:
         """Return the application. It tells nothing of a path that is no receiver's."""
