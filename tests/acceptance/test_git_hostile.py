@@ -46,7 +46,7 @@ def blob(repository, content: bytes) -> str:
     return plumbing(repository.work / ".git", ["hash-object", "-w", "--stdin"], content)
 
 
-async def test_a_symbolic_link_out_of_the_repository_is_not_followed(repository, tmp_path):
+async def test_cve_2022_24904_a_symbolic_link_out_of_the_repository_is_not_followed(repository, tmp_path):
     repository.write({"good.yaml": "a: 1"})
     (repository.work / "passwd.yaml").symlink_to("/etc/passwd")
     (repository.work / "etc").symlink_to("/etc")
@@ -113,7 +113,7 @@ async def test_a_huge_file_and_a_deep_path_are_reported_and_not_read(repository,
     assert mirror.counters.blobs_read == 1
 
 
-async def test_a_tree_that_unfolds_without_end_is_stopped_at_the_limit(repository, tmp_path):
+async def test_cve_2022_24878_a_tree_that_unfolds_without_end_is_stopped_at_the_limit(repository, tmp_path):
     git_dir = repository.work / ".git"
     content = blob(repository, b"a: 1")
     entry = f"100644 blob {content}\t"

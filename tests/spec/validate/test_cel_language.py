@@ -159,7 +159,7 @@ def test_what_people_write_is_cheap():
     assert cost.largest < 1_000
 
 
-def test_all_evaluations_together_have_a_budget():
+def test_cve_2024_32476_all_evaluations_together_have_a_budget():
     budget = Budget(steps=100)
     results = [value("self.all(x, x > 0)", [1, 2, 3], budget) for _ in range(20)]
     assert results[0] is True
