@@ -261,7 +261,7 @@ class Daemon:
         for key in in_order(present):
             await self._pass_one(key)
         count(self._ports.live.snapshot(), self.memory, self._ports.meters)
-        self.reconciler.gauges.show_rollouts(self._ports.live.snapshot().rollouts.values())
+        self.reconciler.gauges.show_rollouts(self._ports.live.snapshot().rollouts)
         self._check_wanted.set()
         self.verifier.look()
 

@@ -5,14 +5,14 @@ Stage: engine (shell).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from gitmesh.engine.memory import SourceMemory
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.report import Source
-from gitmesh.model.resource import Resource
+from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import TrafficSourceStatus
 
@@ -27,6 +27,7 @@ class Gauges:
     def __init__(self, meters: Meters) -> None:
         self._meters = meters
         self._sources: dict[str, set[tuple[str, str]]] = {}  # source -> state and revision
+        self._seen: Mapping[ResourceKey, Resource] | None = None
         self._rollouts: set[tuple[str, str, str]] = set()
 
     def lead(self) -> None:
@@ -38,7 +39,7 @@ class Gauges:
         self._meters.leader.set(0)
         for name in list(self._sources):
             self.forget(name)
-        self.show_rollouts(())
+        self.show_rollouts({})
 
     def show(
         self, source: Source, memory: SourceMemory, status: TrafficSourceStatus, clock: tuple[datetime, float]
@@ -72,9 +73,12 @@ class Gauges:
         for state, revision in self._sources.pop(name, ()):
             _remove(meters.source_revision, name, state, revision)
 
-    def show_rollouts(self, rollouts: Iterable[Resource]) -> None:
-        """Show where each rollout stands."""
-        statuses = [(r.key, _mapping(r.body.get("status"))) for r in rollouts]
+    def show_rollouts(self, rollouts: Mapping[ResourceKey, Resource]) -> None:
+        """Show where each rollout stands. The same mapping again is nothing new: snapshots never change."""
+        if rollouts is self._seen:
+            return
+        self._seen = rollouts
+        statuses = [(key, _mapping(r.body.get("status"))) for key, r in rollouts.items()]
         statuses.sort(key=lambda item: (_ORDER.get(str(item[1].get("phase")), 9), item[0]))
         shown: set[tuple[str, str, str]] = set()
         for key, status in statuses[:ROLLOUT_SERIES_MAX]:

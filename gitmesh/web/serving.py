@@ -30,7 +30,9 @@ class _Server(uvicorn.Server):
 
 async def serve(application: Starlette, host: str, port: int, option: str = "--listen") -> None:
     """Serve until cancelled. Raises EdgeError when the port is taken."""
-    config = uvicorn.Config(application, host=host, port=port, log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        application, host=host, port=port, log_level="warning", log_config=None, lifespan="off"
+    )
     await _run(config, option)
 
 
@@ -43,6 +45,7 @@ async def serve_strangers(
         host=host,
         port=port,
         log_level="error",
+        log_config=None,  # as all of the log
         lifespan="off",
         access_log=False,
         server_header=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import urllib.request
@@ -26,6 +27,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real]
 STAGES = {"fetch", "parse", "validate", "observe", "decide", "plan", "apply", "notify", "engine"}
 SLOW = policy((10, "1h"), (100, "0s"))
 STEPS = policy((10, "300ms"), (50, "300ms"), (100, "0s"))
+
+
+async def babble(port: int) -> None:
+    """Say what is no HTTP."""
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(b"\x16\x03 hello\r\n\r\n")
+        with contextlib.suppress(anyio.EndOfStream):
+            await stream.receive()
 
 
 def written(directory: Path, config: dict[str, Any]) -> Path:
@@ -72,11 +81,16 @@ async def a_whole_rollout(world: World) -> str:
 async def test_every_line_of_the_log_says_stage_source_revision_and_rollout(
     play: Play, world: World, tmp_path: Path
 ):
-    with running_daemon(play, tmp_path / "daemon", "--log-level=debug") as daemon:
+    port = free_port()
+    options = ("--log-level=debug", f"--listen=127.0.0.1:{port}")
+    with running_daemon(play, tmp_path / "daemon", *options) as daemon:
         revision = await a_whole_rollout(world)
+        await babble(port)
+        await until("a line of a library", lambda: seen("Invalid HTTP request" in daemon.log))
     told = lines(daemon)
     assert all(tuple(line)[: len(FIELDS)] == FIELDS for line in told)
     assert {line["stage"] for line in told} <= STAGES
+    assert "uvicorn.error" in {line.get("logger") for line in told}
     ours = [line for line in told if line["source"] == world.source_name]
     by_message: dict[str, list[dict[str, Any]]] = {}
     for line in ours:

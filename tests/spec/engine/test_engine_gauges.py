@@ -22,7 +22,7 @@ from fakes.virtual_time import run_virtually
 from gitmesh.engine.gauges import ROLLOUT_SERIES_MAX, Gauges
 from gitmesh.engine.meters import Meters
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE
-from gitmesh.model.resource import Resource, resource_from_body
+from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Phase
 
 Story = Callable[[DaemonWorld, Repository], Awaitable[None]]
@@ -160,6 +160,10 @@ def test_who_does_not_work_any_more_shows_nothing_of_sources():
     run_virtually(begin)
 
 
+def all_of(*rollouts: Resource) -> dict[ResourceKey, Resource]:
+    return {rollout.key: rollout for rollout in rollouts}
+
+
 def a_rollout(number: int, **status: Any) -> Resource:
     name = f"r{number:05}"
     status = {"phase": "Succeeded", "source": "default/mesh", "progress": 100, **status}
@@ -178,16 +182,16 @@ def test_only_so_many_rollouts_have_series_and_those_in_motion_come_first():
     gauges = Gauges(meters)
     many = [a_rollout(n) for n in range(ROLLOUT_SERIES_MAX + 5)]
     moving = a_rollout(99_999, phase="Progressing", progress=25)
-    gauges.show_rollouts([*many, moving])
+    gauges.show_rollouts(all_of(*many, moving))
     assert len(series(meters, "rollout_progress_percent")) == ROLLOUT_SERIES_MAX
     assert value(meters, "rollouts_unlisted") == 6
     labels = {"source": "default/mesh", "namespace": "default", "rollout": "r99999"}
     assert value(meters, "rollout_progress_percent", **labels) == 25
-    gauges.show_rollouts([a_rollout(1)])
+    gauges.show_rollouts(all_of(a_rollout(1)))
     assert [s["rollout"] for s in series(meters, "rollout_progress_percent")] == ["r00001"]
 
 
 def test_a_status_that_somebody_else_wrote_breaks_nothing():
     meters = Meters()
-    Gauges(meters).show_rollouts([a_rollout(1, progress="much", phase=["x"], source=None)])
+    Gauges(meters).show_rollouts(all_of(a_rollout(1, progress="much", phase=["x"], source=None)))
     assert value(meters, "rollouts_unlisted") == 0
