@@ -17,6 +17,7 @@ from benchmarks import (
     push,
     rollback,
     route_tests,
+    scale,
     translate,
     validation,
     weight_changes,
@@ -34,6 +35,7 @@ MEASUREMENTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "rollback": rollback.measure,
     "idle": idle.measure,
     "monorepo": monorepo.measure,
+    "scale": scale.measure,
 }
 
 

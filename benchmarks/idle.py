@@ -20,9 +20,9 @@ async def measure(directory: Path) -> list[Figure]:
         directory, policies=False, files=thousand_objects(OBJECTS), load=False
     ) as world:
         await anyio.sleep(5)
-        counts, used = await request_counts(directory), _cpu_seconds(world.daemon.pid)
+        counts, used = await request_counts(directory), cpu_seconds(world.daemon.pid)
         await anyio.sleep(SECONDS)
-        now, spent = await request_counts(directory), _cpu_seconds(world.daemon.pid) - used
+        now, spent = await request_counts(directory), cpu_seconds(world.daemon.pid) - used
         megabytes = _resident_megabytes(world.daemon.pid)
     # Reading the counts is a request of ours, and no client's.
     others = {
@@ -43,7 +43,8 @@ async def measure(directory: Path) -> list[Figure]:
     ]
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return how long processors have worked for a process, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
