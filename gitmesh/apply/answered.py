@@ -12,11 +12,11 @@ from gitmesh.model.kinds import Kind
 
 
 class Answered:
-    """A client's `apply` and `delete`. `stored(body)` hears of each object that was written, as it is now;
-    `answered()` of every good answer, also those to a dry run."""
+    """A client's writes. `stored(body)` hears of each object that was written, as it is now, and returns
+    what is to be kept of it; `answered()` hears of every good answer, also those to a dry run."""
 
     def __init__(
-        self, client: ClusterClient, *, answered: Callable[[], None], stored: Callable[[Body], None]
+        self, client: ClusterClient, *, answered: Callable[[], None], stored: Callable[[Body], Body]
     ) -> None:
         self._client = client
         self._answered = answered
@@ -26,9 +26,7 @@ class Answered:
         """Apply as `ClusterClient.apply` does."""
         answer = await self._client.apply(kind, body, force=force, dry_run=dry_run)
         self._answered()
-        if not dry_run:
-            self._stored(answer)
-        return answer
+        return answer if dry_run else self._stored(answer)
 
     async def delete(
         self,
@@ -52,5 +50,4 @@ class Answered:
         """Patch as `ClusterClient.merge_patch` does: a patch that names a version works once."""
         answer = await self._client.merge_patch(kind, namespace, name, patch)
         self._answered()
-        self._stored(answer)
-        return answer
+        return self._stored(answer)

@@ -17,7 +17,7 @@ from gitmesh.engine.announce import note_change, note_status, tell
 from gitmesh.engine.limits import Alive, nobody_waits
 from gitmesh.engine.memory import News, SourceMemory
 from gitmesh.engine.planning import plan_input
-from gitmesh.engine.ports import Ports
+from gitmesh.engine.ports import Ports, taking_in
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.engine.rollouts import object_key
 from gitmesh.engine.status import Verdict, conditions_of
@@ -76,7 +76,7 @@ class Leaver:
         return report
 
     async def _remove(self, source: Source, memory: SourceMemory, report: PassReport, alive: Alive) -> None:
-        client = Answered(self.ports.cluster, answered=alive, stored=self.ports.live.absorb)
+        client = Answered(self.ports.cluster, answered=alive, stored=taking_in(self.ports.live))
         live = self.ports.live.snapshot()
         plan = make_removal_plan(plan_input(source, memory, {}, (), live, self.config))
         report.refusals = plan.refusals

@@ -32,6 +32,7 @@ from gitmesh.model.repository import OPEN, Access, Ref
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.revision import Revision
 from gitmesh.observe.live import LiveState
+from gitmesh.observe.slim import slim
 
 
 class Git(Protocol):
@@ -107,6 +108,19 @@ class Live(Protocol):
 
     def drop(self, key: ResourceKey) -> None:
         """Forget an object that we have just deleted."""
+
+
+def taking_in(live: Live) -> Callable[[Body], Body]:
+    """Return what takes in an object that was written, and keeps of it only what is looked at later.
+
+    It is kept until its whole wave is through; of ten thousand objects the rest would be much.
+    """
+
+    def take_in(body: Body) -> Body:
+        live.absorb(body)
+        return slim(body)
+
+    return take_in
 
 
 class Metrics(Protocol):

@@ -27,7 +27,7 @@ from gitmesh.engine.leaving import keep_finalizer
 from gitmesh.engine.limits import Alive, nobody_waits
 from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.planning import make_plan_aside, move_rollouts, plan_input
-from gitmesh.engine.ports import Ports
+from gitmesh.engine.ports import Ports, taking_in
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.engine.requests import take_requests
 from gitmesh.engine.retries import ROLLBACK_RETRY, Doubts, Patience
@@ -166,7 +166,7 @@ class Reconciler:
     async def _go_forward(
         self, source: Source, memory: SourceMemory, report: PassReport, alive: Alive
     ) -> None:
-        self._writer = Answered(self._ports.cluster, answered=alive, stored=self._ports.live.absorb)
+        self._writer = Answered(self._ports.cluster, answered=alive, stored=taking_in(self._ports.live))
         try:
             await keep_finalizer(source, self._ports)
             await take_requests(source.name, memory, self._ports, report)
@@ -315,7 +315,7 @@ class Reconciler:
     def _absorb(self, applied: Applied) -> None:
         if applied.error is None and applied.change.kind is ChangeKind.DELETE:
             self._ports.live.drop(applied.change.key)
-        elif applied.result is not None:
+        elif applied.result is not None and "managedFields" in applied.result.metadata:  # not yet taken in
             self._ports.live.absorb(applied.result.body)
 
     async def _record_intent(self, source: Source, memory: SourceMemory, plan: Plan | None = None) -> None:

@@ -26,6 +26,10 @@ CONFLICTS_MAX = 50
 # These answers describe the server's moment, not our request.
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
+# An applied object that does not fit its schema is answered as a fault of the server, which it is not: the
+# same bytes never work. Source: kubernetes/apimachinery, pkg/util/managedfields/internal/structuredmerge.go.
+NOT_TYPED = "failed to create typed patch object"
+
 # Source: kubernetes/apimachinery, pkg/util/managedfields/internal/conflict.go: `conflict with "NAME" …`.
 _MANAGER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
 
@@ -54,6 +58,8 @@ def error_of(doing: str, status: int, reason: str, answer: object) -> ClusterErr
         return _conflict(message, details)
     if status == 410:
         return WatchExpiredError(message, retryable=True, status=status)
+    if status == 500 and told.startswith(NOT_TYPED):
+        return RejectedError(f"{message}; {_HINTS[400]}", retryable=False, status=status)
     hint = _HINTS.get(status)
     text = f"{message}; {hint}" if hint else message
     if status in _RETRYABLE or status > 504:

@@ -164,7 +164,8 @@ class _Server:
         if verb in ("get", "list"):
             return self._read(request, target, verb)
         media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        body = read_body(await self._body(request), media_type)
+        strict = request.query_params.get("fieldValidation") == "Strict"
+        body = read_body(await self._body(request), media_type, strict=strict)
         if verb in ("delete", "deletecollection"):
             return self._delete(request, target, verb, body)
         return self._write(request, target, verb, media_type, body)

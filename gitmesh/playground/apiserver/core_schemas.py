@@ -32,6 +32,7 @@ def _kind(**properties: Body) -> Body:
 TEXT: Body = {"type": "string"}
 MAYBE_TEXT: Body = {"type": "string", "nullable": True}
 WHOLE: Body = {"type": "integer"}
+_ATOMIC: Body = {"x-kubernetes-map-type": "atomic"}
 TEXTS: Body = {"type": "object", "additionalProperties": {"type": "string"}}
 _INT_OR_TEXT: Body = {"x-kubernetes-int-or-string": True}
 _CONTAINER_PORT = {
@@ -44,6 +45,7 @@ _CONTAINERS = _keyed(
     name=TEXT,
     image=TEXT,
     env=_keyed("name", name=TEXT, value=TEXT),
+    volumeMounts=_keyed("mountPath", mountPath=TEXT, name=TEXT),
     ports=_CONTAINER_PORT,
 )
 _CONDITIONS = _keyed("type", type=TEXT, status=TEXT, reason=TEXT, message=TEXT)
@@ -65,7 +67,7 @@ SCHEMAS: dict[str, Body] = {
     "Namespace": _kind(spec=_open(), status=_open(phase=TEXT, conditions=_CONDITIONS)),
     "Service": _kind(
         spec=_open(
-            selector=TEXTS,
+            selector={**TEXTS, **_ATOMIC},
             type=TEXT,
             clusterIP=TEXT,
             ports=_keyed(
@@ -82,8 +84,17 @@ SCHEMAS: dict[str, Body] = {
         status=_open(conditions=_CONDITIONS),
     ),
     "Pod": _kind(
-        spec=_open(containers=_CONTAINERS, nodeName=TEXT, serviceAccountName=TEXT),
-        status=_open(phase=TEXT, podIP=TEXT, conditions=_CONDITIONS),
+        spec=_open(
+            containers=_CONTAINERS,
+            initContainers=_CONTAINERS,
+            volumes=_keyed("name", name=TEXT),
+            imagePullSecrets=_keyed("name", name=TEXT),
+            hostAliases=_keyed("ip", ip=TEXT),
+            nodeSelector={**TEXTS, **_ATOMIC},
+            nodeName=TEXT,
+            serviceAccountName=TEXT,
+        ),
+        status=_open(phase=TEXT, podIP=TEXT, podIPs=_keyed("ip", ip=TEXT), conditions=_CONDITIONS),
     ),
     "CustomResourceDefinition": _kind(
         spec=_open(
@@ -98,7 +109,10 @@ SCHEMAS: dict[str, Body] = {
         status=_open(),
     ),
     "Event": _kind(
-        involvedObject=_open(kind=TEXT, namespace=TEXT, name=TEXT, uid=TEXT, apiVersion=TEXT),
+        involvedObject={
+            **_open(kind=TEXT, namespace=TEXT, name=TEXT, uid=TEXT, apiVersion=TEXT),
+            **_ATOMIC,
+        },
         source=_open(component=TEXT, host=TEXT),
         series=_open(),
         type=TEXT,
@@ -111,7 +125,7 @@ SCHEMAS: dict[str, Body] = {
         reportingComponent=TEXT,
         reportingInstance=TEXT,
         action=TEXT,
-        related=_open(),
+        related={**_open(), **_ATOMIC},
     ),
     "Endpoints": _kind(
         subsets={

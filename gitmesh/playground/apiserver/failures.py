@@ -28,7 +28,7 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": str(self),
-            "reason": self.reason,
+            **({"reason": self.reason} if self.reason else {}),
             "code": self.code,
         }
         if self.details:
@@ -52,6 +52,11 @@ def _details(name: str, group: str, plural: str, causes: Iterable[dict[str, str]
 def bad_request(message: str) -> ApiError:
     """400: the request itself makes no sense."""
     return ApiError(400, "BadRequest", message)
+
+
+def not_typed(place: str, kind: str, problem: str) -> ApiError:
+    """500: a configuration that does not fit its schema; `kind` as in `v1, Kind=ConfigMap`."""
+    return ApiError(500, "", f"failed to create typed patch object ({place}; {kind}): {problem}")
 
 
 def unauthorized() -> ApiError:

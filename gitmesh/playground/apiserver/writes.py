@@ -15,7 +15,7 @@ from gitmesh.playground.apiserver.cluster import Cluster
 from gitmesh.playground.apiserver.definitions import definition_written
 from gitmesh.playground.apiserver.deletes import drop_oldest, finish_if_ready
 from gitmesh.playground.apiserver.kinds import Body, Target
-from gitmesh.playground.apiserver.objects import apply, patches, schema
+from gitmesh.playground.apiserver.objects import apply, patches, schema, typed
 from gitmesh.playground.apiserver.objects.errors import ApplyConflict, ApplyError, PatchError
 from gitmesh.playground.apiserver.objects.strategic import strategic_merge_patch
 
@@ -60,6 +60,7 @@ def update(cluster: Cluster, target: Target, body: Any, options: WriteOptions) -
     live = _live(cluster, target)
     given = metadata.check_envelope(target, body)
     metadata.check_name(target, given["metadata"])
+    _check_precondition(target, live, given)
     if target.kind.custom and not given["metadata"].get("resourceVersion"):
         cause = ("metadata.resourceVersion", "Invalid value: 0x0: must be specified for an update")
         raise failures.invalid(target.name, target.kind.group, target.kind.kind, [cause])
@@ -75,6 +76,7 @@ def patch(cluster: Cluster, target: Target, media_type: str, body: Any, options:
     shown = target.kind.as_version(live, target.version)
     patched = metadata.check_envelope(target, _patched(target, media_type, shown, body))
     metadata.check_name(target, patched["metadata"])
+    _check_same_object(target, live, patched)
     patched, warnings = known_fields(target, patched, options.validation)
     return Written(_update(cluster, target, live, patched, options, tracked=False), warnings=warnings)
 
@@ -104,7 +106,10 @@ def _apply(cluster: Cluster, target: Target, body: Any, options: WriteOptions) -
     if applied["metadata"].get("managedFields"):
         raise failures.bad_request("metadata.managedFields must be nil")
     applied["metadata"] = {**applied["metadata"], "name": target.name}
-    applied, warnings = known_fields(target, applied, options.validation)
+    if problem := typed.problem(applied, target.schema):
+        place = f"{target.namespace}/{target.name}"
+        kind = f"{target.kind.group}/{target.version}, Kind={target.kind.kind}"
+        raise failures.not_typed(place, kind, problem)
     applied = _only_writable(target, applied)
     live = cluster.store.get(target.kind.resource, target.namespace, target.name)
     if live is None and target.subresource:
@@ -113,10 +118,11 @@ def _apply(cluster: Cluster, target: Target, body: Any, options: WriteOptions) -
         raise failures.stale_write(target.name, target.kind.group, target.kind.plural)
     if live is not None:
         _check_not_stale(target, live, applied)
+        _check_same_object(target, live, applied)
     merged = _merged(cluster, target, live, applied, options)
     if live is None:
-        return Written(_create(cluster, target, merged, options, tracked=True), True, warnings)
-    return Written(_update(cluster, target, live, merged, options, tracked=True), warnings=warnings)
+        return Written(_create(cluster, target, merged, options, tracked=True), True)
+    return Written(_update(cluster, target, live, merged, options, tracked=True))
 
 
 def _merged(
@@ -160,12 +166,22 @@ def _check_not_stale(target: Target, live: Body, given: Body) -> None:
     version = given["metadata"].get("resourceVersion")
     if version and version != live["metadata"]["resourceVersion"]:
         raise failures.stale_write(target.name, kind.group, kind.plural)
+
+
+def _check_precondition(target: Target, live: Body, given: Body) -> None:
+    """The uid of a whole object that is sent says which one is meant."""
+    uid, found = given["metadata"].get("uid"), live["metadata"]["uid"]
+    if uid and uid != found:
+        message = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {found}"
+        raise failures.conflict(target.name, target.kind.group, target.kind.plural, message)
+
+
+def _check_same_object(target: Target, live: Body, given: Body) -> None:
+    """In a patch the uid is a field like any other, and never changes. Source: a kube-apiserver 1.36."""
     uid = given["metadata"].get("uid")
     if uid and uid != live["metadata"]["uid"]:
-        message = (
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {live['metadata']['uid']}"
-        )
-        raise failures.conflict(target.name, kind.group, kind.plural, message)
+        cause = [("metadata.uid", f'Invalid value: "{uid}": field is immutable')]
+        raise failures.invalid(target.name, target.kind.group, target.kind.kind, cause)
 
 
 def _create(cluster: Cluster, target: Target, given: Body, options: WriteOptions, *, tracked: bool) -> Body:
