@@ -378,3 +378,21 @@ async def test_http_where_tls_is_meant_is_explained(tmp_path: Path) -> None:
         file = kubeconfig(tmp_path, client.address.replace("http:", "https:"))
         with pytest.raises(ClusterError, match="TLS failed"):
             await connect(file, timeout=timedelta(seconds=2), environ={})
+
+
+async def test_an_object_that_does_not_fit_its_schema_is_rejected_and_not_tried_again(tmp_path: Path) -> None:
+    """A real API server answers so as if it were at fault itself. Source: a kube-apiserver 1.36."""
+    words = (
+        "failed to create typed patch object (default/reviews; networking.istio.io/v1, Kind=VirtualService): "
+        ".spec.hostz: field not declared in schema"
+    )
+    answer = {"kind": "Status", "status": "Failure", "message": words, "code": 500}
+    async with a_client(tmp_path, answering(answer, 500)) as client:
+        with pytest.raises(RejectedError, match="hostz: field not declared in schema; correct the") as caught:
+            await client.apply(VIRTUAL_SERVICE, REVIEWS)
+    assert not caught.value.retryable
+    other = {"kind": "Status", "status": "Failure", "message": "etcd is away", "code": 500}
+    async with a_client(tmp_path, answering(other, 500)) as client:
+        with pytest.raises(ClusterError) as again:
+            await client.apply(VIRTUAL_SERVICE, REVIEWS)
+    assert again.value.retryable

@@ -31,6 +31,7 @@ def apps(count: int) -> list[dict[str, Any]]:
 def tell(story: Story, *bodies: Any, seconds: float = 60, **config: Any) -> None:
     async def whole() -> None:
         world = DaemonWorld(**config)
+        world.has_metrics = False  # whether it is in effect is measured, and told, on top
         repository = world.add_source()
         repository.push(files(*bodies))
 
