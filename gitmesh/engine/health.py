@@ -10,20 +10,20 @@ from datetime import datetime
 from typing import Literal
 
 from gitmesh.engine.effects import effects_of
-from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.memory import Reported, SourceMemory
 from gitmesh.engine.report import Source
 from gitmesh.model.effect import EffectState
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.source import Condition
 from gitmesh.observe.live import LiveState
-from gitmesh.observe.reported import trouble
+from gitmesh.observe.reported import look_at
 
 Truth = Literal["True", "False", "Unknown"]
 
 
 def not_in_effect(source: Source, memory: SourceMemory, live: LiveState) -> list[str]:
     """Return what is known not to be in effect, each with why: the mesh says so, or requests do."""
-    return [*_reported(source, live), *_by_state(memory, EffectState.CONTRADICTED)]
+    return [*_reported(source, memory, live), *_by_state(memory, EffectState.CONTRADICTED)]
 
 
 def is_measuring(memory: SourceMemory) -> bool:
@@ -37,7 +37,7 @@ def in_effect_condition(
     """Return the condition InEffect; nothing where nothing was looked at."""
     status: Truth
     found: Sequence[str]
-    if found := _reported(source, live):
+    if found := _reported(source, memory, live):
         status, reason = "False", "Reported"
     elif found := _by_state(memory, EffectState.CONTRADICTED):
         status, reason = "False", EffectState.CONTRADICTED.value
@@ -68,12 +68,22 @@ def in_short(found: Sequence[str]) -> str:
     return f"{found[0]}{more}" if found else ""
 
 
-def _reported(source: Source, live: LiveState) -> list[str]:
-    return [
-        f"{key}: {why}"
-        for key in sorted(live.owned_by(source.name))
-        if key in live.resources and (why := trouble(live.resources[key], live.resources))
-    ]
+def _reported(source: Source, memory: SourceMemory, live: LiveState) -> tuple[str, ...]:
+    """Return what the mesh says. An object that is the same again is not looked at again."""
+    owned = live.owned_by(source.name)
+    before = memory.reported
+    if before is not None and before.resources is live.resources and before.owned is owned:
+        return before.texts
+    looks, texts = {}, []
+    for key in owned & live.resources.keys():
+        look = before.looks.get(key) if before is not None else None
+        if look is None or look.live is not live.resources[key]:
+            look = look_at(live.resources[key])
+        looks[key] = look
+        if why := look.trouble(live.resources):
+            texts.append(f"{key}: {why}")
+    memory.reported = Reported(live.resources, owned, looks, tuple(sorted(texts)))
+    return memory.reported.texts
 
 
 def _by_state(memory: SourceMemory, state: EffectState) -> list[str]:

@@ -6,6 +6,7 @@ Stage: engine (shell).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gitmesh.decide.fights import Contest
@@ -22,6 +23,7 @@ from gitmesh.model.revert import Revert
 from gitmesh.model.revision import Revision
 from gitmesh.model.rollout import Decision, GateAnswer, RolloutRecord, Snapshot, Verdict
 from gitmesh.model.standing import Approval, HeldPlan
+from gitmesh.observe.reported import Look
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
 from gitmesh.parse.positions import NOTHING_PLACED, Pinpointed
 from gitmesh.plan.alike import Alike
@@ -172,6 +174,16 @@ class SignedRevision:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What the mesh says of the objects of a source, and from which looks at which objects that is known."""
+
+    resources: ResourceSet
+    owned: frozenset[ResourceKey]
+    looks: Mapping[ResourceKey, Look]
+    texts: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class SourceMemory:
     """Everything that one source's passes, fetches and checks hand to one another."""
@@ -210,6 +222,7 @@ class SourceMemory:
     contests: dict[ResourceKey, Contest] = field(default_factory=dict)  # what was written lately
     founded: tuple[str, float] = ("", 0.0)  # which foundations were found right, and when (monotonic)
     effects: dict[ResourceKey, Watch] = field(default_factory=dict)  # whether what changed is in effect
+    reported: Reported | None = None
     effects_restored: bool = False  # what the status said of them was taken up
     failures: int = 0  # passes in a row that could not do all they wanted
     news: deque[News] = field(default_factory=lambda: deque(maxlen=NEWS_MAX))  # not told yet

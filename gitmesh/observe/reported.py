@@ -8,10 +8,11 @@ istio.io, "Configuration Status Field".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gitmesh.model.kinds import GATEWAY, VIRTUAL_SERVICE
-from gitmesh.model.resource import Resource, ResourceSet
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.plan.references import gateways_of
 
 # `Reconciled` is istiod's word for "distributed to every proxy"; `Programmed` the Gateway API's.
@@ -19,28 +20,41 @@ CONDITIONS = ("Reconciled", "Programmed")
 TEXT_MAX = 300
 
 
-def trouble(live: Resource, others: ResourceSet) -> str:
-    """Return why the mesh says that an object is not in effect; empty when it says nothing of the kind.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one live object says by itself. `said`: why its status says that it is not in effect.
+
+    `bound`: the Gateways without which it rules nothing; empty for what needs none.
+    """
+
+    live: Resource
+    said: str
+    bound: frozenset[ResourceKey]
+
+    def trouble(self, others: ResourceSet) -> str:
+        """Return why the mesh says that the object is not in effect; empty when it does not."""
+        if not self.bound or any(key in others for key in self.bound):
+            return self.said
+        names = ", ".join(sorted(str(key) for key in self.bound))
+        return f"it is bound to {names} only, and no such {GATEWAY.kind} exists"
+
+
+def look_at(live: Resource) -> Look:
+    """Look at one live object.
 
     A status about an older generation says nothing: whoever wrote it has not looked again.
     """
-    return _unbound(live, others) or _reported(live)
+    return Look(live, _said(live), _bound(live))
 
 
-def _unbound(live: Resource, others: ResourceSet) -> str:
-    if live.key.kind != VIRTUAL_SERVICE.kind:
-        return ""
+def _bound(live: Resource) -> frozenset[ResourceKey]:
     named = live.spec.get("gateways")
-    if not isinstance(named, list) or not named or "mesh" in named:
-        return ""
-    wanted = gateways_of(live)
-    if not wanted or any(key in others for key in wanted):
-        return ""
-    names = ", ".join(sorted(str(key) for key in wanted))
-    return f"it is bound to {names} only, and no such {GATEWAY.kind} exists"
+    if live.key.kind != VIRTUAL_SERVICE.kind or not isinstance(named, list) or "mesh" in named or not named:
+        return frozenset()
+    return gateways_of(live)
 
 
-def _reported(live: Resource) -> str:
+def _said(live: Resource) -> str:
     status = live.body.get("status")
     if not isinstance(status, Mapping) or _is_older(status.get("observedGeneration"), live):
         return ""

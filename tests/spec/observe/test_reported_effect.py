@@ -8,14 +8,14 @@ import pytest
 from fakes.builders import a_resource, a_set, a_virtual_service
 
 from gitmesh.model.resource import Resource
-from gitmesh.observe.reported import trouble
+from gitmesh.observe.reported import look_at
 
 EDGE = a_resource("Gateway", "edge", {"servers": []})
 
 
 def reported(generation: int = 3, **status: Any) -> str:
     service = a_virtual_service().with_metadata(generation=generation)
-    return trouble(Resource(service.key, service.api_version, {**service.body, "status": status}), {})
+    return look_at(Resource(service.key, service.api_version, {**service.body, "status": status})).trouble({})
 
 
 def a_condition(status: str, type: str = "Reconciled", **fields: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_an_error_of_istiods_analysis_is_trouble_and_a_warning_is_not():
 def test_a_virtual_service_that_is_bound_to_no_gateway_that_exists_is_in_trouble(gateways: Any, found: bool):
     service = a_virtual_service()
     service = service.with_spec({**service.spec, "gateways": gateways})
-    text = trouble(service, a_set(service, EDGE))
+    text = look_at(service).trouble(a_set(service, EDGE))
     assert bool(text) == found
     if found:
         assert f"Gateway {'other/edge' if 'other/edge' in gateways else 'default/nowhere'}" in text
