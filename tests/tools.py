@@ -7,6 +7,7 @@ Run as `python tests/tools.py DIRECTORY`; `make tools` does. Quick when everythi
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,11 +23,15 @@ PACKAGES = {
 }
 # What sshd needs beside it: a library that it is linked with, and one that gives it users of its own.
 LIBRARIES = {"libwrap.so.0": "libwrap0", "libnss_wrapper.so": "libnss-wrapper"}
+# What most systems have, and is put in place where they do not. It brings libraries along: each program gets
+# a small script.
+SIGNING = {"gpg": "gpg", "gpg-agent": "gpg-agent", "gpgconf": "gpgconf"}
 ADVICE = (
     "install them yourself, for example: sudo apt-get install kubernetes-client prometheus "
-    "openssh-server openssh-client libnss-wrapper git"
+    "openssh-server openssh-client libnss-wrapper git gpg gpg-agent"
 )
 TIMEOUT_SECONDS = 300
+APT: list[str] = []  # further options of apt-get
 
 
 class ToolsError(Exception):
@@ -40,17 +45,20 @@ def main(directory: Path) -> int:
         libraries = [name for name in LIBRARIES if not (directory / "lib" / name).exists()]
         if missing or libraries:
             _install(directory, missing, libraries)
+        without = [name for name in SIGNING if not find(directory, name)]
+        if without:
+            _install_with_libraries(directory, without)
         _check_git()
         _check_ssh()
     except ToolsError as error:
-        elsewhere = [name for name in PACKAGES if not find(directory, name)]
+        elsewhere = [name for name in (*PACKAGES, *SIGNING) if not find(directory, name)]
         elsewhere += [name for name in LIBRARIES if not find_library(directory, name)]
         if not elsewhere and not os.environ.get("CI"):
             print(f"note: {error}\nnote: using those that are on PATH")
             return 0
         print(f"error: {error}\n{ADVICE}", file=sys.stderr)
         return 1
-    print(f"tools: {', '.join(str(directory / 'bin' / name) for name in PACKAGES)}")
+    print(f"tools: {', '.join(str(find(directory, name)) for name in (*PACKAGES, *SIGNING))}")
     return 0
 
 
@@ -108,6 +116,48 @@ def _put(place: Path, folders: tuple[str, ...], name: str, package: str, directo
     staged = directory / f".{name}.{os.getpid()}"
     shutil.copy2(unpacked[0], staged)
     staged.replace(directory / name)
+
+
+def _install_with_libraries(directory: Path, names: list[str]) -> None:
+    """Unpack programs with the packages that they need and the system lacks, side by side in one folder."""
+    for program in ("apt-get", "dpkg-deb"):
+        if not shutil.which(program):
+            raise ToolsError(f"{program} is not there: this is no Debian or Ubuntu")
+    wanted = [SIGNING[name] for name in names]
+    root = (directory / "root").resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as text:
+        place = Path(text)
+        missing = _missing(wanted)
+        if not missing or not _download(place, missing):
+            raise ToolsError(f"apt-get cannot download {' '.join(wanted)}; try: sudo apt-get update")
+        for archive in place.glob("*.deb"):
+            _run(["dpkg-deb", "-x", str(archive), str(root)], place)
+    libraries = sorted({str(path.parent) for path in root.rglob("lib*.so*")})
+    (directory / "bin").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        unpacked = root / "usr/bin" / name
+        if not unpacked.exists():
+            raise ToolsError(f"the package {SIGNING[name]} of this system holds no {name}")
+        # gpg looks for its agent where the package would have put it.
+        agent = f" --agent-program '{directory.resolve() / 'bin/gpg-agent'}'" if name == "gpg" else ""
+        staged = directory / "bin" / f".{name}.{os.getpid()}"
+        staged.write_text(
+            f"#!/bin/sh\nexport LD_LIBRARY_PATH='{':'.join(libraries)}'\nexec '{unpacked}'{agent} \"$@\"\n"
+        )
+        staged.chmod(0o755)
+        staged.replace(directory / "bin" / name)
+
+
+def _missing(packages: list[str]) -> list[str]:
+    """Return the packages that an installation would bring, dependencies included."""
+    command = ["apt-get", "install", "--simulate", "--quiet", "--no-install-recommends", *APT, *packages]
+    for attempt in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+        found = re.findall(r"^Inst (\S+)", done.stdout, re.MULTILINE)
+        if found or attempt or os.geteuid() or not _run(["apt-get", "update", "-q"], Path.cwd()):
+            return found
+    return []
 
 
 def _download(place: Path, packages: list[str]) -> bool:
