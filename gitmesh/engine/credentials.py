@@ -22,6 +22,7 @@ from gitmesh.model.kinds import SECRET
 from gitmesh.model.repository import OPEN, Access
 
 _FORBIDDEN = 403
+_UNUSED_SECONDS = 3600.0  # after which a Secret is forgotten that no source has asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Keyring:
             self._kept.pop(where, None)
             raise _unreadable(error, where) from None
         content = _decoded(body.get("data") or {})
+        self._kept = {key: kept for key, kept in self._kept.items() if now - kept.at < _UNUSED_SECONDS}
         self._kept[where] = _Kept(content, now)
         return content
 

@@ -178,7 +178,9 @@ class Reverter:
         for number in range(ROUNDS_MAX):
             if memory.withheld is not None:
                 return False
-            head = await repository.fetch()
+            head = await repository.fetch(memory.desired.revision.id if memory.desired else "")
+            if head.forced and job.source.spec.fast_forward_only:
+                return False
             if not await self._is_trusted(job, memory, head, repository):
                 return False
             edited = await _Edit(job, head, memory, self._config).make(repository)

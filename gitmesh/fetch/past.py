@@ -11,6 +11,7 @@ from gitmesh.fetch.command import GitRunner
 from gitmesh.fetch.urls import check_commit, check_path
 
 VERSIONS_MAX = 200
+_AT_ONCE = 16  # that are fetched where they are not here: the wanted one is mostly among the newest
 
 
 def look_back(
@@ -26,8 +27,9 @@ def look_back(
     `have` is told which blobs are about to be read, so that it can bring those that are not here.
     """
     blobs = _blobs(git, check_commit(commit), check_path(path))
-    have(blobs)
-    for blob in blobs:
+    for number, blob in enumerate(blobs):
+        if number % _AT_ONCE == 0:
+            have(blobs[number : number + _AT_ONCE])
         with git.stream("cat-file", "blob", blob) as stdout:
             content = stdout.read(bytes_max + 1)
         if len(content) <= bytes_max and wanted(content):

@@ -170,6 +170,21 @@ async def test_a_proxy_is_used_with_its_login_and_a_wrong_one_is_told(
     assert left_behind(tmp_path) == []
 
 
+async def test_the_proxy_of_the_daemon_s_environment_counts_where_a_source_names_none(
+    server: GitHttpServer, mirror: GitMirror, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with http_proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.address)
+        await mirror.fetch(f"{server.url}/origin.git", "main", ".", access=access())
+        assert len(proxy.tunnels) > 0
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        proxy.tunnels.clear()
+        await mirror.fetch(f"{server.url}/origin.git", "main", ".", access=access())
+        assert proxy.tunnels == []
+
+
 async def test_a_certificate_of_ones_own_lets_in_where_the_server_asks_for_one(
     repository: GitRepository, mirror: GitMirror, tmp_path: Path
 ):

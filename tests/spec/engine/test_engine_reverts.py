@@ -25,6 +25,7 @@ from gitmesh.model.intent import RolloutIntent, Verb, patch_of
 from gitmesh.model.kinds import EVENT, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE
 from gitmesh.model.revert import Revert, RevertState
 from gitmesh.model.rollout import Phase, RolloutRecord
+from gitmesh.model.source import ACCEPT_REWRITE_ANNOTATION
 
 Story = Callable[[DaemonWorld, Repository], Awaitable[None]]
 ROUTES = "virtualservice-reviews.yaml"
@@ -332,3 +333,18 @@ def test_a_restart_makes_no_second_revert():
 
     for effects in range(0, 24, 2):
         run_virtually(lambda effects=effects: story(effects))
+
+
+def test_nothing_is_pushed_onto_a_history_that_was_rewritten_and_that_nobody_has_accepted():
+    async def story(world: DaemonWorld, repository: Repository) -> None:
+        commit_id = repository.force_push(commit("v1 0, v2 100"), forgets=1).id
+        await fail(world)
+        await world.until(lambda: world.ready() == ("False", "HistoryRewritten"), 15)
+        await anyio.sleep(180)
+        assert repository.proposals == []
+        accepted = {"metadata": {"annotations": {ACCEPT_REWRITE_ANNOTATION: commit_id}}}
+        world.patch(TRAFFIC_SOURCE, "mesh", accepted)
+        await world.until(lambda: repository.proposals, 180)
+        assert world.live() == {"v1": 100}
+
+    play(story)
