@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -82,12 +83,14 @@ class GitRunner:
         transport: str = "",
         timeout_seconds: float = 60.0,
         lent: Lent = NOTHING_LENT,
+        file_bytes_max: int = 0,
     ) -> None:
         self.git_dir = git_dir
         self._abort = abort
         self._lent = lent
         self._environment = git_environment(transport, lent)
         self._timeout_seconds = timeout_seconds
+        self._file_bytes_max = file_bytes_max  # that git and its children may write into one file; 0: any
         self._deadline = time.monotonic() + timeout_seconds
 
     def text(self, *arguments: str) -> str:
@@ -137,11 +140,19 @@ class GitRunner:
         unset = [f"-u{name}" for name in inherited_names(os.environ, self._environment.keys())]
         command = ["env", *unset, "git", f"--git-dir={self.git_dir}", *arguments]
         running = _git(self.git_dir).execute(
-            command, istream=stdin, as_process=True, env=self._environment, start_new_session=True
+            command,
+            istream=stdin,
+            as_process=True,
+            env=self._environment,
+            start_new_session=True,
+            # Python ignores the signal of a file that is too large: so git says that, and does not die of it.
+            restore_signals=False,
         )
         # GitPython's wrapper kills git alone when it is collected. We kill the group: take the process out.
         process: subprocess.Popen[bytes] = running.proc
         running.proc = None
+        if self._file_bytes_max:
+            _limit_files(process, self._file_bytes_max)
         return process
 
 
@@ -201,6 +212,14 @@ class _Alarm:
 
     def cancel(self) -> None:
         self._timer.cancel()
+
+
+def _limit_files(process: subprocess.Popen[bytes], bytes_max: int) -> None:
+    """Limit what a process, and those that it starts from now on, may write into one file."""
+    # Source: man7.org, setrlimit(2), RLIMIT_FSIZE: a write beyond it fails with EFBIG, "File too large".
+    if hasattr(resource, "prlimit"):
+        with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (bytes_max, bytes_max))
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -11,6 +11,7 @@ from gitmesh.fetch.errors import BrokenMirrorError, FetchError, LoginError
 from gitmesh.fetch.urls import without_secrets
 
 _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_TOO_LARGE = re.compile(r"File too large")  # what `command` limits
 _UNSAFE = re.compile(r"fsck error|(?:hasDot|hasDotdot|hasDotgit|fullPathname|treeNotSorted|duplicateEntries)")
 _OWNER = re.compile(r"dubious ownership|detected dubious")
 _HOST_KEY = re.compile(r"Host key verification failed|No \S+ host key is known|IDENTIFICATION HAS CHANGED")
@@ -56,6 +57,12 @@ def explain(stderr: str, *, what: str) -> FetchError:
     if _DISK_FULL.search(own):
         return FetchError(
             f"cannot {what}: the disk is full; free some space in the data directory", retryable=True
+        )
+    if _TOO_LARGE.search(own):
+        return FetchError(
+            f"cannot {what}: the server sends more at once than git.packBytesMax allows; "
+            "take what is large out of the repository, or raise git.packBytesMax",
+            retryable=True,
         )
     if _UNSAFE.search(own):
         return FetchError(

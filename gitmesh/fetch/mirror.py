@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -263,7 +263,8 @@ class GitMirror:
         except GitExit as ended:
             raise explain(ended.stderr, what=f"read {found.name} of {wanted.remote}") from None
         if self.counters.fetches % _FETCHES_PER_TIDY == 0:
-            git.succeeds(*_TIDY)
+            with suppress(GitExit):  # a mirror that is not tidied up is as good
+                git.succeeds(*_TIDY)
         return revision
 
     def _read(
@@ -306,7 +307,12 @@ class GitMirror:
             config = {**given.config, **remote_config(remote, partial=partial)}
             given = replace(given, config=config)
             online = GitRunner(
-                directory, abort, transport=remote.transport, timeout_seconds=seconds, lent=given
+                directory,
+                abort,
+                transport=remote.transport,
+                timeout_seconds=seconds,
+                lent=given,
+                file_bytes_max=self._limits.pack_bytes_max,
             )
         return Session(local, online, remote, partial, self.counters, self._in_vain)
 

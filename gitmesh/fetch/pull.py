@@ -95,6 +95,7 @@ def bring_blobs(git: GitRunner, remote: Remote, blobs: Iterable[str]) -> None:
             with git.stream(*command, stdin=wanted) as stdout:
                 stdout.read(1)
         except GitExit as ended:
+            remove_locks(git.git_dir)
             if _NOT_OURS.search(ended.stderr):
                 raise PartialError(f"{remote} does not give single files") from None
             raise explain(ended.stderr, what=f"fetch files of {remote}") from None
@@ -208,6 +209,7 @@ def _pull(
     except GitExit as ended:
         if _ABSENT in ended.stderr:
             raise absent() from None
+        remove_locks(git.git_dir)  # a part of git may have been ended at work
         raise explain(ended.stderr, what=what) from None
     except FetchError:
         remove_locks(git.git_dir)  # git was killed at work

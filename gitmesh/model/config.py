@@ -37,6 +37,8 @@ class GitLimits(Settings):
     """How large one file may be."""
     total_bytes_max: Count = 104_857_600
     """How large all files of a revision may be together."""
+    pack_bytes_max: Count = 536_870_912
+    """How much a server may send at once, as it takes on disk. On Linux only."""
     path_depth_max: Count = 32
     """How deep folders may be nested."""
     fetch_timeout: Positive = timedelta(seconds=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -248,6 +249,23 @@ async def test_g32_more_files_than_the_limit_are_an_error_that_says_what_to_set(
     with pytest.raises(FetchError, match=r"more than 100000 files; set spec\.path"):
         await mirror.fetch(repository.url, "main", ".")
     assert list((await mirror.fetch(repository.url, "main", "few.yaml")).files) == ["few.yaml"]
+
+
+async def test_g32_more_than_the_disk_is_meant_for_is_refused_and_leaves_nothing_behind(repository, tmp_path):
+    repository.publish({"a.yaml": "a: 1\n"}, "small")
+    mirror = a_mirror(tmp_path, packBytesMax=MEGABYTE)
+    small = await mirror.fetch(repository.url, "main", ".")
+    noise = random.Random(1).randbytes(5 * MEGABYTE)
+    repository.publish({"b.bin": noise, "a.yaml": "a: 2\n"}, "large")
+    for _ in range(2):
+        with pytest.raises(FetchError, match=r"more at once than git\.packBytesMax allows"):
+            await mirror.fetch(repository.url, "main", ".")
+    assert mirror.counters.rebuilds == 0
+    assert (await mirror.read(small.commit, "main", ".")).files == small.files
+    on_disk = sum(file.stat().st_size for file in tmp_path.rglob("mirror*/**/*") if file.is_file())
+    assert on_disk < MEGABYTE
+    larger = a_mirror(tmp_path, packBytesMax=10 * MEGABYTE)
+    assert (await larger.fetch(repository.url, "main", ".")).subject == "large"
 
 
 USED = """

@@ -13,6 +13,10 @@ from gitmesh.fetch.failures import explain
             "error: unable to write file: No space left on device\nfatal: unpack-objects failed",
             "disk is full",
         ),
+        (
+            "fatal: write error: File too large\nfatal: fetch-pack: invalid index-pack output",
+            "raise git.packBytesMax",
+        ),
         ("fatal: detected dubious ownership in repository at '/srv/x'", "belongs to another user"),
         (
             "fatal: could not read Username for 'https://e.com': terminal prompts disabled",
