@@ -75,7 +75,14 @@ def let_through(source: Source, memory: SourceMemory, wanted: Desired) -> None:
     """Make a revision the desired one. What was approved before it is not approved any more."""
     if not _is_approved(source, memory, wanted):
         close_approval(source, memory)
+    memory.applied = settled_before(memory)
     memory.desired, memory.candidate = wanted, None
+
+
+def settled_before(memory: SourceMemory) -> Desired | None:
+    """Return the revision against which another one's drift can be told; None when what was desired last is
+    live in part only: then a difference may be what that one left."""
+    return memory.applied if memory.applied is memory.desired else None
 
 
 def close_approval(source: Source, memory: SourceMemory) -> None:

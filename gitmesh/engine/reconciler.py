@@ -22,7 +22,7 @@ from gitmesh.engine.dependencies import waits_for
 from gitmesh.engine.effects import note_written, restore
 from gitmesh.engine.founding import with_foundations_due
 from gitmesh.engine.gauges import Gauges
-from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go
+from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go, settled_before
 from gitmesh.engine.leaving import keep_finalizer
 from gitmesh.engine.limits import Alive, nobody_waits
 from gitmesh.engine.memory import Moved, SourceMemory
@@ -195,7 +195,7 @@ class Reconciler:
         memory.waits = waits_for(source, self._ports.live.snapshot().sources)
         if candidate is None or source.spec.suspend or memory.waits is not None:
             return
-        trial = replace(memory, desired=candidate)
+        trial = replace(memory, desired=candidate, applied=settled_before(memory))
         given = self._plan_input(source, trial, candidate.resources, self._move(source, trial))
         plan = await make_plan_aside(given)
         if refused := [refusal for refusal in plan.refusals if refusal.key is None]:

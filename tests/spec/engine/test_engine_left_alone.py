@@ -133,6 +133,20 @@ def test_g4_with_heal_off_drift_is_reported_with_its_fields_and_not_reverted():
     tell(story, spec={"heal": False})
 
 
+def test_with_heal_off_a_commit_that_takes_back_one_that_was_live_in_part_only_is_no_drift():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        world.cluster.put(a_service("details", "v1 100"))
+        theirs = (a_service("details", "v1 50, v2 50"), a_rule("details"))
+        await anyio.sleep(1)
+        repository.push(files(a_service("reviews", "v1 80, v2 20"), a_rule("reviews"), *RATINGS, *theirs))
+        await world.until(lambda: world.live() == {"v1": 80, "v2": 20})
+        assert world.ready()[0] == "False", "the object of somebody else is refused"
+        repository.push(files(*REVIEWS, *RATINGS))
+        await world.until(lambda: world.live() == {"v1": 100})
+
+    tell(story, spec={"heal": False})
+
+
 def test_with_heal_off_what_somebody_deletes_is_reported_too():
     async def story(world: DaemonWorld, repository: Any) -> None:
         world.cluster.take(DESTINATION_RULE, "default", "ratings")
