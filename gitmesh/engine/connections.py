@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitmesh.kube.client import KubeClient
 from gitmesh.kube.connect import apart, connect
-from gitmesh.kube.fence import fence
+from gitmesh.kube.fence import Fence
 from gitmesh.kube.transport import Call
 from gitmesh.model.config import Config
 
@@ -30,10 +30,9 @@ class Connections:
     leases: KubeClient
     _fenced: list[KubeClient] = field(default_factory=list)
 
-    def behind_fence(self, seconds_left: Callable[[], float]) -> tuple[KubeClient, KubeClient]:
-        """Return `cluster` and `urgent` as clients that write only while a Lease has seconds left."""
-        permit = fence(seconds_left)
-        pair = self.cluster.fenced(permit), self.urgent.fenced(permit)
+    def behind(self, fence: Fence) -> tuple[KubeClient, KubeClient]:
+        """Return `cluster` and `urgent` as clients that write only as far as the fence lets them."""
+        pair = self.cluster.fenced(fence), self.urgent.fenced(fence)
         self._fenced += pair
         return pair
 

@@ -28,6 +28,7 @@ from gitmesh.engine.watched_calls import WatchedCalls
 from gitmesh.fetch.lending import take_back
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.fetch.watch import RepositoryWatch
+from gitmesh.kube.fence import Fence
 from gitmesh.kube.lease import LeaderElector
 from gitmesh.kube.protocol import ClusterClient
 from gitmesh.model.config import Config
@@ -116,7 +117,9 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         elector = LeaderElector(
             connections.leases, identity=connections.identity, clock=clock, lease=config.lease
         )
-        writing, urgent = connections.behind_fence(elector.seconds_left)
+        fence = Fence(elector.seconds_left, clock.monotonic)
+        elector.unsure = lambda: fence.is_open(config.lease.duration.total_seconds())
+        writing, urgent = connections.behind(fence)
     # The cache calls the daemon and the daemon reads the cache; nothing is called before the cache runs.
     live = LiveCache(
         cluster,

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import orjson
 
 from gitmesh.kube.errors import ClusterError, NotFoundError
-from gitmesh.kube.fence import Permit
+from gitmesh.kube.fence import Fence
 from gitmesh.kube.protocol import Body, Listing, WatchEvent
 from gitmesh.kube.status import error_of
 from gitmesh.kube.transport import Call, Transport
@@ -30,16 +30,16 @@ _WRITE = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 class KubeClient:
     """Speaks to one API server. Every time limit comes from `timeout`; watches also name their own."""
 
-    def __init__(self, api: Any, *, timeout: timedelta, permit: Permit | None = None) -> None:
-        self._transport = Transport(api, timeout=timeout, permit=permit)
+    def __init__(self, api: Any, *, timeout: timedelta, fence: Fence | None = None) -> None:
+        self._transport = Transport(api, timeout=timeout, fence=fence)
         self._api = api
         self.configuration = api.configuration  # the official client's: address and login
         self.agent = str(api.user_agent)
         self.timeout = timeout
 
-    def fenced(self, permit: Permit) -> KubeClient:
-        """Return a client of the same connections that writes only as far as `permit` lets it."""
-        client = KubeClient(self._api, timeout=self.timeout, permit=permit)
+    def fenced(self, fence: Fence) -> KubeClient:
+        """Return a client of the same connections that writes only as far as the fence lets it."""
+        client = KubeClient(self._api, timeout=self.timeout, fence=fence)
         client.surround(self._transport.around)
         return client
 

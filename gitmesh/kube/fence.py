@@ -6,11 +6,9 @@ Stage: apply (effect). A process that was frozen cannot know it; its clock can. 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from gitmesh.kube.errors import ClusterError
-
-# Asked before each write, as late as possible: for how many seconds from now it may take. Raises FencedError.
-Permit = Callable[[], float]
 
 
 class FencedError(ClusterError):
@@ -23,13 +21,28 @@ class FencedError(ClusterError):
         )
 
 
-def fence(seconds_left: Callable[[], float]) -> Permit:
-    """Return what lets writes through while a Lease has seconds left."""
+class Fence:
+    """Lets writes through while a Lease has seconds left, and remembers what was never answered."""
 
-    def permit() -> float:
-        left = seconds_left()
+    def __init__(self, seconds_left: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._seconds_left = seconds_left
+        self._monotonic = monotonic
+        self._unanswered = -inf
+
+    def permit(self) -> float:
+        """Return for how many seconds from now a write may take. Raises FencedError.
+
+        Asked before each write, as late as possible.
+        """
+        left = self._seconds_left()
         if left <= 0:
             raise FencedError("write")
         return left
 
-    return permit
+    def unanswered(self) -> None:
+        """Note that a write was given up: it may be carried out yet."""
+        self._unanswered = self._monotonic()
+
+    def is_open(self, seconds: float) -> bool:
+        """Say whether a write of the last `seconds` was never answered."""
+        return self._monotonic() - self._unanswered < seconds

@@ -75,6 +75,7 @@ class LeaderElector:
         self._jitter = jitter
         self._seen: _Seen | None = None
         self._renewed = 0.0  # when the request began that renewed it last
+        self.unsure: Callable[[], bool] = lambda: False  # whether a write of ours may be carried out yet
 
     def seconds_left(self) -> float:
         """Return how long the Lease is certain to be ours; 0 and less: no more. A frozen process is told so.
@@ -210,7 +211,13 @@ class LeaderElector:
         return {**live, "spec": spec}
 
     async def _release(self) -> None:
-        """Give the Lease up, so that the next leader need not wait for its end."""
+        """Give the Lease up, so that the next leader need not wait for its end.
+
+        Not so while a write was never answered: until the end of the Lease it will have come, or not.
+        """
+        if self.unsure():
+            _log.info("lease not given up: a write was never answered", identity=self._identity)
+            return
         try:
             with anyio.fail_after(RELEASE_TIMEOUT_SECONDS):
                 live = await self._client.get(LEASE, self._namespace, self._name)

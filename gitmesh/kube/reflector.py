@@ -6,8 +6,8 @@ Stage: observe (effect).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
 
 import anyio
 import structlog
@@ -112,7 +112,7 @@ class Reflector:
         listing = await self._client.list(self.kind, namespace=self._namespace)
         self._stands()
         self.served = True
-        found = {self._key(body): body for body in listing.items}
+        found = {key: body for body in listing.items if (key := self._key(body)).name}
         for key in self._known.keys() - found.keys():
             self._tell("DELETED", key, None)
         for key, body in found.items():
@@ -139,8 +139,8 @@ class Reflector:
             version = _version(event.object)
             if event.type == "BOOKMARK" and _is_before(version, self._version):
                 raise WatchExpiredError("the server has gone back in time", retryable=True, status=410)
-            if event.type != "BOOKMARK":
-                self._tell(event.type, self._key(event.object), event.object)
+            if event.type != "BOOKMARK" and (key := self._key(event.object)).name:
+                self._tell(event.type, key, event.object)
             self._version = version or self._version
 
     def _tell(self, type_: EventType, key: ResourceKey, body: Body | None) -> None:
@@ -184,12 +184,18 @@ class Reflector:
         return seconds * (0.5 + 0.5 * self._jitter())
 
     def _key(self, body: Body) -> ResourceKey:
-        metadata = body.get("metadata") or {}
+        metadata = _metadata(body)
         return self.kind.key(str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
 
 
 def _version(body: Body) -> str:
-    return str((body.get("metadata") or {}).get("resourceVersion") or "")
+    return str(_metadata(body).get("resourceVersion") or "")
+
+
+def _metadata(body: Body) -> Mapping[str, Any]:
+    """Return the metadata; empty where it has not the shape that every object has."""
+    metadata = body.get("metadata")
+    return metadata if isinstance(metadata, Mapping) else {}
 
 
 def _is_before(version: str, known: str) -> bool:

@@ -6,6 +6,7 @@ bodies go past its models: those are slow, and they return None for an apply tha
 
 from __future__ import annotations
 
+import random
 import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -20,12 +21,13 @@ import orjson
 import structlog
 
 from gitmesh.kube.errors import ClusterError
-from gitmesh.kube.fence import Permit
+from gitmesh.kube.fence import Fence, FencedError
 from gitmesh.kube.status import error_of
 
 ANSWER_BYTES_MAX = 268_435_456  # one page of a listing
 LINE_BYTES_MAX = 16_777_216  # one event of a watch; etcd keeps an object below 1.5 MiB
 ERROR_BYTES_MAX = 1_048_576
+ATTEMPTS_MAX = 10  # of one request, when the server says when to come again; as client-go does
 WARNINGS_MAX = 256
 WARNING_CHARS_MAX = 500
 
@@ -51,11 +53,11 @@ class Call:
 
 
 class Transport:
-    """Sends calls through one `kubernetes.aio` ApiClient; writes only as far as `permit` lets them."""
+    """Sends calls through one `kubernetes.aio` ApiClient; writes only as far as a fence lets them."""
 
-    def __init__(self, api: Any, *, timeout: timedelta, permit: Permit | None = None) -> None:
+    def __init__(self, api: Any, *, timeout: timedelta, fence: Fence | None = None) -> None:
         self._api = api
-        self._permit = permit
+        self._fence = fence
         self._timeout = timeout.total_seconds()
         self._warned: OrderedDict[str, None] = OrderedDict()
         self.around: Callable[[Call], AbstractContextManager[None]] = lambda call: nullcontext()
@@ -73,10 +75,16 @@ class Transport:
         """Send one request and return the JSON object of the answer. Raises ClusterError."""
         with self.around(call), self._translated(call):
             seconds = self._seconds(call)
+            end = anyio.current_time() + seconds
             with anyio.fail_after(seconds):
-                response = await self._open(call, aiohttp.ClientTimeout(total=seconds))
-                async with response:
-                    return await self._answer(call, response)
+                for left in reversed(range(ATTEMPTS_MAX)):
+                    response = await self._first_word(call, seconds)
+                    async with response:
+                        wait = _asked_to_wait(response)
+                        if not left or wait is None or anyio.current_time() + wait >= end:
+                            return await self._answer(call, response)
+                    await anyio.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
 
     async def lines(self, call: Call, *, seconds: float) -> AsyncIterator[bytes]:
         """Yield the lines of a streamed answer; an empty first one says that the stream stands.
@@ -103,9 +111,20 @@ class Transport:
 
     def _seconds(self, call: Call) -> float:
         """Return how long a call may take. Raises FencedError for a write that must not be sent any more."""
-        if self._permit is None or call.method == "GET":
+        if self._fence is None or call.method == "GET":
             return self._timeout
-        return min(self._timeout, self._permit())
+        return min(self._timeout, self._fence.permit())
+
+    async def _first_word(self, call: Call, seconds: float) -> aiohttp.ClientResponse:
+        """Send a call and wait until the answer begins; note it where none does."""
+        try:
+            return await self._open(call, aiohttp.ClientTimeout(total=seconds))
+        except FencedError:
+            raise
+        except BaseException:
+            if self._fence is not None and call.method != "GET":
+                self._fence.unanswered()
+            raise
 
     async def _open(self, call: Call, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         api = self._api
@@ -188,6 +207,20 @@ def _foreign(where: str, error: Exception, timeout: float) -> ClusterError:
 
 def _brief(error: BaseException) -> str:
     return str(error)[:300] or type(error).__name__
+
+
+def _asked_to_wait(response: aiohttp.ClientResponse) -> float | None:
+    """Return after how many seconds the server wants the same request again; None when it does not say.
+
+    Source: client-go, rest/with_retry.go: 429, and 5xx, with a Retry-After in whole seconds. Somewhat later,
+    so that not all who were sent away come back in one moment.
+    """
+    if response.status != 429 and response.status < 500:
+        return None
+    said = response.headers.get("Retry-After", "")
+    if not said.isdecimal() or len(said) > 6:
+        return None
+    return int(said) * (1 + 0.1 * random.random())  # noqa: S311 (spreading, no secret)
 
 
 async def _read(call: Call, response: aiohttp.ClientResponse, limit: int) -> bytes:

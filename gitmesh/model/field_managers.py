@@ -44,7 +44,8 @@ class FieldManager:
 
 def field_managers(body: Mapping[str, Any]) -> tuple[FieldManager, ...]:
     """Return who wrote to the object itself."""
-    entries = (body.get("metadata") or {}).get("managedFields")
+    metadata = body.get("metadata")
+    entries = metadata.get("managedFields") if isinstance(metadata, Mapping) else None
     return tuple(
         FieldManager(
             sys.intern(str(entry.get("manager", ""))),

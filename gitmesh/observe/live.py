@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import anyio
+import structlog
 
 from gitmesh.istio.hosts import service_host
 from gitmesh.kube.protocol import Body, ClusterClient
@@ -26,6 +27,8 @@ from gitmesh.validate.across.lenient import mapping
 from gitmesh.validate.across.other_facts import read_service
 
 _ASKING = frozenset(verb.annotation for verb in Verb)
+_log = structlog.get_logger("gitmesh.observe")
+
 CACHED_KINDS = (*TRAFFIC_KINDS, SERVICE, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT)
 _FOLLOWED = frozenset((kind.group, kind.kind) for kind in CACHED_KINDS)
 
@@ -184,6 +187,12 @@ class LiveCache:
         self._remove(key)
 
     def _on_event(self, type_: EventType, key: ResourceKey, body: Body | None) -> None:
+        try:
+            self._take_in(type_, key, body)
+        except Exception:  # an object that nobody foresaw must not end the watch of all the others
+            _log.exception("object not taken in", object=str(key))
+
+    def _take_in(self, type_: EventType, key: ResourceKey, body: Body | None) -> None:
         if self._overtaken(key, body):
             return
         if type_ == "DELETED" or body is None:

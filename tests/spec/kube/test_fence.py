@@ -14,7 +14,7 @@ from fakes.election import FakeClock, LeaseServer, elector, for_ever
 from gitmesh.engine.clock import SystemClock
 from gitmesh.kube.client import KubeClient
 from gitmesh.kube.errors import ClusterError
-from gitmesh.kube.fence import FencedError, fence
+from gitmesh.kube.fence import Fence, FencedError
 from gitmesh.kube.lease import DEFAULT
 from gitmesh.model.kinds import VIRTUAL_SERVICE
 
@@ -56,7 +56,7 @@ WRITES: list[Callable[[KubeClient], Any]] = [
 
 
 def a_client(api: Api, left: Callable[[], float]) -> KubeClient:
-    return KubeClient(api, timeout=timedelta(seconds=5)).fenced(fence(left))
+    return KubeClient(api, timeout=timedelta(seconds=5)).fenced(Fence(left, lambda: 0.0))
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -87,6 +87,36 @@ async def test_with_the_lease_it_is_sent(write: Callable[[KubeClient], Any]):
     with pytest.raises(ClusterError, match="sent"):
         await write(a_client(api, lambda: 3.0))
     assert len(api.sent) == 1
+
+
+async def test_a_write_without_an_answer_is_remembered_for_a_while_and_a_refused_one_is_not():
+    now, left = 100.0, 3.0
+    fence = Fence(lambda: left, lambda: now)
+    client = KubeClient(Api(), timeout=timedelta(seconds=5)).fenced(fence)
+    assert not fence.is_open(15)
+    with pytest.raises(ClusterError):
+        await client.get(VIRTUAL_SERVICE, "default", "reviews")
+    assert not fence.is_open(15)
+    with pytest.raises(ClusterError):
+        await client.apply(VIRTUAL_SERVICE, BODY)
+    assert fence.is_open(15)
+    now += 16
+    assert not fence.is_open(15)
+    left = 0.0
+    with pytest.raises(FencedError):
+        await client.apply(VIRTUAL_SERVICE, BODY)
+    assert not fence.is_open(15)
+
+
+async def test_a_leader_of_which_a_write_was_never_answered_lets_its_lease_run_out():
+    server, clock, log = LeaseServer(), FakeClock(), []
+    leader = elector(server, clock, "a")
+    leader.unsure = lambda: True
+    async with anyio.create_task_group() as group:
+        group.start_soon(leader.run, for_ever(log, "a"))
+        await clock.advance(1)
+        group.cancel_scope.cancel()
+    assert server.history == ["a"], "and nobody else leads before that"
 
 
 async def test_reading_needs_no_lease():
