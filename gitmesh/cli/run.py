@@ -136,7 +136,7 @@ def receiver_of(running: Running, config: Config) -> HookReceiver:
     return HookReceiver(
         config.receivers,
         config.receiver,
-        sources=running.daemon.sources,
+        sources=running.sources,
         wake=lambda key: request_sync(running.cluster, key),
         clock=SystemClock(),
         meters=running.meters,

@@ -33,6 +33,9 @@ _DIRECT = {
     "settle": ("settle",),
     "gate_hosts": ("gateHosts",),
     "leader_election": ("leaderElection",),
+    "shard": ("sharding", "label"),
+    "shards": ("sharding", "count"),
+    "shard_index": ("sharding", "index"),
     "log_level": ("log", "level"),
     "log_format": ("log", "format"),
 }
@@ -57,6 +60,20 @@ class DurationType(click.ParamType[Any]):
             return parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class PartType(click.ParamType[Any]):
+    """The number of a part, or auto."""
+
+    name = "index"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it; -1 stands for auto."""
+        if value in ("auto", -1):
+            return -1
+        if not str(value).isdecimal():
+            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+        return int(value)
 
 
 _OPTIONS = (
@@ -135,6 +152,28 @@ _OPTIONS = (
         default=False,
         envvar="GITMESH_RUN_LEADER_ELECTION",
         help="Work only while holding a Lease.",
+    ),
+    click.option(
+        "--shard",
+        default="",
+        envvar="GITMESH_RUN_SHARD",
+        help="Work on the TrafficSources with this label gitmesh.dev/shard [default: those without it].",
+    ),
+    click.option(
+        "--shards",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        envvar="GITMESH_RUN_SHARDS",
+        help="Cut them into so many parts, which the replicas share.",
+    ),
+    click.option(
+        "--shard-index",
+        type=PartType(),
+        default="auto",
+        show_default=True,
+        envvar="GITMESH_RUN_SHARD_INDEX",
+        help="Work on this part alone, counted from 0; auto: on any.",
     ),
     click.option(
         "--log-level",

@@ -32,6 +32,7 @@ from gitmesh.engine.report import PassReport, Source, guarded_source, read_sourc
 from gitmesh.engine.requests import asked_back
 from gitmesh.engine.retries import ROLLBACK_RETRY, retry_delay
 from gitmesh.engine.reverts import Job, Reverter
+from gitmesh.engine.shards import ours
 from gitmesh.engine.status import invalid_status
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
@@ -110,7 +111,7 @@ class Daemon:
         self.wake()
 
     def _source_changed(self, key: ResourceKey) -> None:
-        resource = self._ports.live.snapshot().sources.get(key)
+        resource = ours(self._ports).get(key)
         source = read_source(resource) if resource else None
         if not isinstance(source, Source):
             self._known.pop(key, None)
@@ -134,12 +135,11 @@ class Daemon:
         self.gatekeeper.forget()
         self.reverter.forget()
         self._known.clear()
-        for key in self._ports.live.snapshot().sources:
+        for key in ours(self._ports):
             self._source_changed(key)
         # Nothing is lost by looking again now and then, and whatever was missed is found.
         self._ports.alarms.every("resync", self._config.resync, self.wake)
         self.wake()
-        self.reconciler.gauges.lead()
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pass_loop)
@@ -251,7 +251,7 @@ class Daemon:
     async def pass_all(self) -> None:
         """Run one pass over each source, then set the alarms."""
         self.passes += 1
-        present = self._ports.live.snapshot().sources
+        present = ours(self._ports)
         for key in self.memory.sources.keys() - present.keys():
             del self.memory.sources[key]
             self.reconciler.gauges.forget(f"{key.namespace}/{key.name}")
@@ -266,7 +266,7 @@ class Daemon:
         self.verifier.look()
 
     async def _pass_one(self, key: ResourceKey) -> None:
-        resource = self._ports.live.snapshot().sources.get(key)
+        resource = ours(self._ports).get(key)
         if resource is None:
             return
         leaves = takes_along(resource)
@@ -317,7 +317,7 @@ class Daemon:
     async def _roll_back(self, key: ResourceKey) -> None:
         """Do for one source what nothing may hold up: not a settle time, not a pass of another source."""
         self._rollbacks_due.discard(key)
-        resource = self._ports.live.snapshot().sources.get(key)
+        resource = ours(self._ports).get(key)
         if resource is None or takes_along(resource):
             return
         source, report = guarded_source(resource), PassReport()
@@ -384,11 +384,11 @@ class Daemon:
 
     def guarded(self) -> list[Source]:
         """Return every source as the guard sees it: also one whose spec makes no sense has rollouts."""
-        return [guarded_source(resource) for resource in self._ports.live.snapshot().sources.values()]
+        return [guarded_source(resource) for resource in ours(self._ports).values()]
 
     def sources(self) -> Iterator[Source]:
         """Yield the sources whose specs make sense, in a fixed order."""
-        present = self._ports.live.snapshot().sources
+        present = ours(self._ports)
         for key in sorted(present):
             source = read_source(present[key])
             if isinstance(source, Source):

@@ -30,13 +30,8 @@ class Gauges:
         self._seen: Mapping[ResourceKey, Resource] | None = None
         self._rollouts: set[tuple[str, str, str]] = set()
 
-    def lead(self) -> None:
-        """Say that this process works."""
-        self._meters.leader.set(1)
-
     def clear(self) -> None:
-        """Say that this process does not work, and nothing else."""
-        self._meters.leader.set(0)
+        """Say nothing of any source."""
         for name in list(self._sources):
             self.forget(name)
         self.show_rollouts({})

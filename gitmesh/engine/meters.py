@@ -125,7 +125,9 @@ class Meters:
         )
 
     def _add_cluster(self) -> None:
-        self.leader = Gauge("gitmesh_leader", "1 at the replica that works", registry=self.registry)
+        self.leader = Gauge(
+            "gitmesh_leader", "1 at the replica that works on the shard", ["shard"], registry=self.registry
+        )
         self.api_requests = Counter(
             "gitmesh_api_requests_total",
             "Requests to the API server, by what was asked and what came of it",

@@ -186,6 +186,11 @@ class Alarms(Protocol):
         """Forget an alarm, if there is one."""
 
 
+def everything(source: Resource) -> bool:
+    """Follow each source."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything that the engine touches.
@@ -207,3 +212,4 @@ class Ports:
     notices: Notices | None = None
     jitter: Callable[[], float] = random  # between 0 and 1
     tracer: Tracer = NO_TRACES
+    follows: Callable[[Resource], bool] = everything  # which sources are this daemon's to work on

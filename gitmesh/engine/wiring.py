@@ -20,16 +20,18 @@ from prometheus_client import ProcessCollector
 from gitmesh.engine.alarms import SchedulerAlarms
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.connections import Connections, open_connections
+from gitmesh.engine.crew import Crew, hire
 from gitmesh.engine.daemon import Daemon
 from gitmesh.engine.meters import Meters
 from gitmesh.engine.ports import Git, Metrics, Ports
+from gitmesh.engine.report import Source, read_source
+from gitmesh.engine.shards import Shard
 from gitmesh.engine.tracing import NoTraces, Traces, open_traces
 from gitmesh.engine.watched_calls import WatchedCalls
 from gitmesh.fetch.lending import take_back
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.fetch.watch import RepositoryWatch
-from gitmesh.kube.fence import Fence
-from gitmesh.kube.lease import LeaderElector
+from gitmesh.kube.client import KubeClient
 from gitmesh.kube.protocol import ClusterClient
 from gitmesh.model.config import Config
 from gitmesh.model.resource import ResourceKey
@@ -60,13 +62,24 @@ NOTICE_PATIENCE_SECONDS = 3.0  # for what has not been told yet when the daemon 
 class Running:
     """A daemon with its parts, ready to run. `cluster` and `events` are for what every replica may write."""
 
-    daemon: Daemon
+    crew: Crew
     cluster: ClusterClient
     live: LiveCache
     meters: Meters
     events: EventRecorder
     _changeable: Changeable
-    elector: LeaderElector | None = None
+
+    @property
+    def daemon(self) -> Daemon:
+        """The daemon, of a process that works on one shard."""
+        (worker,) = self.crew.workers
+        return worker.daemon
+
+    def sources(self) -> list[Source]:
+        """Return every source whose spec makes sense, whoever works on it."""
+        present = self.live.snapshot().sources
+        found = (read_source(present[key]) for key in sorted(present))
+        return [source for source in found if isinstance(source, Source)]
 
     @property
     def ready(self) -> bool:
@@ -85,7 +98,7 @@ class Running:
         parts.hooks.allow(config.gate_hosts)
         parts.connections.limit(config.api_timeout)
         parts.config = config
-        self.daemon.configure(config)
+        self.crew.configure(config)
 
 
 def open_metrics(config: Config, clock: SystemClock) -> Metrics:
@@ -106,25 +119,18 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
     """Build a daemon, wait until it knows the cluster, yield it, and take it apart again."""
     meters = Meters()
     ProcessCollector(registry=meters.registry)
-    log, clock, alarms = structlog.get_logger(), SystemClock(), SchedulerAlarms()
+    log, clock = structlog.get_logger(), SystemClock()
     metrics = open_metrics(config, clock)  # nothing is open yet: it may refuse the address
     tracer = open_traces(config.tracing)
     outlets = open_outlets(config.notifications, clock)  # nor here: an extra may be missing
     calls = WatchedCalls(meters, tracer, clock)
     connections = await open_connections(config, kubeconfig, context, calls.around)
-    cluster, writing, urgent, elector = connections.cluster, connections.cluster, connections.urgent, None
-    if config.leader_election:
-        elector = LeaderElector(
-            connections.leases, identity=connections.identity, clock=clock, lease=config.lease
-        )
-        fence = Fence(elector.seconds_left, clock.monotonic)
-        elector.unsure = lambda: fence.is_open(config.lease.duration.total_seconds())
-        writing, urgent = connections.behind(fence)
+    cluster = connections.cluster
     # The cache calls the daemon and the daemon reads the cache; nothing is called before the cache runs.
     live = LiveCache(
         cluster,
         clock=clock,
-        on_change=lambda key: built.live_changed(key),
+        on_change=lambda key: crew.live_changed(key),
         namespace=config.namespace,
         only=config.namespace_only,
         on_broken=lambda kind: meters.watch_restarts.labels(kind.kind).inc(),
@@ -141,31 +147,32 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
             limiter=network,
         )
 
-    events = EventRecorder(writing, clock)
     hooks = GateHooks(config.gate_hosts)
     changeable = Changeable(config, metrics, hooks, connections)
     notifier = _notifier(outlets, config, clock, meters)
-    told = (meters, log, urgent, hooks, notifier)
-    ports = Ports(writing, live, metrics, events, alarms, clock, open_git, *told, tracer=tracer)
-    built = Daemon(ports, config)
-    alarms.start()
+    told = (hooks, notifier)
+
+    def outside(writing: KubeClient, urgent: KubeClient, alarms: SchedulerAlarms, shard: Shard) -> Ports:
+        said = (EventRecorder(writing, clock), alarms, clock, open_git, meters, log, urgent, *told)
+        return Ports(writing, live, metrics, *said, tracer=tracer, follows=shard.follows)
+
+    crew = Crew(hire(config, connections, clock, meters, outside))
+    crew.start()
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(live.run)
             group.start_soon(notifier.run)
             await live.wait_synced()
-            watch = RepositoryWatch(on_loop(built.repository_changed))
+            watch = RepositoryWatch(on_loop(crew.repository_changed))
             if config.allow_file_urls:
-                built.watch_repository = watch.add
+                crew.watch_repository(watch.add)
             try:
-                yield Running(
-                    built, cluster, live, meters, EventRecorder(cluster, clock), changeable, elector
-                )
+                yield Running(crew, cluster, live, meters, EventRecorder(cluster, clock), changeable)
             finally:
                 watch.close()
                 group.cancel_scope.cancel()
     finally:
-        alarms.stop()
+        crew.stop()
         await _tell_the_rest(notifier, tracer)
         await hooks.close()
         if metrics is not None:
@@ -199,7 +206,4 @@ def on_loop(callback: Callable[[], None]) -> Callable[[], None]:
 
 async def lead(running: Running) -> None:
     """Run the daemon until cancelled; with leader election, only while it holds the lease."""
-    if running.elector is None:
-        await running.daemon.run()
-    else:
-        await running.elector.run(running.daemon.run)
+    await running.crew.run()

@@ -6,7 +6,7 @@ Stage: none (effect). Source: kubernetes/client-go, tools/leaderelection: the sa
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -16,6 +16,14 @@ import structlog
 
 from gitmesh.kube.errors import ClusterError, NotFoundError
 from gitmesh.kube.protocol import Body, ClusterClient
+from gitmesh.kube.spread import (
+    GROUP_LABEL,
+    LAYOUT_ANNOTATION,
+    WANTED_ANNOTATION,
+    Spread,
+    other_layouts,
+    wanted_by,
+)
 from gitmesh.model.config import LeaseConfig
 from gitmesh.model.kinds import LEASE
 
@@ -61,7 +69,11 @@ class LeaderElector:
         clock: Clock,
         lease: LeaseConfig = DEFAULT,
         jitter: Callable[[], float] = random.random,
+        group: str = "",
+        layout: str = "1",
+        spread: Spread | None = None,
     ) -> None:
+        """Take part in one election. Leases of one `group` are about the same work, cut by their `layout`."""
         self.is_leader = False
         self.holder = ""
         self._client = client
@@ -73,8 +85,15 @@ class LeaderElector:
         self._retry = lease.retry_period.total_seconds()
         self._clock = clock
         self._jitter = jitter
+        self._group = group or lease.name
+        self._layout = layout
+        self._spread = spread or Spread(identity)
+        self._spread.elections.append(self)
         self._seen: _Seen | None = None
+        self._waits_for: list[str] = []
+        self._others: dict[str, _Seen] = {}
         self._renewed = 0.0  # when the request began that renewed it last
+        self._gives_way = False  # another replica asked for it, and we have others
         self.unsure: Callable[[], bool] = lambda: False  # whether a write of ours may be carried out yet
 
     def seconds_left(self) -> float:
@@ -91,8 +110,12 @@ class LeaderElector:
         """
         while True:
             self._renewed = await self._acquire()
+            if not await self._alone():
+                await self._release()
+                await self._clock.sleep(self._retry * (1 + self._jitter()))
+                continue
             self.is_leader = True
-            _log.info("leading", identity=self._identity)
+            _log.info("leading", identity=self._identity, lease=self._name)
             try:
                 if await self._lead(work):
                     return
@@ -100,7 +123,9 @@ class LeaderElector:
                 self.is_leader = False
                 with anyio.CancelScope(shield=True):
                     await self._release()
-            _log.warning("no longer leading", holder=self.holder)
+            _log.warning("no longer leading", holder=self.holder, lease=self._name)
+            # Who asked for it gets it, and nobody takes back at once what he gave up.
+            await self._clock.sleep(2 * self._retry if self._spread.led else 0.0)
 
     async def _acquire(self) -> float:
         """Try until the Lease is ours; return when the request that won it began."""
@@ -109,6 +134,29 @@ class LeaderElector:
             if await self._try():
                 return began
             await self._clock.sleep(self._retry * (1 + 0.2 * self._jitter()))
+
+    async def _alone(self) -> bool:
+        """Say whether nobody works by another layout. Asked after the Lease is ours, as the others do too.
+
+        Of two that begin at the same moment one at least sees the other, for each wrote before it looked.
+        """
+        try:
+            held = await other_layouts(self._client, self._namespace, self._group, self._layout)
+        except ClusterError as error:
+            _log.warning("leases not listed", error=str(error))
+            return False
+        waits_for = [str(live["metadata"]["name"]) for live in held if not self._other_expired(live)]
+        told, self._waits_for = self._waits_for, waits_for
+        if waits_for and waits_for != told:
+            _log.warning("waiting for the leases of another number of shards", leases=waits_for[:10])
+        return not waits_for
+
+    def _other_expired(self, live: Body) -> bool:
+        metadata, now = live["metadata"], self._clock.monotonic()
+        seen = self._others.get(metadata["name"])
+        if seen is None or seen.version != metadata.get("resourceVersion"):
+            seen = self._others[metadata["name"]] = _Seen(str(metadata.get("resourceVersion")), now)
+        return now - seen.since >= _seconds_of(live, self._duration)
 
     async def _lead(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do the work and renew beside it. Return whether the work ended by itself."""
@@ -149,7 +197,7 @@ class LeaderElector:
             with anyio.move_on_after(left):
                 if await self._try():
                     self._renewed = began
-            if self.holder not in ("", self._identity):
+            if self.holder not in ("", self._identity) or self._gives_way:
                 return
 
     async def _try(self) -> bool:
@@ -168,20 +216,30 @@ class LeaderElector:
             return True
         spec = live.get("spec") or {}
         self.holder = str(spec.get("holderIdentity") or "")
+        if (
+            not self.holder
+            and wanted_by(live) not in ("", self._identity)
+            and self._age(live) < 2 * self._retry
+        ):
+            return False  # it was given up for somebody
         if self.holder not in ("", self._identity) and not self._expired(live):
+            if self._spread.wants(self) and wanted_by(live) == "":
+                await self._client.replace(LEASE, _annotated(live, {WANTED_ANNOTATION: self._identity}))
             return False
+        self._gives_way = self.is_leader and self._spread.gives_way(live)
         self._note(await self._client.replace(LEASE, self._renewal(live)))
         return True
 
-    def _expired(self, live: Body) -> bool:
+    def _age(self, live: Body) -> float:
+        """Return for how long, by our clock, the Lease has been as it is."""
         now = self._clock.monotonic()
         version = str((live.get("metadata") or {}).get("resourceVersion", ""))
         if self._seen is None or self._seen.version != version:
             self._seen = _Seen(version, now)
-            return False
-        duration = (live.get("spec") or {}).get("leaseDurationSeconds")
-        seconds = duration if isinstance(duration, int) and duration > 0 else self._duration
-        return now - self._seen.since >= seconds
+        return now - self._seen.since
+
+    def _expired(self, live: Body) -> bool:
+        return self._age(live) >= _seconds_of(live, self._duration)
 
     def _note(self, stored: Body) -> None:
         self.holder = str((stored.get("spec") or {}).get("holderIdentity") or "")
@@ -191,7 +249,12 @@ class LeaderElector:
         return {
             "apiVersion": LEASE.api_version,
             "kind": LEASE.kind,
-            "metadata": {"namespace": self._namespace, "name": self._name},
+            "metadata": {
+                "namespace": self._namespace,
+                "name": self._name,
+                "labels": {GROUP_LABEL: self._group},
+                "annotations": {LAYOUT_ANNOTATION: self._layout},
+            },
             "spec": {
                 "holderIdentity": self._identity,
                 "leaseDurationSeconds": self._duration,
@@ -208,7 +271,11 @@ class LeaderElector:
             spec["acquireTime"] = now
             spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
         spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": self._duration, "renewTime": now}
-        return {**live, "spec": spec}
+        renewed = (live.get("spec") or {}).get("holderIdentity") == self._identity
+        kept = wanted_by(live) if renewed else ""  # who takes it has answered whoever asked
+        ours = {GROUP_LABEL: self._group}
+        annotated = _annotated(live, {LAYOUT_ANNOTATION: self._layout, WANTED_ANNOTATION: kept}, ours)
+        return {**annotated, "spec": spec}
 
     async def _release(self) -> None:
         """Give the Lease up, so that the next leader need not wait for its end.
@@ -233,3 +300,18 @@ class LeaderElector:
 
     def _timestamp(self) -> str:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _seconds_of(live: Body, otherwise: int) -> int:
+    """Return for how long a Lease counts."""
+    duration = (live.get("spec") or {}).get("leaseDurationSeconds")
+    return duration if isinstance(duration, int) and duration > 0 else otherwise
+
+
+def _annotated(live: Body, annotations: Mapping[str, str], labels: Mapping[str, str] | None = None) -> Body:
+    """Return a Lease with annotations set, or taken away where they are empty."""
+    metadata: dict[str, Any] = dict(live.get("metadata") or {})
+    wanted = {**(metadata.get("annotations") or {}), **annotations}
+    metadata["annotations"] = {name: value for name, value in wanted.items() if value}
+    metadata["labels"] = {**(metadata.get("labels") or {}), **(labels or {})}
+    return {**live, "metadata": metadata}

@@ -46,6 +46,15 @@ class Call:
     content_type: str = "application/json"
 
     @property
+    def may_come_late(self) -> bool:
+        """True for a write that the server would carry out at any time: it names no version of its object."""
+        if self.method not in ("PATCH", "DELETE") or "dryRun" in self.query or "/events/" in self.path:
+            return False
+        body = self.body or {}
+        named = body.get("preconditions") or body.get("metadata") or {}
+        return not named.get("resourceVersion")
+
+    @property
     def verb(self) -> str:
         """One word for what is asked, out of a few."""
         word = self.doing.partition(" ")[0]
@@ -122,7 +131,7 @@ class Transport:
         except FencedError:
             raise
         except BaseException:
-            if self._fence is not None and call.method != "GET":
+            if self._fence is not None and call.may_come_late:
                 self._fence.unanswered()
             raise
 

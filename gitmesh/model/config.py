@@ -115,6 +115,23 @@ class LeaseConfig(Settings):
         return self
 
 
+class ShardingConfig(Settings):
+    """Which of the sources a daemon works on, when several daemons share the work."""
+
+    label: Annotated[str, Field(max_length=63, pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$")] = ""
+    """Only the sources whose label `gitmesh.dev/shard` is this; empty: those without the label."""
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    """Into how many parts these sources are cut, by a hash of their names."""
+    index: Annotated[int, Field(ge=-1, le=63)] = -1
+    """The only part to work on; -1: any, as the replicas agree by their leases."""
+
+    @model_validator(mode="after")
+    def _there_is_such_a_part(self) -> ShardingConfig:
+        if self.index >= self.count:
+            raise ValueError(f"index is at most {self.count - 1} of {self.count} parts, which begin at 0")
+        return self
+
+
 class Config(Settings):
     """The whole configuration of one daemon."""
 
@@ -162,6 +179,7 @@ class Config(Settings):
     leader_election: bool = False
     """Work only while holding a Lease."""
     lease: LeaseConfig = LeaseConfig()
+    sharding: ShardingConfig = ShardingConfig()
     git: GitLimits = GitLimits()
     parse: ParseLimits = ParseLimits()
     metrics: MetricsConfig = MetricsConfig()
@@ -176,7 +194,11 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
-    def _webhooks_are_whole(self) -> Config:
+    def _is_whole(self) -> Config:
+        if self.sharding.count > 1 and self.sharding.index < 0 and not self.leader_election:
+            raise ValueError(
+                "sharding.count without leaderElection needs sharding.index: who works on which?"
+            )
         if bool(self.receiver_port) != bool(self.receivers):
             raise ValueError("receiverPort and receivers: --receiver and --receivers belong together")
         names = [receiver.name for receiver in self.receivers]
@@ -200,5 +222,6 @@ NEEDS_RESTART: tuple[tuple[str, ...], ...] = (
     ("tracing",),
     ("leader_election",),
     ("lease",),
+    ("sharding",),
     ("log", "format"),
 )

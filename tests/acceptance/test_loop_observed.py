@@ -211,6 +211,6 @@ async def test_the_metrics_of_a_running_daemon_are_those_that_prometheus_likes(
     applied = next(line for line in text.splitlines() if f'source="{name}",state="applied"' in line)
     assert revision.partition("@")[2] in applied
     assert 'gitmesh_api_requests_total{outcome="success",verb="apply"}' in text
-    assert "gitmesh_leader 1.0" in text
+    assert 'gitmesh_leader{shard="0/1"} 1.0' in text
     assert "process_resident_memory_bytes" in text
     assert criticised(text) == []

@@ -11,7 +11,7 @@ import anyio.lowlevel
 
 from gitmesh.kube.errors import ClusterError, NotFoundError, StaleWriteError
 from gitmesh.kube.lease import LeaderElector
-from gitmesh.kube.protocol import Body
+from gitmesh.kube.protocol import Body, Listing
 
 
 class FakeClock:
@@ -65,6 +65,10 @@ class LeaseServer:
         if self.body is None:
             raise NotFoundError("none", retryable=False, status=404)
         return self.body
+
+    async def list(self, kind: Any, *, namespace: str = "") -> Listing:
+        self._check()
+        return Listing((self.body,) if self.body else (), str(self.version))
 
     async def create(self, kind: Any, body: Body) -> Body:
         self._check()

@@ -149,13 +149,13 @@ class Replicas:
             found = [r for r in self.all if r.identity == holder and holder != other_than]
             return found[0] if found else None
 
-        return await until("a leader", seen, 40)
+        return await until("a leader", seen, 90)
 
     async def status(self, name: str = "mesh") -> TrafficSourceStatus:
         body = await self.client.get(TRAFFIC_SOURCE, "default", name)
         return TrafficSourceStatus.model_validate(body.get("status") or {})
 
-    async def wait_applied(self, commit: str, name: str = "mesh", seconds: float = 40) -> None:
+    async def wait_applied(self, commit: str, name: str = "mesh", seconds: float = 90) -> None:
         async def seen() -> bool:
             status = await self.status(name)
             ready = next((c for c in status.conditions if c.type == "Ready"), None)

@@ -20,6 +20,7 @@ from gitmesh.model.kinds import VIRTUAL_SERVICE
 
 pytestmark = pytest.mark.anyio
 BODY = {"metadata": {"namespace": "default", "name": "reviews", "resourceVersion": "1"}}
+UNNAMED = {"metadata": {"namespace": "default", "name": "reviews"}}
 DEADLINE = DEFAULT.renew_deadline.total_seconds()
 
 
@@ -97,14 +98,24 @@ async def test_a_write_without_an_answer_is_remembered_for_a_while_and_a_refused
     with pytest.raises(ClusterError):
         await client.get(VIRTUAL_SERVICE, "default", "reviews")
     assert not fence.is_open(15)
+    for guarded in (
+        client.apply(VIRTUAL_SERVICE, BODY),
+        client.apply(VIRTUAL_SERVICE, UNNAMED, dry_run=True),
+        client.replace_status(VIRTUAL_SERVICE, BODY),
+        client.delete(VIRTUAL_SERVICE, "default", "reviews", uid="u", version="1"),
+        client.create(VIRTUAL_SERVICE, UNNAMED),
+    ):
+        with pytest.raises(ClusterError):
+            await guarded
+        assert not fence.is_open(15), "the server itself refuses it when it comes too late"
     with pytest.raises(ClusterError):
-        await client.apply(VIRTUAL_SERVICE, BODY)
+        await client.apply(VIRTUAL_SERVICE, UNNAMED)
     assert fence.is_open(15)
     now += 16
     assert not fence.is_open(15)
     left = 0.0
     with pytest.raises(FencedError):
-        await client.apply(VIRTUAL_SERVICE, BODY)
+        await client.apply(VIRTUAL_SERVICE, UNNAMED)
     assert not fence.is_open(15)
 
 
