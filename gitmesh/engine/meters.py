@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gitmesh.model.plan import ChangeKind
+from gitmesh.model.rollout import Outcome
+
 LAG_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 10_800, 43_200, 86_400)
 
 
@@ -74,6 +77,19 @@ class Meters:
         self._add_sources()
         self._add_rollouts()
         self._add_cluster()
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show what has not happened yet as 0: the first time would not be seen as an increase otherwise."""
+        known = (
+            (self.passes, ("complete", "incomplete")),
+            (self.fetches, ("success", "failure")),
+            (self.changes, tuple(kind.value for kind in ChangeKind)),
+            (self.checks, tuple(outcome.value for outcome in Outcome)),
+        )
+        for counter, values in known:
+            for value in values:
+                counter.labels(value)
 
     def _add_sources(self) -> None:
         """How each source stands, at the replica that works."""

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 from aiohttp import web
+from fakes.certificates import Authority
 from fakes.notice_targets import TOKEN, WAIT_SECONDS, FakeSlack, Served, serving, signed_by
 from fakes.notices import COMMIT, a_commit_status, a_notice, a_rollback, a_step
 
@@ -77,6 +78,20 @@ async def test_a_webhook_gets_the_headers_that_its_login_needs(secret: Path):
     async with serving() as served, an_outlet(kind="webhook", url=served.url, headers=login) as outlet:
         await outlet.deliver(a_rollback())
     assert served.came[0][0].headers["Authorization"] == TOKEN
+
+
+async def test_a_server_of_an_authority_of_ones_own_is_trusted_where_that_is_said(tmp_path: Path):
+    authority = Authority()
+    put(tmp_path / "ca.pem", authority.pem)
+    tls = authority.serving(authority.issue("127.0.0.1"))
+    async with serving(tls=tls) as served:
+        async with an_outlet(kind="webhook", url=served.url) as stranger:
+            with pytest.raises(DeliveryError, match="Certificate"):
+                await stranger.deliver(a_rollback())
+        ca_file = str(tmp_path / "ca.pem")
+        async with an_outlet(kind="webhook", url=served.url, caFile=ca_file) as friend:
+            await friend.deliver(a_rollback())
+    assert len(served.came) == 1
 
 
 async def test_a_secret_is_read_anew_for_each_message(secret: Path):

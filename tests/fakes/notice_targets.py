@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +41,9 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: Answer = lambda request, body: {}) -> AsyncIterator[Served]:
+async def serving(
+    answer: Answer = lambda request, body: {}, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Served]:
     """Answer everybody: a dict as JSON, a response as it is."""
     served = Served()
 
@@ -56,8 +59,8 @@ async def serving(answer: Answer = lambda request, body: {}) -> AsyncIterator[Se
     app.router.add_route("*", "/{tail:.*}", handle)
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    served.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield served
     finally:

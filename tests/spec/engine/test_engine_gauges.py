@@ -195,3 +195,12 @@ def test_a_status_that_somebody_else_wrote_breaks_nothing():
     meters = Meters()
     Gauges(meters).show_rollouts(all_of(a_rollout(1, progress="much", phase=["x"], source=None)))
     assert value(meters, "rollouts_unlisted") == 0
+
+
+def test_what_has_not_happened_yet_is_0_so_that_the_first_time_is_an_increase():
+    meters = Meters()
+    assert value(meters, "checks_total", verdict="blind") == 0
+    assert value(meters, "passes_total", outcome="incomplete") == 0
+    assert value(meters, "fetches_total", outcome="failure") == 0
+    assert value(meters, "changes_total", change="delete") == 0
+    assert value(meters, "rollbacks_total") == 0
