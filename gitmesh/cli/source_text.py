@@ -6,6 +6,7 @@ Stage: none (face).
 from __future__ import annotations
 
 from gitmesh.engine.report import Source
+from gitmesh.model.effect import EffectState
 
 
 def headline(source: Source) -> str:
@@ -57,11 +58,11 @@ def skipped_lines(source: Source) -> list[str]:
 
 
 def effect_lines(source: Source) -> list[str]:
-    """Return what is known of the effect of changed routes, where Ready does not say it already."""
+    """Return what could not be measured of changed routes: Ready does not say that."""
     ready, effect = (
         next((c for c in source.status.conditions if c.type == type_), None)
         for type_ in ("Ready", "InEffect")
     )
-    if effect is None or effect.status == "True" or (ready and ready.reason == "NotInEffect"):
+    if not ready or not effect or (ready.status, effect.reason) != ("True", EffectState.NOT_MEASURED):
         return []
-    return [f"in effect: {effect.reason}: {effect.message}"]
+    return [f"not measured whether it is in effect: {effect.message}"]
