@@ -20,6 +20,7 @@ from benchmarks import (
     scale,
     translate,
     validation,
+    webhook,
     weight_changes,
 )
 from benchmarks.figures import Figure
@@ -31,6 +32,7 @@ MEASUREMENTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "translate": translate.measure,
     "route-tests": route_tests.measure,
     "push": push.measure,
+    "webhook": webhook.measure,
     "weights": weight_changes.measure,
     "rollback": rollback.measure,
     "idle": idle.measure,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,10 +22,19 @@ APPLY_SECONDS_MAX = 120.0
 
 @asynccontextmanager
 async def benchmark_world(
-    directory: Path, *, policies: bool, files: Mapping[str, str] | None = None, load: bool = True
+    directory: Path,
+    *,
+    policies: bool,
+    files: Mapping[str, str] | None = None,
+    load: bool = True,
+    url: str = "",
+    options: Sequence[str] = (),
 ) -> AsyncIterator[World]:
-    """Start everything, wait until the first revision is live, and end it all."""
-    clock, ports = SystemClock(), Ports(api=0, gateway=0, mesh=0)
+    """Start everything, wait until the first revision is live, and end it all.
+
+    `url`: of the repository, where the daemon does not reach it by its path. `options`: of the daemon.
+    """
+    clock, ports = SystemClock(), Ports(api=0, gateway=0, gateway_tls=0, mesh=0)
     async with playground(directory / "play", ports, clock=clock) as play:
         repository = make_repository(directory / "git")
         if not policies:
@@ -36,7 +45,7 @@ async def benchmark_world(
         generator = LoadGenerator(play.mesh_address, clock=clock, rate=REQUESTS_PER_SECOND)
         async with (
             running_daemon(
-                play.files.directory, directory / "data", repository.url, directory / "log"
+                play.files.directory, directory / "data", url or repository.url, directory / "log", *options
             ) as daemon,
             anyio.create_task_group() as group,
         ):

@@ -437,3 +437,19 @@ def test_a_file_that_moves_below_a_path_is_a_change_there(repo: GitRepository, p
     (repo.work / "prod" / "a").write_text("1\n" * 50)
     tip = commit_by(repo, people.bob, {"dev/a": None})
     refused(judge(repo, everybody, tip, base, rules=[prod]), "prod/a")
+
+
+def test_a_mirror_without_the_content_of_files_is_enough(repo: GitRepository, people: People, tmp_path: Path):
+    everybody, prod = [people.ada, people.bob], rule("prod/**", people.ada)
+    base = commit_by(repo, people.ada, {"prod/a": "1", "dev": "1"})
+    good = commit_by(repo, people.ada, {"prod/a": "2"})
+    bad = commit_by(repo, people.bob, {"prod/a": "3"})
+    mirror = GitRepository(tmp_path / "mirror")
+    for command in (
+        ["git", "-C", str(repo.origin), "config", "uploadpack.allowFilter", "true"],
+        ["git", "clone", "--quiet", "--bare", "--filter=blob:none", repo.url, str(mirror.origin)],
+        ["git", "-C", str(mirror.origin), "config", "--remove-section", "remote.origin"],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    assert isinstance(judge(mirror, everybody, good, base, each=True, rules=[prod]), Verified)
+    refused(judge(mirror, everybody, bad, base, rules=[prod]), "prod/a")

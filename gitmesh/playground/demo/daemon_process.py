@@ -13,7 +13,7 @@ from pathlib import Path
 from gitmesh.playground.child import Child
 
 
-def command(play: Path, data: Path, repository: str) -> list[str]:
+def command(play: Path, data: Path, repository: str, *options: str) -> list[str]:
     """Return the command line of a daemon for the playground in `play` that follows `repository`."""
     return [
         sys.executable,
@@ -25,13 +25,16 @@ def command(play: Path, data: Path, repository: str) -> list[str]:
         f"--repo={repository}",
         "--settle=500ms",
         "--log-format=json",
+        *options,
     ]
 
 
 @asynccontextmanager
-async def running_daemon(play: Path, data: Path, repository: str, log: Path) -> AsyncIterator[Child]:
+async def running_daemon(
+    play: Path, data: Path, repository: str, log: Path, *options: str
+) -> AsyncIterator[Child]:
     """Run a daemon while the body runs; its log goes to a file."""
-    child = await Child.start("daemon", command(play, data, repository), log)
+    child = await Child.start("daemon", command(play, data, repository, *options), log)
     try:
         yield child
     finally:
