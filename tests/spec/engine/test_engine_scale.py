@@ -13,7 +13,10 @@ from fakes.virtual_time import run_virtually
 
 from gitmesh.model.inventory import LISTED_MAX
 from gitmesh.model.kinds import SERVICE_ENTRY, TRAFFIC_SOURCE, VIRTUAL_SERVICE
+from gitmesh.model.resource import resource_from_body
+from gitmesh.observe.live import CACHED_KINDS
 from gitmesh.plan.alike import Alike
+from gitmesh.plan.normalize import to_apply
 
 Story = Callable[[DaemonWorld, Any], Awaitable[None]]
 SMALL, LARGE = 10, 60
@@ -225,3 +228,36 @@ def test_the_list_that_an_earlier_release_wrote_is_taken_over():
         await world.until(lambda: len(world.status().owned) == 2 * SMALL - 2)
 
     tell(story, *apps(SMALL))
+
+
+IDLE = 5_000  # VirtualServices
+
+
+def test_g36_five_thousand_virtual_services_at_rest_cost_no_request_and_no_comparison_in_an_hour():
+    """What is live is as Git says from the start, as after a restart of the daemon."""
+
+    async def whole() -> None:
+        world = DaemonWorld()
+        world.has_metrics = False
+        services = [a_service(f"app-{n}", "v1 100") for n in range(IDLE)]
+        rule = a_rule("app-0")
+        for body in services:
+            body["spec"]["http"] = [{"route": [{"destination": {"host": body["metadata"]["name"]}}]}]
+        for body in (*services, rule):
+            ours = to_apply(resource_from_body(body), "default/mesh").body
+            world.cluster.put(ours, manager="gitmesh")
+        world.add_source(interval="10m").push(files(*services, rule))
+
+        async def act(group: Any) -> None:
+            await world.until(lambda: world.ready() == ("True", "Applied"))
+            await anyio.sleep(1_200)  # a resync, so that all was compared
+            memo(world).compared, asked = 0, len(world.cluster.requests)
+            await anyio.sleep(3_600)
+            later = world.cluster.requests[asked:]
+            assert [r for r in later if r.verb not in ("watch", "list")] == []
+            assert len(later) < 20 * len(CACHED_KINDS), "watches that are asked for again, and nothing else"
+            assert memo(world).compared == 0
+
+        await in_world(world, act)
+
+    run_virtually(whole)
