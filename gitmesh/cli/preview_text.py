@@ -14,6 +14,7 @@ from gitmesh.cli.plain import plain
 from gitmesh.model.diagnostic import Severity
 from gitmesh.model.plan import ABSENT, FieldChange
 from gitmesh.plan.diff import format_path
+from gitmesh.plan.masking import masked
 from gitmesh.playground.preview import Moved, Shown
 
 _FIELDS_SHOWN_MAX, _MOVED_SHOWN_MAX, _VALUE_CHARACTERS_MAX = 8, 40, 60
@@ -56,12 +57,13 @@ def _moved(moved: Moved) -> Iterator[str]:
 
 
 def _change(change: FieldChange) -> str:
-    where = format_path(change.path)
+    where, path = format_path(change.path), change.path
+    old, new = masked(path, change.old), masked(path, change.new)
     if change.old == ABSENT:
-        return f"{where}: {_value(change.new)} (new)"
+        return f"{where}: {_value(new)} (new)"
     if change.new == ABSENT:
         return f"{where}: gone"
-    return f"{where}: {_value(change.old)} -> {_value(change.new)}"
+    return f"{where}: {_value(old)} -> {_value(new)}"
 
 
 def _value(value: object) -> str:

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from fakes.builders import SOURCE, a_destination_rule, a_set, a_virtual_service, owned
 
+from gitmesh.cli.preview_text import preview_text
+from gitmesh.model.plan import FieldChange
 from gitmesh.model.resource import Resource
 from gitmesh.model.source import TrafficSourceSpec
 from gitmesh.observe.slim import slim
 from gitmesh.plan.masking import masked
 from gitmesh.plan.planner import PlanInput, make_plan
 from gitmesh.plan.render import render_json, render_text
+from gitmesh.playground.preview import Moved, Shown
 
 TOKEN = "s3cr3t-v4lue"
 RULE = a_destination_rule("reviews: v1, v2")
@@ -89,6 +92,14 @@ def test_cve_2026_45737_what_others_wrote_on_a_live_object_is_in_no_difference()
     theirs = {"vault.example.com/lease": TOKEN, "example.com/note": TOKEN}
     live = owned(a_virtual_service("reviews: v2").with_metadata(annotations=theirs, labels={"x": TOKEN}))
     assert TOKEN not in shown(a_virtual_service("reviews: v1"), live)
+
+
+def test_a_preview_of_a_working_copy_masks_too():
+    path = ("spec", "http", 0, "headers", "request", "set", "authorization")
+    moved = Moved(a_virtual_service().key, "changed", (FieldChange(path, f"{TOKEN}-old", TOKEN),))
+    text = preview_text(Shown((moved,)))
+    assert "***" in text
+    assert TOKEN not in text
 
 
 def test_logins_in_urls_are_masked_wherever_they_are():
