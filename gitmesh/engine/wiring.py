@@ -43,6 +43,9 @@ from gitmesh.observe.hooks import GateHooks
 from gitmesh.observe.live import LiveCache
 from gitmesh.observe.providers import ProvidedMetrics
 
+MIRRORS = "mirrors"  # below the data directory
+NOTICE_PATIENCE_SECONDS = 3.0  # for what has not been told yet when the daemon stops
+
 
 @dataclass(slots=True)
 class Changeable:
@@ -52,10 +55,7 @@ class Changeable:
     metrics: Metrics | None
     hooks: GateHooks
     connections: Connections
-
-
-MIRRORS = "mirrors"  # below the data directory
-NOTICE_PATIENCE_SECONDS = 3.0  # for what has not been told yet when the daemon stops
+    network: CapacityLimiter  # of what is fetched at the same time
 
 
 @dataclass(slots=True)
@@ -97,6 +97,7 @@ class Running:
                 await left.close()
         parts.hooks.allow(config.gate_hosts)
         parts.connections.limit(config.api_timeout)
+        parts.network.total_tokens = config.git.fetches_at_once
         parts.config = config
         self.crew.configure(config)
 
@@ -148,7 +149,7 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         )
 
     hooks = GateHooks(config.gate_hosts)
-    changeable = Changeable(config, metrics, hooks, connections)
+    changeable = Changeable(config, metrics, hooks, connections, network)
     notifier = _notifier(outlets, config, clock, meters)
     told = (hooks, notifier)
 

@@ -48,7 +48,7 @@ class GitLimits(Settings):
     secret_refresh: Positive = timedelta(minutes=5)
     """How old the content of a Secret may get before it is read again."""
     fetches_at_once: Count = 16
-    """How many repositories may be fetched at the same time. Read once, at the start."""
+    """How many repositories may be fetched at the same time."""
 
 
 class ParseLimits(Settings):

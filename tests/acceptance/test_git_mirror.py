@@ -294,6 +294,39 @@ async def test_being_cancelled_kills_git_and_its_children(repository, mirror, tm
         assert (await mirror.fetch(f"{server.url}/origin.git", "main", ".")).subject == "one"
 
 
+async def test_as_many_are_fetched_at_once_as_is_allowed_and_what_is_here_waits_for_none(
+    repository, tmp_path
+):
+    repository.publish({"a.yaml": "a: 1"}, "one")
+    network = anyio.CapacityLimiter(1)
+    first, second = (
+        GitMirror(tmp_path / name, GitLimits(), allow_file_urls=True, limiter=network) for name in ("1", "2")
+    )
+    known = await second.fetch(repository.url, "main", ".")
+    with git_over_http(repository.origin.parent) as server:
+        server.stuck.clear()
+        async with anyio.create_task_group() as group:
+            group.start_soon(first.fetch, f"{server.url}/origin.git", "main", ".")
+            with anyio.fail_after(20):
+                while not server.requests:  # noqa: ASYNC110
+                    await anyio.sleep(0.02)
+                assert await second.read(known.commit, "main", ".") is known
+                group.start_soon(second.fetch, repository.url, "main", ".")
+                while not network.statistics().tasks_waiting:  # noqa: ASYNC110
+                    await anyio.sleep(0.02)
+            assert second.counters.fetches == 1
+            server.stuck.set()
+    assert second.counters.fetches == 2
+
+
+async def test_a_mirror_that_nobody_needs_is_removed(repository, mirror, tmp_path):
+    repository.publish({"a.yaml": "a: 1"}, "one")
+    await mirror.fetch(repository.url, "main", ".")
+    await mirror.discard()
+    assert list((tmp_path / "data").iterdir()) == []
+    assert list((await mirror.fetch(repository.url, "main", ".")).files) == ["a.yaml"]
+
+
 async def test_the_git_protocol_works_on_loopback(repository, mirror):
     repository.publish({"a.yaml": "a: 1"}, "one")
     with socket.socket() as free:
