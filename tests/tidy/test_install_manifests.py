@@ -283,6 +283,19 @@ def test_what_the_daemon_writes_is_on_a_volume():
     assert "emptyDir" in mounts["/tmp"]
 
 
+def test_documents_put_secrets_where_the_pods_have_them():
+    mounts = {m["mountPath"] for m in container()["volumeMounts"]}
+    named = {
+        found
+        for page in (ROOT / "docs").glob("*.md")
+        for found in re.findall(r"/etc/[\w./-]*\w", page.read_text())
+    }
+    assert "/etc/gitmesh-secrets/slack-token" in named
+    # Nothing can be mounted below a ConfigMap: it is read-only.
+    assert {name for name in named if name.startswith("/etc/gitmesh/")} == {"/etc/gitmesh/config.yaml"}
+    assert {"/".join(name.split("/")[:3]) for name in named if "gitmesh" in name} <= mounts
+
+
 def test_two_replicas_survive_an_eviction():
     deployment, budget = the("Deployment")["spec"], the("PodDisruptionBudget")["spec"]
     assert deployment["replicas"] == 2
