@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from benchmarks import (
+    decisions,
     help_time,
     idle,
     monorepo,
@@ -35,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "webhook": webhook.measure,
     "weights": weight_changes.measure,
     "rollback": rollback.measure,
+    "decisions": decisions.measure,
     "idle": idle.measure,
     "monorepo": monorepo.measure,
     "scale": scale.measure,

@@ -118,7 +118,7 @@ def _never_came_to_be(record: RolloutRecord, content: Snapshot) -> bool:
 
 def _with_policy(record: RolloutRecord, policy: RolloutPolicy | None, namespace: str) -> RolloutRecord:
     """Take over a changed policy. What is in motion keeps its progress and finds it in the new steps."""
-    if policy is None or record.policy_spec == policy.spec:
+    if policy is None or record.policy_spec is policy.spec or record.policy_spec == policy.spec:
         return record if policy is None else changed(record, policy=policy.name)
     record = changed(record, policy=policy.name, policy_spec=_in_motion(record, policy.spec))
     waits = record.phase is Phase.WAITING

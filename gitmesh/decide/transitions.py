@@ -280,8 +280,10 @@ def rollback_reason(record: RolloutRecord) -> str:
 
 
 def changed(record: RolloutRecord, **fields: Any) -> RolloutRecord:
-    """Return the record with some fields replaced."""
-    return record.model_copy(update=fields)
+    """Return the record with some fields replaced: the very same one, when that changes nothing."""
+    if any(getattr(record, name) != value for name, value in fields.items()):
+        return record.model_copy(update=fields)
+    return record
 
 
 def noted(record: RolloutRecord, now: datetime, message: str, history_max: int) -> RolloutRecord:

@@ -164,13 +164,18 @@ class Daemon:
     async def _guard_loop(self, group: anyio.abc.TaskGroup) -> None:
         while True:
             self._check_wanted = anyio.Event()
-            if new := self.guard.new(self.guarded()):
-                self.guard.expect(new)
-                group.start_soon(self.guard.prepare, new)
-            for item in self.guard.take_due(self.guarded()):
+            turn = self.guard.turn(self.guarded())
+            if turn.new:
+                group.start_soon(self.guard.prepare, turn.new)
+            for item in turn.due:
                 group.start_soon(self.check, item)
-            self._arm_guard()
+            if turn.again is None:
+                self._ports.alarms.cancel("guard")
+            else:
+                self._ports.alarms.at("guard", turn.again, self._check_wanted_now)
             await self._check_wanted.wait()
+            # A turn looks at every rollout. With many of them some check ends at any moment.
+            await self._ports.clock.sleep(self._config.debounce.total_seconds())
 
     async def _gate_loop(self, group: anyio.abc.TaskGroup) -> None:
         while True:
@@ -360,15 +365,6 @@ class Daemon:
             self._ports.alarms.at(f"pass {key}", min(moments), self.wake)
         else:
             self._ports.alarms.cancel(f"pass {key}")
-
-    def _arm_guard(self) -> None:
-        if self.guard.new(self.guarded()):
-            self._check_wanted.set()
-        due = self.guard.next_due(self.guarded())
-        if due is None:
-            self._ports.alarms.cancel("guard")
-        else:
-            self._ports.alarms.at("guard", due, self._check_wanted_now)
 
     def _check_wanted_now(self) -> None:
         self._check_wanted.set()

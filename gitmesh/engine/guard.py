@@ -14,7 +14,7 @@ import anyio
 
 from gitmesh.decide.questions import questions
 from gitmesh.decide.schedule import next_check
-from gitmesh.decide.verdict import judge, take_verdict
+from gitmesh.decide.verdict import judge
 from gitmesh.engine.memory import Memory
 from gitmesh.engine.ports import Metrics, Ports
 from gitmesh.engine.report import Source
@@ -50,6 +50,15 @@ class Measurable:
         return self.source, self.key
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the guard has to do now, and when to look again."""
+
+    new: list[Measurable]  # have begun: to be prepared
+    due: list[Measurable]  # to be measured; they count as being measured until `check` is done with them
+    again: datetime | None  # when the next one is due; None while there is none to come
+
+
 class Guard:
     """Asks the metrics and leaves verdicts in memory. It never writes to the cluster: passes do.
 
@@ -75,15 +84,16 @@ class Guard:
         self._latest.clear()
         self._prepared.clear()
 
-    def new(self, sources: Iterable[Source]) -> list[Measurable]:
-        """Return the rollouts that have begun and are not expected yet."""
-        items = list(self._in_motion(sources))
+    def turn(self, sources: Iterable[Source]) -> Turn:
+        """Look at every rollout in motion, once. What is to be prepared or measured now counts as taken."""
+        now, items = self._ports.clock.now(), list(self._in_motion(sources))
         self._prepared = {i.name: self._prepared[i.name] for i in items if i.name in self._prepared}
-        return [i for i in items if self._prepared.get(i.name, NEVER) != i.record.started_at]
-
-    def expect(self, items: Iterable[Measurable]) -> None:
-        """Count them as prepared from now on."""
-        self._prepared.update({item.name: item.record.started_at for item in items})
+        new = [i for i in items if self._prepared.get(i.name, NEVER) != i.record.started_at]
+        self._prepared.update({item.name: item.record.started_at for item in new})
+        moments = list(self._moments(items, now))
+        due = [item for item, moment in moments if moment <= now]
+        self._measuring.update(item.name for item in due)
+        return Turn(new, due, min((moment for _, moment in moments if moment > now), default=None))
 
     async def prepare(self, items: Iterable[Measurable]) -> None:
         """Have the provider look once before the first check, which then has something to compare with."""
@@ -95,21 +105,9 @@ class Guard:
             with suppress(Exception), anyio.move_on_after(self._timeout.total_seconds()):
                 await metrics.prepare(query)
 
-    def take_due(self, sources: Iterable[Source]) -> list[Measurable]:
-        """Return what is to be measured now. It counts as being measured until `check` is done with it."""
-        now = self._ports.clock.now()
-        due = [item for item, moment in self._moments(sources, now) if moment <= now]
-        self._measuring.update(item.name for item in due)
-        return due
-
-    def next_due(self, sources: Iterable[Source]) -> datetime | None:
-        """Return when the next check is due; None while there is none to come."""
-        now = self._ports.clock.now()
-        return min((moment for _, moment in self._moments(sources, now)), default=None)
-
-    def _moments(self, sources: Iterable[Source], now: datetime) -> Iterator[tuple[Measurable, datetime]]:
+    def _moments(self, items: Iterable[Measurable], now: datetime) -> Iterator[tuple[Measurable, datetime]]:
         seen = set()
-        for item in self._in_motion(sources):
+        for item in items:
             seen.add(item.name)
             moment = next_check(item.record, self._latest.get(item.name), now)
             if moment is not None and item.name not in self._measuring:
@@ -134,16 +132,16 @@ class Guard:
 
     async def _check(self, item: Measurable) -> Verdict:
         memory = self._memory.of(item.source)
-        record = item.record
         # What was heard and not written down yet counts too: evidence grows also while records are refused.
-        for heard in untaken(record, memory.verdicts.get(item.key, ())):
-            record = take_verdict(record, heard)
+        heard = untaken(item.record, memory.verdicts.get(item.key, ()))
+        record = memory.take(item.key, item.record, heard)
         try:
             verdict = await self._measure(record)
         finally:
             self._measuring.discard(item.name)
         self._latest[item.name] = verdict
         memory.hear(item.key, verdict)
+        memory.take(item.key, item.record, untaken(item.record, memory.verdicts[item.key]))
         self._ports.meters.checks.labels(verdict.outcome.value).inc()
         self._ports.log.info(
             "checked",

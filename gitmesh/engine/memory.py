@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from gitmesh.decide.fights import Contest
 from gitmesh.decide.retarget import snapshot
+from gitmesh.decide.verdict import take_verdict
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.effect import Watch
@@ -34,6 +36,7 @@ from gitmesh.validate.guardrails_plan import Note
 from gitmesh.validate.route_tests.run import NOTHING_TESTED, Tested
 
 WALKED = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind})  # what has rollouts
+SAME_MOMENT = timedelta(milliseconds=200)
 VERDICTS_MAX = 100  # as many as a policy can ask for in a row
 NEWS_MAX = 1_000
 
@@ -130,7 +133,30 @@ class Moved:
     @property
     def changed(self) -> bool:
         """True when there is something to write down."""
-        return self.before != self.after
+        return self.before is not self.after and self.before != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A record, verdicts, and the record with them."""
+
+    before: RolloutRecord
+    verdicts: tuple[Verdict, ...]
+    after: RolloutRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided at a moment, and everything that it was decided from."""
+
+    live: object  # the snapshot; every other one is another
+    world: tuple[object, ...]
+    at: datetime
+    moved: tuple[Moved, ...]
+
+    def is_of(self, now: datetime) -> bool:
+        """Say whether it was decided at this moment, as far as anybody can tell."""
+        return timedelta(0) <= now - self.at < SAME_MOMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +235,8 @@ class SourceMemory:
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
     read: dict[ResourceKey, tuple[Resource, RolloutRecord | None]] = field(default_factory=dict)
     verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
+    taken: dict[ResourceKey, Taken] = field(default_factory=dict)  # what verdicts made of a record last
+    decided: Decided | None = None  # by the last pass
     reverts: dict[ResourceKey, Revert] = field(default_factory=dict)  # what became of them last
     answers: dict[ResourceKey, GateAnswer] = field(default_factory=dict)  # of hooks, by what they are about
     # plan
@@ -238,6 +266,29 @@ class SourceMemory:
     def hear(self, key: ResourceKey, verdict: Verdict) -> None:
         """Keep a verdict until a record with it is written."""
         self.verdicts[key] = (*self.verdicts.get(key, ()), verdict)[-VERDICTS_MAX:]
+
+    @property
+    def heard(self) -> tuple[object, ...]:
+        """Everything here that decisions are made from, as it is now."""
+        known = dict(self.records), dict(self.verdicts), dict(self.reverts), dict(self.answers)
+        return self.desired, self.waits, *known
+
+    def take(self, key: ResourceKey, record: RolloutRecord, verdicts: tuple[Verdict, ...]) -> RolloutRecord:
+        """Return a record that has taken in verdicts.
+
+        Weighing is the dearest part of a decision. The guard does it when it hears a verdict, apart from
+        passes, and each pass until it is written down finds it done.
+        """
+        if not verdicts:
+            return record
+        known = self.taken.get(key)
+        if known is None or known.before is not record or verdicts[: len(known.verdicts)] != known.verdicts:
+            known = Taken(record, (), record)
+        after = known.after
+        for verdict in verdicts[len(known.verdicts) :]:
+            after = take_verdict(after, verdict)
+        self.taken[key] = Taken(record, verdicts, after)
+        return after
 
 
 @dataclass(slots=True)

@@ -15,7 +15,6 @@ from gitmesh.decide.reverting import take_revert
 from gitmesh.decide.schedule import shut_now
 from gitmesh.decide.together import Member, together, unrest
 from gitmesh.decide.transitions import advance, decide, held_back
-from gitmesh.decide.verdict import take_verdict
 from gitmesh.decide.windows import Calendar
 from gitmesh.engine.gates import answer_of
 from gitmesh.engine.memory import WALKED, Desired, Moved, SourceMemory
@@ -149,8 +148,7 @@ def _member(
     one: Turned, all_turned: Mapping[ResourceKey, Turned], memory: SourceMemory, live: LiveState, held: str
 ) -> Member:
     record, turn = one.record, one.turn
-    for verdict in untaken(turn.record, memory.verdicts.get(turn.key, ())):
-        record = take_verdict(record, verdict)
+    record = memory.take(turn.key, record, untaken(turn.record, memory.verdicts.get(turn.key, ())))
     gate = answer_of(turn.key, record, turn.intent, memory.answers, turn.now)
     decision = decide(record, held=held, shut=one.shut, gate=gate, now=turn.now)
     return Member(turn.key, record, decision, _dependency(one, all_turned, live), one.policy or record.policy)

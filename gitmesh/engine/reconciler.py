@@ -25,7 +25,7 @@ from gitmesh.engine.gauges import Gauges
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go, settled_before
 from gitmesh.engine.leaving import keep_finalizer
 from gitmesh.engine.limits import Alive, nobody_waits
-from gitmesh.engine.memory import Moved, SourceMemory
+from gitmesh.engine.memory import Decided, Moved, SourceMemory
 from gitmesh.engine.planning import make_plan_aside, move_rollouts, plan_input
 from gitmesh.engine.ports import Ports, taking_in
 from gitmesh.engine.report import PassReport, Source
@@ -275,8 +275,13 @@ class Reconciler:
     # Both ------------------------------------------------------------------------------------------------
 
     def _move(self, source: Source, memory: SourceMemory) -> list[Moved]:
+        """Decide for each rollout. A pass asks more than once, and mostly about the very same world."""
         live, now = self._ports.live.snapshot(), self._ports.clock.now()
-        return move_rollouts(source, memory, live, self._config, now)
+        known, world = memory.decided, (source, *memory.heard)
+        if not (known and known.live is live and known.world == world and known.is_of(now)):
+            moved = tuple(move_rollouts(source, memory, live, self._config, now))
+            known = memory.decided = Decided(live, world, now, moved)
+        return list(known.moved)
 
     def _plan_input(
         self, source: Source, memory: SourceMemory, desired: ResourceSet, moved: Iterable[Moved]

@@ -14,7 +14,7 @@ from gitmesh.decide.requests import asking, leaving
 from gitmesh.engine.memory import WALKED, News, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport
-from gitmesh.engine.rollouts import load_records, object_key, read_intent, rollout_key
+from gitmesh.engine.rollouts import NOTHING_ASKED, load_records, object_key, read_intent, rollout_key
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.intent import ALL, RolloutIntent, Verb, patch_of
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, kind_of
@@ -50,6 +50,8 @@ class Request:
 
 def requests_of(key: ResourceKey, live: LiveState) -> list[Request]:
     """Return what annotations ask of the rollout of a VirtualService, the strongest last."""
+    if key not in live.asked and rollout_key(key) not in live.asked:
+        return []
     return sorted(_annotated(key, live), key=lambda request: list(Verb).index(request.verb))
 
 
@@ -74,7 +76,7 @@ def intent_of(key: ResourceKey, record: RolloutRecord | None, live: LiveState) -
     """Return what people ask for now. What stops, and what goes back, counts before it was written down."""
     rollout = live.rollouts.get(rollout_key(key))
     intent = read_intent(rollout)
-    if intent != RolloutIntent():
+    if intent is not NOTHING_ASKED and intent != NOTHING_ASKED:
         intent = intent.attributed(live.changed_by(rollout_key(key)))
     for request in requests_of(key, live):
         if request.verb is Verb.PAUSE:

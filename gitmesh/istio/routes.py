@@ -53,7 +53,9 @@ def routes_of(spec: Spec, protocol: str) -> tuple[Route, ...]:
 
 def _mappings(values: Any) -> tuple[Mapping[str, Any], ...]:
     """Read a list of mappings. What is none counts as an empty one, so that places in the list stay."""
-    return tuple(v if isinstance(v, Mapping) else {} for v in values) if isinstance(values, list) else ()
+    if not isinstance(values, list):
+        return ()
+    return tuple(v if isinstance(v, (dict, Mapping)) else {} for v in values)
 
 
 def all_routes(spec: Spec) -> Iterator[Route]:
@@ -69,10 +71,10 @@ def entries_of(route: Route) -> tuple[Mapping[str, Any], ...]:
 
 def read_destination(destination: Any, namespace: str) -> Destination | None:
     """Read a `destination` (also of a mirror); None when it names no host."""
-    if not isinstance(destination, Mapping) or not isinstance(destination.get("host"), str):
+    if not isinstance(destination, (dict, Mapping)) or not isinstance(destination.get("host"), str):
         return None
     port = destination.get("port")
-    number = port.get("number") if isinstance(port, Mapping) else None
+    number = port.get("number") if isinstance(port, (dict, Mapping)) else None
     return Destination(
         fully_qualified(destination["host"], namespace),
         str(destination.get("subset") or ""),

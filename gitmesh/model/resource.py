@@ -101,13 +101,13 @@ class Resource:
     def spec(self) -> Mapping[str, Any]:
         """The spec, or an empty mapping where there is none."""
         spec = self.body.get("spec")
-        return spec if isinstance(spec, Mapping) else {}
+        return spec if isinstance(spec, (dict, Mapping)) else {}
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The metadata, or an empty mapping where there is none."""
         metadata = self.body.get("metadata")
-        return metadata if isinstance(metadata, Mapping) else {}
+        return metadata if isinstance(metadata, (dict, Mapping)) else {}
 
     @property
     def labels(self) -> Mapping[str, str]:

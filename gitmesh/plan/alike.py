@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.rollout import Snapshot
+from gitmesh.model.stand import Stand
 
 _SPARE = 1_000  # pairs of objects that are gone, before they are looked for
 
@@ -20,11 +22,37 @@ class Unseen:
     left_over: frozenset[ResourceKey]
 
 
+@dataclass(frozen=True, slots=True)
+class LaidOver:
+    """An object as Git has it, where its rollout stands, and what should be live then."""
+
+    wanted: Resource
+    stand: Stand | None  # None: at rest, stable
+    stable: Snapshot
+    target: Snapshot | None
+    result: Resource
+
+    def is_for(
+        self, wanted: Resource, stand: Stand | None, stable: Snapshot, target: Snapshot | None
+    ) -> bool:
+        """Say whether it is for the same again. Mostly that are the very same objects."""
+        same = self.wanted is wanted and self.stand == stand
+        return same and _equal(self.stable, stable) and _equal(self.target, target)
+
+
+def _equal(one: Snapshot | None, other: Snapshot | None) -> bool:
+    return one is other or one == other
+
+
 class Alike:
-    """Pairs of one source that need no write. `compared` counts those that were really compared."""
+    """Pairs of one source that need no write. `compared` counts those that were really compared.
+
+    `laid` is what rollouts made of objects, so that what is alike is the very same object in the next pass.
+    """
 
     def __init__(self) -> None:
         self.compared = 0
+        self.laid: dict[ResourceKey, LaidOver] = {}
         self._pairs: dict[ResourceKey, tuple[Resource, Resource]] = {}
         self._last: tuple[ResourceSet, ResourceSet, Unseen] | None = None
 
@@ -68,3 +96,4 @@ class Alike:
         if len(self._pairs) > len(effective) + _SPARE:
             # A list first: a plan that is made in another thread may note a pair meanwhile.
             self._pairs = {key: pair for key, pair in list(self._pairs.items()) if key in effective}
+            self.laid = {key: laid for key, laid in list(self.laid.items()) if key in effective}

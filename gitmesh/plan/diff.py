@@ -33,7 +33,9 @@ def format_path(path: Path) -> str:
 
 
 def _walk(path: Path, old: Any, new: Any) -> Iterator[FieldChange]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
+    if old is new:
+        return
+    if isinstance(old, (dict, Mapping)) and isinstance(new, (dict, Mapping)):
         for name in [*new, *(name for name in old if name not in new)]:
             yield from _walk((*path, name), old.get(name, ABSENT), new.get(name, ABSENT))
     elif isinstance(old, list) and isinstance(new, list):

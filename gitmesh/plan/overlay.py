@@ -12,9 +12,10 @@ from gitmesh.istio.walks import rules
 from gitmesh.istio.walks.way import way_of
 from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
-from gitmesh.model.rollout import Phase, RolloutRecord
+from gitmesh.model.rollout import Phase, RolloutRecord, Snapshot
 from gitmesh.model.source import OWNER_ANNOTATION
-from gitmesh.plan.alike import Alike
+from gitmesh.model.stand import Stand
+from gitmesh.plan.alike import Alike, LaidOver
 from gitmesh.plan.references import Need, Offers, any_answered, needs_of, offers_of, services_in
 from gitmesh.plan.twins import left_alone, sharers, sharing
 from gitmesh.plan.widen import widened
@@ -34,6 +35,7 @@ def overlay(
     (Git cannot be read) what was rolled back is still known, and stays so on the live object. `alike`
     knows what was alike before, and so can lack nothing.
     """
+    alike = alike or Alike()
     if not desired:
         effective: ResourceSet = {
             key: live[key].with_spec(record.stable.spec)
@@ -41,15 +43,11 @@ def overlay(
             if record.phase is Phase.ROLLED_BACK and key in live
         }
     else:
-        effective = _with(desired, {k: _overlaid(desired[k], records[k]) for k in records if k in desired})
+        laid = {k: _overlaid(desired[k], records[k], alike) for k in records if k in desired}
+        effective = _with(desired, laid)
     effective = _with(effective, left_alone(effective, records, live))
     effective = _with(effective, sharing(effective, records))
-    ways_back = [
-        effective[key].with_spec(record.stable.spec)
-        for key, record in records.items()
-        if record.phase.in_motion and key in effective
-    ]
-    return _with_retained(effective, ways_back, live, alike or Alike())
+    return _with_retained(effective, records, live, alike)
 
 
 def _with(resources: ResourceSet, others: ResourceSet) -> ResourceSet:
@@ -87,21 +85,34 @@ def _why_shared(
     }
 
 
-def _overlaid(resource: Resource, record: RolloutRecord | None) -> Resource:
-    if record is None or record.phase is Phase.SUCCEEDED:
+def _overlaid(resource: Resource, record: RolloutRecord, alike: Alike) -> Resource:
+    if record.phase is Phase.SUCCEEDED:
+        alike.laid.pop(resource.key, None)
         return resource
-    if not record.phase.in_motion:
+    stand = record.live_stand if record.phase.in_motion else None
+    # What Git has for the same way waits, while nothing may go forward.
+    target = record.canary if stand and record.awaits else None
+    known = alike.laid.get(resource.key)
+    if known is None or not known.is_for(resource, stand, record.stable, target):
+        result = _laid_over(resource, record, stand, target)
+        known = alike.laid[resource.key] = LaidOver(resource, stand, record.stable, target, result)
+    return known.result
+
+
+def _laid_over(
+    resource: Resource, record: RolloutRecord, stand: Stand | None, target: Snapshot | None
+) -> Resource:
+    if stand is None:
         is_rule = resource.key.kind == DESTINATION_RULE.kind
         stable = record.stable.spec
         return resource.with_spec(rules.with_added(stable, resource.spec) if is_rule else stable)
-    # What Git has for the same way waits, while nothing may go forward.
-    target = record.canary.spec if record.awaits and record.canary else resource.spec
-    spec = way_of(record, resource.key.namespace, target).at(record.live_stand)
+    way = way_of(record, resource.key.namespace, target.spec if target else resource.spec)
+    spec = way.at(stand)
     return resource if spec is resource.spec else resource.with_spec(spec)
 
 
 def _with_retained(
-    effective: ResourceSet, ways_back: list[Resource], live: ResourceSet, alike: Alike
+    effective: ResourceSet, records: Mapping[ResourceKey, RolloutRecord], live: ResourceSet, alike: Alike
 ) -> ResourceSet:
     """Keep from live what effective routes, and those of a way back, name and nothing effective defines."""
     look = alike.look(effective, live)
@@ -109,6 +120,11 @@ def _with_retained(
     dropped = [key for key in changed if _drops(live[key], effective.get(key))]
     if not dropped:
         return effective
+    ways_back = [
+        effective[key].with_spec(record.stable.spec)
+        for key, record in records.items()
+        if record.phase.in_motion and key in effective
+    ]
     lacking = _lacking([*effective.values(), *ways_back])
     result = dict(effective)
     for key in dropped:
