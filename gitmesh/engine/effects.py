@@ -32,7 +32,7 @@ from gitmesh.observe.errors import MetricsError
 WATCHED_MAX = 100  # objects of one source at a time; a commit that changes more is measured in part
 LOOK_FIRST, LOOK_MAX = timedelta(seconds=2), timedelta(minutes=5)
 CONTRADICTED_LOOK_MAX = timedelta(seconds=30)
-LAG_SECONDS_MAX = 2.0  # proxies that are later are seen by a second look
+LAG = timedelta(seconds=1)  # for the change to reach the proxies; those that are later, a second look sees
 WAIT_MAX = timedelta(seconds=30)  # so long Ready waits for enough requests, once there are some
 GIVE_UP = timedelta(hours=1)
 AGAINST_MIN = 2  # looks in a row, each at new requests: proxies do not get a change all at once
@@ -60,7 +60,8 @@ def note_written(memory: SourceMemory, applied: Applied, ports: Ports) -> None:
             return
         del memory.effects[settled[0]]
     now = ports.clock.now()
-    memory.effects[key] = Watch(Effect(resource=key.path, content=content, changed_at=now), due=now)
+    effect = Effect(resource=key.path, content=content, changed_at=now)
+    memory.effects[key] = Watch(effect, due=now + LAG)
 
 
 def restore(source: Source, memory: SourceMemory, ports: Ports) -> None:
@@ -173,8 +174,6 @@ class Verifier:
 
     async def _begun(self, watch: Watch, shares: tuple[Share, ...], metrics: Metrics) -> Watch:
         """Count from now on: what came before the change had reached the proxies says nothing."""
-        if not watch.looks:
-            await self._ports.clock.sleep(min(self._config.settle.total_seconds(), LAG_SECONDS_MAX))
         since = self._ports.clock.now()
         for share in shares:
             # What is wrong with the metrics, the counting itself will find and say.

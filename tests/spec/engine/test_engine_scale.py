@@ -93,7 +93,6 @@ def test_one_changed_object_costs_the_same_however_many_there_are(count: int):
             "replace_status TrafficSource",
             "apply VirtualService",
             "replace_status TrafficSource",
-            "replace_status TrafficSource",  # once it was measured whether it is in effect
             "create Event",
         ]
 
