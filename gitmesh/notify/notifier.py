@@ -66,6 +66,12 @@ class Notifier:
         """Take an item for every target that is to be told of it; returns at once."""
         if not self._lines:
             return
+        try:
+            self._tell(item)
+        except Exception:  # whoever tells is at work on something that matters more
+            _log.exception("notice not taken", stage="notify", source=item.source)
+
+    def _tell(self, item: Item) -> None:
         now = self._clock.now()
         if isinstance(item, CommitStatus) and self._states.is_repeat(item, now):
             return

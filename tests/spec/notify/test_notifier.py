@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import pytest
 from fakes.notices import NOON, FakeOutlet, a_commit_status, a_notice, a_rollback, a_step
 from fakes.virtual_time import VirtualClock, run_virtually
 
@@ -235,6 +236,18 @@ def test_what_waits_is_tried_once_more_when_the_daemon_stops():
     run_virtually(run)
     assert chat.taken == [a_rollback()]
     assert (chat.closed, dead.closed, len(dead.tried)) == (True, True, 1)
+
+
+def test_a_bug_in_a_target_is_not_the_problem_of_who_tells(monkeypatch: pytest.MonkeyPatch):
+    chat = FakeOutlet("chat")
+    desk = Desk(chat)
+
+    def takes(item: object) -> bool:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(chat, "takes", takes)
+    desk.notifier.tell(a_rollback())
+    assert desk.notifier.waiting == 0
 
 
 def test_without_targets_nothing_is_kept():
