@@ -5,7 +5,7 @@ Stage: fetch (effect). Everything here blocks and belongs in a worker thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -136,19 +136,23 @@ def _unmet(
     shown = "".join(c if c.isprintable() else "?" for c in path)[:100]
     if not commits:
         return f"{shown} is not as it was accepted, and no commit since then says why; {_remedy(rule)}"
-    who = ", ".join(_named(signatures[commit]) for commit in commits[:_SHOWN])
-    more = f" and {len(commits) - _SHOWN} more" if len(commits) > _SHOWN else ""
+    who = _some([_named(signatures[commit]) for commit in commits])
     missing = rule.min - len(signed_by)
     also = f" beside {', '.join(sorted(signed_by))}" if signed_by else ""
     return (
-        f"{shown} was changed by {who}{more}, and {rule.path} asks for {missing} of its signers{also} "
-        f"({', '.join(rule.signers)}); {_remedy(rule)}"
+        f"{shown} was changed by {who}, and {rule.path} asks for {missing} of its signers{also} "
+        f"({_some(rule.signers)}); {_remedy(rule)}"
     )
 
 
 def _named(signature: Signature) -> str:
     by = f"signed by {signature.signer}" if signature.good else "without a trusted signature"
     return f"commit {signature.commit[:7]} of {signature.author} ({by})"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _remedy(rule: PathRule) -> str:
