@@ -86,7 +86,7 @@ def test_g30_what_is_not_trusted_changes_nothing_and_the_last_good_revision_is_h
         good = world.status().accepted_revision
         bad = push_unsigned(repository, commit("v1 0, v2 100"))
         await world.until(lambda: world.ready() == ("False", "VerificationFailed"))
-        assert {c.type for c in world.status().conditions} == {"Ready", "Stalled"}
+        assert {"Ready", "Stalled"} <= {c.type for c in world.status().conditions}
         assert f"main@{bad[:7]} is not accepted" in message(world)
         assert f"{good[:12]} stays" in message(world)
         status = world.status()
