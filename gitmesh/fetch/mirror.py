@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -263,9 +263,15 @@ class GitMirror:
         except GitExit as ended:
             raise explain(ended.stderr, what=f"read {found.name} of {wanted.remote}") from None
         if self.counters.fetches % _FETCHES_PER_TIDY == 0:
-            with suppress(GitExit):  # a mirror that is not tidied up is as good
-                git.succeeds(*_TIDY)
+            self._tidy(git)
         return revision
+
+    def _tidy(self, git: GitRunner) -> None:
+        """Pack what is there, if that is done in time: a mirror that is not tidied up is as good."""
+        try:
+            git.succeeds(*_TIDY)
+        except (GitExit, FetchError):
+            remove_locks(self._directory)
 
     def _read(
         self, remote: Remote | None, commit: str, name: str, place: Place, access: Access, abort: Abort

@@ -195,6 +195,18 @@ async def test_tidying_up_loses_nothing_and_fetches_nothing(
     assert (await a_mirror(tmp_path).read(first.commit, "main", "mesh")).files == first.files
 
 
+@pytest.mark.parametrize("tidy", [("no-such-command",), ("-c", "alias.x=!kill -9 $PPID", "x")])
+async def test_a_fetch_has_worked_also_when_nothing_could_be_tidied_up(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tidy: tuple[str, ...]
+):
+    monkeypatch.setattr(mirror_module, "_FETCHES_PER_TIDY", 1)
+    monkeypatch.setattr(mirror_module, "_TIDY", tidy)
+    mirror = a_mirror(tmp_path)
+    for _ in range(2):
+        assert len((await mirror.fetch(url, "main", "mesh")).files) == READ
+    assert mirror.counters.rebuilds == 0
+
+
 async def test_a_whole_repository_is_read_as_well(url: str, tmp_path: Path):
     mirror = a_mirror(tmp_path)
     assert len((await mirror.fetch(url, "main", ".")).files) == ALL
