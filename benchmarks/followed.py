@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,11 +18,21 @@ from pathlib import Path
 import aiohttp
 import anyio
 import anyio.to_thread
+import yaml
 
+from gitmesh.engine.clock import SystemClock
 from gitmesh.kube.client import KubeClient
 from gitmesh.kube.connect import connect
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.kinds import DESTINATION_RULE, SERVICE_ENTRY, TRAFFIC_SOURCE, VIRTUAL_SERVICE
+from gitmesh.model.resource import resource_from_body
+from gitmesh.model.source import FIELD_MANAGER
+from gitmesh.plan.normalize import to_apply
+from gitmesh.playground.apiserver import writes
+from gitmesh.playground.apiserver.kinds import Target
+from gitmesh.playground.apiserver.limits import ApiLimits
+from gitmesh.playground.apiserver.setup import open_cluster
+from gitmesh.playground.apiserver.writes import WriteOptions
 from gitmesh.playground.child import Child
 from gitmesh.playground.repository import GitRepository
 from tests.fakes.borrowed_cluster import borrowed
@@ -29,7 +40,8 @@ from tests.fakes.borrowed_cluster import borrowed
 SOURCE = "scale"
 APPS_IN_NAMESPACE = 200
 KINDS_OF_AN_APP = (SERVICE_ENTRY, DESTINATION_RULE, VIRTUAL_SERVICE)
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 120.0
+OBJECTS_MAX = 100_000
 
 _APP = """\
 # {name}: a service outside of the mesh, in two versions
@@ -175,8 +187,17 @@ class Followed:
 
 
 @asynccontextmanager
-async def followed(directory: Path, objects: int, kubeconfig: Path | None) -> AsyncIterator[Followed]:
-    """Make a repository of `objects` objects and the namespaces for them, and take the latter away again."""
+async def followed(
+    directory: Path, objects: int, kubeconfig: Path | None, *, seeded: bool = False
+) -> AsyncIterator[Followed]:
+    """Make a repository of `objects` objects and the namespaces for them, and take the latter away again.
+
+    `seeded`: the playground's API server holds the objects from the start, as a daemon would have left them.
+    """
+    if seeded:
+        async with _seeded(directory, objects) as world:
+            yield world
+        return
     async with _cluster(directory, kubeconfig) as found:
         client = await connect(found, timeout=timedelta(seconds=30))
         try:
@@ -194,12 +215,55 @@ async def followed(directory: Path, objects: int, kubeconfig: Path | None) -> As
 
 
 @asynccontextmanager
+async def _seeded(directory: Path, objects: int) -> AsyncIterator[Followed]:
+    count = -(-objects // len(KINDS_OF_AN_APP))
+    apps = [App(number, f"seeded-{number // APPS_IN_NAMESPACE}") for number in range(count)]
+    await anyio.to_thread.run_sync(_seed, directory / "objects.db", apps)
+    async with _cluster(directory, None) as found:
+        client = await connect(found, timeout=timedelta(seconds=30))
+        try:
+            repository = GitRepository.create(directory / "git")
+            world = Followed(client, found, directory, repository, apps, apps[0].namespace)
+            files = {app.path: app.text() for app in apps}
+            await anyio.to_thread.run_sync(world.repository.publish, files, "Everything")
+            yield world
+        finally:
+            await client.close()
+
+
+def _seed(database: Path, apps: list[App]) -> None:
+    """Write into the database what the API server would, had the daemon asked it."""
+    limits = ApiLimits(objects_max=OBJECTS_MAX)
+    cluster = open_cluster(str(database), now=SystemClock().now, monotonic=time.monotonic, limits=limits)
+    options = WriteOptions(manager=FIELD_MANAGER, force=True)
+    namespaces = cluster.registry.by_resource("namespaces")
+    assert namespaces is not None
+    with cluster.store.together():
+        for name in dict.fromkeys(app.namespace for app in apps):
+            writes.create(cluster, Target(namespaces, "v1"), {"metadata": {"name": name}}, options)
+        for app in apps:
+            for body in yaml.load_all(app.text(), Loader=yaml.CSafeLoader):
+                ours = to_apply(resource_from_body(body), f"{apps[0].namespace}/{SOURCE}")
+                served = cluster.registry.by_kind(ours.key.group, ours.key.kind)
+                assert served is not None
+                target = Target(served, "v1", ours.key.namespace, ours.key.name)
+                writes.patch(cluster, target, writes.APPLY_PATCH, dict(ours.body), options)
+    cluster.store.close()
+
+
+@asynccontextmanager
 async def _cluster(directory: Path, kubeconfig: Path | None) -> AsyncIterator[Path]:
     if kubeconfig is not None:
         yield kubeconfig
         return
     command = [
-        *(sys.executable, "-m", "gitmesh.playground.apiserver", "--objects-max=100000"),
+        *(
+            sys.executable,
+            "-m",
+            "gitmesh.playground.apiserver",
+            f"--objects-max={OBJECTS_MAX}",
+            f"--db={directory / 'objects.db'}",
+        ),
         *("--token-file", str(directory / "token"), "--ready-file", str(directory / "ready")),
         *("--kubeconfig-out", str(directory / "kubeconfig")),
     ]
