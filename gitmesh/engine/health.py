@@ -5,7 +5,7 @@ Stage: engine (pure).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -16,7 +16,7 @@ from gitmesh.model.effect import EffectState
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.source import Condition
 from gitmesh.observe.live import LiveState
-from gitmesh.observe.reported import look_at
+from gitmesh.observe.reported import Look, look_at
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -74,15 +74,22 @@ def _reported(source: Source, memory: SourceMemory, live: LiveState) -> tuple[st
     before = memory.reported
     if before is not None and before.resources is live.resources and before.owned is owned:
         return before.texts
-    looks, texts = {}, []
-    for key in owned & live.resources.keys():
-        look = before.looks.get(key) if before is not None else None
-        if look is None or look.live is not live.resources[key]:
-            look = look_at(live.resources[key])
-        looks[key] = look
-        if why := look.trouble(live.resources):
-            texts.append(f"{key}: {why}")
-    memory.reported = Reported(live.resources, owned, looks, tuple(sorted(texts)))
+    now = live.resources.get
+    speaking: dict[ResourceKey, Look] = {}
+    changed: Iterable[ResourceKey] = owned
+    if before is not None:
+        was, known = before.resources.get, before.owned
+        speaking = {key: look for key, look in before.looks.items() if key in owned}
+        changed = [key for key in owned if now(key) is not was(key) or key not in known]
+    for key in changed:
+        resource = now(key)
+        look = look_at(resource) if resource is not None else None
+        if look is not None and look.has_a_word:
+            speaking[key] = look
+        else:
+            speaking.pop(key, None)
+    texts = [f"{key}: {why}" for key, look in speaking.items() if (why := look.trouble(live.resources))]
+    memory.reported = Reported(live.resources, owned, speaking, tuple(sorted(texts)))
     return memory.reported.texts
 
 

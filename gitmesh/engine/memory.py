@@ -202,7 +202,10 @@ class SignedRevision:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What the mesh says of the objects of a source, and from which looks at which objects that is known."""
+    """What the mesh says of the objects of a source, and from which objects that is known.
+
+    `looks` holds those that have a word to say.
+    """
 
     resources: ResourceSet
     owned: frozenset[ResourceKey]

@@ -31,6 +31,11 @@ class Look:
     said: str
     bound: frozenset[ResourceKey]
 
+    @property
+    def has_a_word(self) -> bool:
+        """True when it may be in trouble; most objects never are."""
+        return bool(self.said or self.bound)
+
     def trouble(self, others: ResourceSet) -> str:
         """Return why the mesh says that the object is not in effect; empty when it does not."""
         if not self.bound or any(key in others for key in self.bound):

@@ -11,10 +11,13 @@ from fakes.cluster import Delay, Request
 from fakes.daemon_world import DaemonWorld, a_policy, a_rule, a_service, files, in_world, without_threads
 from fakes.virtual_time import run_virtually
 
+from gitmesh.engine import health
 from gitmesh.model.inventory import LISTED_MAX
 from gitmesh.model.kinds import SERVICE_ENTRY, TRAFFIC_SOURCE, VIRTUAL_SERVICE
-from gitmesh.model.resource import resource_from_body
+from gitmesh.model.resource import Resource, resource_from_body
+from gitmesh.observe import reported
 from gitmesh.observe.live import CACHED_KINDS
+from gitmesh.observe.reported import Look
 from gitmesh.plan.alike import Alike
 from gitmesh.plan.normalize import to_apply
 
@@ -260,3 +263,19 @@ def test_g36_five_thousand_virtual_services_at_rest_cost_no_request_and_no_compa
         await in_world(world, act)
 
     run_virtually(whole)
+
+
+def test_of_many_objects_only_one_that_changed_is_asked_what_the_mesh_says(monkeypatch: pytest.MonkeyPatch):
+    async def story(world: DaemonWorld, _: Any) -> None:
+        looked: list[str] = []
+
+        def look_at(live: Resource) -> Look:
+            looked.append(live.key.name)
+            return reported.look_at(live)
+
+        monkeypatch.setattr(health, "look_at", look_at)
+        world.patch(VIRTUAL_SERVICE, "app-3", {"metadata": {"labels": {"somebody": "else"}}}, "kubectl")
+        await anyio.sleep(5)
+        assert looked == ["app-3"]
+
+    tell(story, *apps(LARGE))
