@@ -5,7 +5,7 @@ Stage: plan (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from gitmesh.istio.walks import rules
@@ -60,18 +60,34 @@ def overlay_reasons(
     desired: ResourceSet, records: Mapping[ResourceKey, RolloutRecord], effective: ResourceSet
 ) -> Mapping[ResourceKey, str]:
     """Say, for each object that is not as Git says, why."""
-    reasons: dict[ResourceKey, str] = {}
-    if effective is desired:
-        return reasons
-    shared = _why_shared(records, effective)
-    as_in_git = desired.get
-    for key in [key for key, resource in effective.items() if resource is not as_in_git(key)]:
-        resource, record = effective[key], records.get(key)
-        if record is None or (record.phase is Phase.SUCCEEDED and key in shared):
-            reasons[key] = shared.get(key) or _why_retained(desired.get(key), resource)
-        else:
-            reasons[key] = _why(record)
-    return reasons
+    return {} if effective is desired else _Reasons(desired, records, effective)
+
+
+class _Reasons(Mapping[ResourceKey, str]):
+    """Put into words when somebody asks: mostly nothing has to be written, and nobody does."""
+
+    def __init__(
+        self, desired: ResourceSet, records: Mapping[ResourceKey, RolloutRecord], effective: ResourceSet
+    ) -> None:
+        self._desired = desired
+        self._records = records
+        self._effective = effective
+        self._shared = _why_shared(records, effective)
+
+    def __getitem__(self, key: ResourceKey) -> str:
+        resource, record = self._effective[key], self._records.get(key)
+        if resource is self._desired.get(key):
+            raise KeyError(key)
+        if record is None or (record.phase is Phase.SUCCEEDED and key in self._shared):
+            return self._shared.get(key) or _why_retained(self._desired.get(key), resource)
+        return _why(record)
+
+    def __iter__(self) -> Iterator[ResourceKey]:
+        as_in_git = self._desired.get
+        return (key for key, resource in self._effective.items() if resource is not as_in_git(key))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _why_shared(
