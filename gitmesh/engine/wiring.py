@@ -55,6 +55,7 @@ class Changeable:
     metrics: Metrics | None
     hooks: GateHooks
     connections: Connections
+    notifier: Notifier
     network: CapacityLimiter  # of what is fetched at the same time
 
 
@@ -91,10 +92,14 @@ class Running:
 
         What is fixed since the start is the caller's to keep as it was.
         """
-        parts = self._changeable
+        parts, outlets = self._changeable, None
+        if config.notifications != parts.config.notifications:
+            outlets = open_outlets(config.notifications, SystemClock())
         if isinstance(parts.metrics, ProvidedMetrics):
             for left in parts.metrics.configure(config.metrics):
                 await left.close()
+        if outlets is not None:
+            parts.notifier.configure(outlets, config.notifications)
         parts.hooks.allow(config.gate_hosts)
         parts.connections.limit(config.api_timeout)
         parts.network.total_tokens = config.git.fetches_at_once
@@ -149,8 +154,8 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
         )
 
     hooks = GateHooks(config.gate_hosts)
-    changeable = Changeable(config, metrics, hooks, connections, network)
     notifier = _notifier(outlets, config, clock, meters)
+    changeable = Changeable(config, metrics, hooks, connections, notifier, network)
     told = (hooks, notifier)
 
     def outside(writing: KubeClient, urgent: KubeClient, alarms: SchedulerAlarms, shard: Shard) -> Ports:

@@ -218,7 +218,6 @@ NEEDS_RESTART: tuple[tuple[str, ...], ...] = (
     ("receiver_host",),
     ("receiver_port",),
     ("receiver",),
-    ("notifications",),
     ("tracing",),
     ("leader_election",),
     ("lease",),

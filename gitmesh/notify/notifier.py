@@ -21,6 +21,7 @@ from gitmesh.notify.outlet import Clock, Outlet
 
 RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS = 1.0, 60.0
 _DOUBLINGS_MAX = 10
+LEAVING_SECONDS = 3.0  # for what waits for a target that is one no longer
 
 _log = structlog.get_logger("gitmesh.notify")
 
@@ -35,7 +36,8 @@ class _Line:
     box: Mailbox
     told: Recently
     wanted: anyio.Event = field(default_factory=anyio.Event)
-    busy: bool = False
+    begun: bool = False
+    scope: anyio.CancelScope | None = None  # while it is at work
 
 
 class Notifier:
@@ -47,15 +49,18 @@ class Notifier:
         self._clock = clock
         self._count = count
         self._give_up_seconds = config.give_up.total_seconds()
-        self._lines = [
-            _Line(
-                outlet,
-                Mailbox(config.queue_max, merges=outlet.merges),
-                Recently(config.window),
-            )
-            for outlet in outlets
-        ]
+        self._lines = _lines(outlets, config)
+        self._changed = anyio.Event()
         self._states = Recently(None)
+
+    def configure(self, outlets: Sequence[Outlet], config: NotificationConfig) -> None:
+        """Tell these targets from now on. What waits for those before is tried once more."""
+        self._give_up_seconds = config.give_up.total_seconds()
+        for line in self._lines:
+            if line.scope is not None:
+                line.scope.cancel()
+        self._lines = _lines(outlets, config)
+        self._changed.set()
 
     @property
     def waiting(self) -> int:
@@ -94,8 +99,13 @@ class Notifier:
     async def run(self) -> None:
         """Work until cancelled."""
         async with anyio.create_task_group() as group:
-            for line in self._lines:
-                group.start_soon(self._work, line)
+            while True:
+                self._changed = anyio.Event()
+                for line in self._lines:
+                    if not line.begun:
+                        line.begun = True
+                        group.start_soon(self._work, line)
+                await self._changed.wait()
 
     async def close(self, patience_seconds: float) -> None:
         """Try once more to tell what waits, for a short while; then release connections.
@@ -114,11 +124,16 @@ class Notifier:
                 await line.outlet.close()
 
     async def _work(self, line: _Line) -> None:
-        while True:
-            line.wanted = anyio.Event()
-            while (item := line.box.first()) is not None:
-                await self._deliver(line, item)
-            await line.wanted.wait()
+        with anyio.CancelScope() as line.scope:
+            while True:
+                line.wanted = anyio.Event()
+                while (item := line.box.first()) is not None:
+                    await self._deliver(line, item)
+                await line.wanted.wait()
+        line.scope = None
+        with anyio.move_on_after(LEAVING_SECONDS):  # others have taken its place
+            await self._flush(line)
+        await line.outlet.close()
 
     async def _flush(self, line: _Line) -> None:
         while (item := line.box.first()) is not None:
@@ -173,3 +188,10 @@ class Notifier:
             source=item.source,
             error=str(error),
         )
+
+
+def _lines(outlets: Sequence[Outlet], config: NotificationConfig) -> list[_Line]:
+    return [
+        _Line(outlet, Mailbox(config.queue_max, merges=outlet.merges), Recently(config.window))
+        for outlet in outlets
+    ]

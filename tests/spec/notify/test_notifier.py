@@ -254,3 +254,22 @@ def test_without_targets_nothing_is_kept():
     desk = Desk()
     desk.notifier.tell(a_rollback())
     assert desk.notifier.waiting == 0
+
+
+def test_other_targets_are_told_from_the_moment_of_a_change_and_what_waited_is_tried_once_more():
+    before, dead, after = FakeOutlet("chat"), FakeOutlet("dead"), FakeOutlet("chat")
+    desk = Desk(before, dead)
+    dead.answers = [DOWN] * 1_000
+
+    async def work() -> None:
+        desk.notifier.tell(a_rollback())
+        await anyio.sleep(0.5)
+        desk.notifier.configure([after], NotificationConfig())
+        await anyio.sleep(10)
+        assert (before.taken, len(dead.tried)) == ([a_rollback()], 2)
+        assert (before.closed, dead.closed, after.closed) == (True, True, False)
+        desk.notifier.tell(a_rollback())
+        await anyio.sleep(1)
+        assert (len(before.taken), after.taken) == (1, [a_rollback()])
+
+    at_desk(desk, work)
