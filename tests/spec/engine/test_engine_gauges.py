@@ -74,7 +74,6 @@ def test_a_source_that_is_live_is_ready_and_says_which_revision_it_has():
         assert value(meters, "source_ready", source=name) == 1
         assert value(meters, "source_stalled", source=name) == 0
         assert value(meters, "source_objects", source=name) == 2
-        assert value(meters, "leader") == 1
         fetched = value(meters, "source_last_fetch_timestamp_seconds", source=name)
         assert fetched
         assert 0 <= world.clock.now().timestamp() - fetched < 60
@@ -153,7 +152,6 @@ def test_who_does_not_work_any_more_shows_nothing_of_sources():
 
         await in_world(world, act)
         (meters,) = seen
-        assert value(meters, "leader") == 0
         assert series(meters, "source_ready") == []
         assert series(meters, "rollout_phase") == []
 
