@@ -36,10 +36,11 @@ def check_around(tested: Tested) -> Iterator[Diagnostic]:
         last = list(tested.documents.values())[-1].resource
         message = f"there are {total} cases; those after the first {ALL_CASES_MAX} are not run"
         yield Subject(last).finding("GM361", message, ("metadata", "name"), hint="take some of them out")
-    near = _Near(tested.world)
-    for case in tested.cases:
-        yield from _caller(case, tested.world)
-        yield from _hosts(case, tested.world, near)
+    near, world = _Near(tested.world), tested.world
+    found = (
+        finding for case in tested.cases for finding in (*_caller(case, world), *_hosts(case, world, near))
+    )
+    yield from dict.fromkeys(found)  # what all cases of a test share is said once
 
 
 def _caller(case: Case, world: World) -> Iterator[Diagnostic]:

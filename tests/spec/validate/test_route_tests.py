@@ -106,6 +106,12 @@ def test_a_test_that_makes_no_sense_is_found_at_its_line(wrong: str):
     assert all(d.at and (d.at.file, d.at.line) == ("tests.yaml", 6) for d in found)
 
 
+def test_a_sender_that_is_not_there_is_said_once_and_not_for_every_case():
+    tests = route_test(case("{status: 404}"), case("{status: 200}"), sender="{gateway: entri}")
+    found = findings({"mesh.yaml": MESH, "tests.yaml": tests})
+    assert [d.code for d in found if d.code != "GM350"] == ["GM357"]
+
+
 def test_a_document_without_cases_is_wrong():
     assert told({"mesh.yaml": MESH, "tests.yaml": route_test().replace("cases:", "cases: []")}) == [
         "5:10 GM106"
