@@ -12,6 +12,7 @@ from typing import Literal
 from gitmesh.engine.effects import effects_of
 from gitmesh.engine.memory import Reported, SourceMemory
 from gitmesh.engine.report import Source
+from gitmesh.model.edition import changed_between
 from gitmesh.model.effect import EffectState
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.source import Condition
@@ -80,7 +81,9 @@ def _reported(source: Source, memory: SourceMemory, live: LiveState) -> tuple[st
     if before is not None:
         was, known = before.resources.get, before.owned
         speaking = {key: look for key, look in before.looks.items() if key in owned}
-        changed = [key for key in owned if now(key) is not was(key) or key not in known]
+        since = changed_between(before.resources, live.resources) if known is owned else None
+        changed = owned if since is None else owned.intersection(since)
+        changed = [key for key in changed if now(key) is not was(key) or key not in known]
     for key in changed:
         resource = now(key)
         look = look_at(resource) if resource is not None else None

@@ -213,6 +213,15 @@ class Reported:
     texts: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The findings of a revision, the worst first."""
+
+    of: tuple[Diagnostic, ...]
+    findings: tuple[Diagnostic, ...]
+    has_errors: bool
+
+
 @dataclass(slots=True)
 class SourceMemory:
     """Everything that one source's passes, fetches and checks hand to one another."""
@@ -230,6 +239,7 @@ class SourceMemory:
     examined: Examined | None = None
     judged: Judged | None = None
     findings: tuple[Diagnostic, ...] = ()
+    sorted: Sorted | None = None
     candidate: Desired | None = None  # without errors, and not let through yet
     desired: Desired | None = None
     waits: Unready | None = None  # for a source that it depends on

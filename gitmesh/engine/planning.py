@@ -5,7 +5,8 @@ Stage: decide, plan (pure; called by the pass).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from anyio import to_thread
@@ -80,9 +81,9 @@ def plan_input(
         managers=live.managers,
         marked=live.owned_by(source.name),
         alike=memory.alike,
-        settled=_settled(desired, before) if before else frozenset(),
+        settled=_Settled(desired, before) if before else frozenset(),
         walked={key: desired[key] for key in moving if key in desired},
-        kept=frozenset(key for key, r in before.items() if never_pruned(r)) if before else frozenset(),
+        kept=_kept(desired, before) if before else frozenset(),
     )
 
 
@@ -101,10 +102,20 @@ def _applied_before(memory: SourceMemory) -> ResourceSet | None:
     return found.resources
 
 
-def _settled(desired: ResourceSet, before: ResourceSet) -> frozenset[ResourceKey]:
-    """Return the objects of which two revisions say the same."""
-    return frozenset(
-        key
-        for key, resource in desired.items()
-        if (known := before.get(key)) is not None and (known is resource or known.body == resource.body)
-    )
+@dataclass(frozen=True, slots=True)
+class _Settled(Container[ResourceKey]):
+    """The objects of which two revisions say the same. Of few it is asked, so it is not looked up of all."""
+
+    desired: ResourceSet
+    before: ResourceSet
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, ResourceKey):
+            return False
+        now, was = self.desired.get(key), self.before.get(key)
+        return now is not None and was is not None and (now is was or now.body == was.body)
+
+
+def _kept(desired: ResourceSet, before: ResourceSet) -> frozenset[ResourceKey]:
+    """Return what is gone from Git and was never to be pruned when it was there."""
+    return frozenset(key for key in before.keys() - desired.keys() if never_pruned(before[key]))

@@ -15,7 +15,7 @@ from gitmesh.engine.contests import fights_of
 from gitmesh.engine.effects import effects_of
 from gitmesh.engine.health import in_effect_condition, in_short, is_measuring, not_in_effect
 from gitmesh.engine.holding import approval_of
-from gitmesh.engine.memory import SourceMemory
+from gitmesh.engine.memory import Sorted, SourceMemory
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.model.config import Config
 from gitmesh.model.diagnostic import Diagnostic, Severity, has_errors
@@ -79,7 +79,7 @@ def status_of(
         last_handled_sync=report.handled_sync or source.status.last_handled_sync,
         inventory=source.status.inventory,
         packed_inventory=source.status.packed_inventory,
-        findings=tuple(_finding(d) for d in worst_first(memory.findings)[: config.findings_max]),
+        findings=tuple(_finding(d) for d in _sorted(memory).findings[: config.findings_max]),
         held_plan=_held(source, memory),
         approval=approval_of(source, memory),
         skipped=tuple(_skipped(s) for s in report.skipped[: config.findings_max]),
@@ -125,12 +125,21 @@ def worst_first(findings: tuple[Diagnostic, ...]) -> list[Diagnostic]:
     return sorted(findings, key=lambda d: (order.index(d.severity), str(d.at)))
 
 
+def _sorted(memory: SourceMemory) -> Sorted:
+    """Sort the findings once, and not in each pass: there may be as many as objects."""
+    known = memory.sorted
+    if known is None or known.of is not memory.findings:
+        found = tuple(worst_first(memory.findings))
+        known = memory.sorted = Sorted(memory.findings, found, has_errors(found))
+    return known
+
+
 def _verdict(source: Source, memory: SourceMemory, report: PassReport, live: LiveState) -> Verdict:
     rolled_back = [m for m in report.moved if m.after.phase is Phase.ROLLED_BACK]
     in_motion = [m for m in report.moved if m.after.phase.in_motion]
     if report.errors:
         return Verdict("False", "ApplyFailed", report.errors[0], reconciling=True)
-    if has_errors(memory.findings):
+    if _sorted(memory).has_errors:
         return Verdict("False", "ValidationFailed", _validation_message(memory), stalled=True)
     if memory.withheld is not None:
         return Verdict("False", memory.withheld.reason, memory.withheld.message, stalled=True)

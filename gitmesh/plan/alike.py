@@ -5,8 +5,10 @@ Stage: plan (pure). A memo and no truth: without it the same plan comes out, lat
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gitmesh.model.edition import changed_between
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.rollout import Snapshot
 from gitmesh.model.stand import Stand
@@ -20,6 +22,17 @@ class Unseen:
 
     to_compare: tuple[ResourceKey, ...]
     left_over: frozenset[ResourceKey]
+
+    def after(self, changed: Iterable[ResourceKey], effective: ResourceSet, live: ResourceSet) -> Unseen:
+        """Return what may have to be looked at when these keys have changed since in what is live."""
+        changed = frozenset(changed)
+        known = frozenset(self.to_compare)
+        more = tuple(key for key in changed if key in effective and key not in known)
+        others = frozenset(key for key in changed if key not in effective)
+        left = frozenset(key for key in others if key in live)
+        same = left <= self.left_over and self.left_over.isdisjoint(others - left)
+        left_over = self.left_over if same else (self.left_over - others) | left
+        return Unseen((*self.to_compare, *more) if more else self.to_compare, left_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +58,16 @@ def _equal(one: Snapshot | None, other: Snapshot | None) -> bool:
 
 
 class Alike:
-    """Pairs of one source that need no write. `compared` counts those that were really compared.
+    """Pairs of one source that need no write. `compared` counts those that were really compared, `looked`
+    those of which it was looked up whether they have to be.
 
-    `laid` is what rollouts made of objects, so that what is alike is the very same object in the next pass.
+    `laid` is what rollouts made of objects, so that what is alike is the very same object in the next pass;
+    `merged` what they made of all, and of what.
     """
 
     def __init__(self) -> None:
-        self.compared = 0
+        self.compared = self.looked = 0
+        self.merged: tuple[ResourceSet, ResourceSet, ResourceSet] | None = None
         self.laid: dict[ResourceKey, LaidOver] = {}
         self._pairs: dict[ResourceKey, tuple[Resource, Resource]] = {}
         self._last: tuple[ResourceSet, ResourceSet, Unseen] | None = None
@@ -71,15 +87,18 @@ class Alike:
     def look(self, effective: ResourceSet, live: ResourceSet) -> Unseen:
         """Return what has to be looked at.
 
-        This alone goes through every object, so it does nothing but compare identities; and for the same two
-        sets as the last time not even that.
+        Where all may have changed it goes through every object, and so does nothing but compare identities;
+        else it looks at what has changed in the cluster since the last time.
         """
         last = self._last
-        if last is not None and last[0] is effective and last[1] is live:
-            keys, left_over = last[2].to_compare, last[2].left_over
+        changed = changed_between(last[1], live) if last is not None and last[0] is effective else None
+        if last is not None and changed is not None:
+            seen = last[2].after(changed, effective, live)
+            keys, left_over = seen.to_compare, seen.left_over
         else:
             self._forget(effective)
             keys, left_over = tuple(effective), frozenset(live.keys() - effective.keys())
+        self.looked += len(keys)
         pairs, wanted_of, live_of = self._pairs, effective.__getitem__, live.get
         to_compare = tuple(
             key

@@ -44,10 +44,22 @@ def overlay(
         }
     else:
         laid = {k: _overlaid(desired[k], records[k], alike) for k in records if k in desired}
-        effective = _with(desired, laid)
+        effective = _merged(desired, laid, alike)
     effective = _with(effective, left_alone(effective, records, live))
     effective = _with(effective, sharing(effective, records))
     return _with_retained(effective, records, live, alike)
+
+
+def _merged(desired: ResourceSet, laid: ResourceSet, alike: Alike) -> ResourceSet:
+    """Do as `_with`, and return the very same as the last time while both are the same again."""
+    known = alike.merged
+    if known is None or known[0] is not desired or not _same(known[1], laid):
+        known = alike.merged = desired, laid, _with(desired, laid)
+    return known[2]
+
+
+def _same(one: ResourceSet, other: ResourceSet) -> bool:
+    return one.keys() == other.keys() and all(one[key] is found for key, found in other.items())
 
 
 def _with(resources: ResourceSet, others: ResourceSet) -> ResourceSet:

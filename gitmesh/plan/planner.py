@@ -5,7 +5,7 @@ Stage: plan (pure).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,7 +64,7 @@ class PlanInput:
     reasons: Mapping[ResourceKey, str] = field(default_factory=dict)
     empty_source: bool = False
     doubtful: frozenset[ResourceKey] = frozenset()
-    settled: frozenset[ResourceKey] = frozenset()
+    settled: Container[ResourceKey] = frozenset()
     walked: ResourceSet = field(default_factory=dict)
     resting: Mapping[ResourceKey, Resting] = field(default_factory=dict)
     kept: frozenset[ResourceKey] = frozenset()
@@ -83,7 +83,7 @@ class PlanInput:
         marked = self.marked
         if marked is None:
             marked = frozenset(key for key, resource in self.live.items() if self.owns(resource))
-        return marked | self.inventory
+        return marked if self.inventory <= marked else marked | self.inventory
 
 
 def make_plan(given: PlanInput) -> Plan:

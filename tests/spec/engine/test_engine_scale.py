@@ -11,7 +11,7 @@ from fakes.cluster import Delay, Request
 from fakes.daemon_world import DaemonWorld, a_policy, a_rule, a_service, files, in_world, without_threads
 from fakes.virtual_time import run_virtually
 
-from gitmesh.engine import health
+from gitmesh.engine import health, status
 from gitmesh.model.inventory import LISTED_MAX
 from gitmesh.model.kinds import SERVICE_ENTRY, TRAFFIC_SOURCE, VIRTUAL_SERVICE
 from gitmesh.model.resource import Resource, resource_from_body
@@ -279,3 +279,38 @@ def test_of_many_objects_only_one_that_changed_is_asked_what_the_mesh_says(monke
         assert looked == ["app-3"]
 
     tell(story, *apps(LARGE))
+
+
+def test_many_findings_are_sorted_once_and_not_in_each_pass(monkeypatch: pytest.MonkeyPatch):
+    """None of these hosts is a Service, of which each is warned."""
+
+    async def story(world: DaemonWorld, _: Any) -> None:
+        assert world.life
+        assert world.life.daemon
+        sorted_: list[int] = []
+        real = status.worst_first
+        monkeypatch.setattr(status, "worst_first", lambda found: sorted_.append(1) or real(found))  # type: ignore[func-returns-value]
+        for _ in range(3):
+            world.life.daemon.wake()
+            await anyio.sleep(1)
+        assert sorted_ == []
+
+    tell(story, *apps(SMALL))
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_a_pass_with_nothing_to_do_looks_up_only_what_changed(count: int):
+    async def story(world: DaemonWorld, _: Any) -> None:
+        assert world.life
+        assert world.life.daemon
+        world.life.daemon.wake()
+        await anyio.sleep(5)
+        memo(world).looked = 0
+        world.life.daemon.wake()
+        await anyio.sleep(5)
+        assert memo(world).looked == 0
+        world.patch(VIRTUAL_SERVICE, "app-3", {"metadata": {"labels": {"somebody": "else"}}}, "kubectl")
+        await anyio.sleep(5)
+        assert memo(world).looked <= 3, "by the overlay, by who chooses the thread, by the plan"
+
+    tell(story, *apps(count))

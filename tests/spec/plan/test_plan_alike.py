@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from fakes.builders import SOURCE, a_destination_rule, a_resource, a_set, a_spec
 
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.source import TrafficSourceSpec
+from gitmesh.observe.kept import Kept
 from gitmesh.plan import references, refusals
 from gitmesh.plan.alike import Alike
 from gitmesh.plan.overlay import overlay
@@ -136,3 +138,47 @@ def test_with_and_without_a_memo_the_plan_is_the_same():
     make_plan(an_input(desired, live, alike))
     changed = with_route({k: r for k, r in desired.items() if k.name != "app-5"}, "app-2", exportTo=["."])
     assert make_plan(an_input(changed, live, alike)) == make_plan(an_input(changed, live, Alike()))
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_looking_only_at_what_changed_finds_the_same_as_looking_at_all(seed: int):
+    chance, kept, alike = random.Random(seed), Kept[Resource](), Alike()
+    desired = many(10)
+    for key, resource in live_of(desired).items():
+        kept.put(key, resource)
+    for _ in range(40):
+        for _ in range(chance.randrange(3)):
+            stranger = owned(a_destination_rule(f"stray-{chance.randrange(4)}: v1"))
+            key = chance.choice([*desired, stranger.key])
+            content = desired.get(key, stranger)
+            if chance.random() < 0.4:
+                kept.take(key)
+            else:
+                kept.put(key, owned(content.with_metadata(labels={"by": str(chance.random())})))
+        if chance.random() < 0.2:
+            desired = with_route(desired, f"app-{chance.randrange(12)}", gateways=[str(chance.random())])
+        live = kept.as_it_is()
+        for key in alike.look(desired, live).to_compare:
+            if chance.random() < 0.5 and key in live:
+                alike.note(desired[key], live[key])
+        found = alike.look(desired, live)
+        assert set(found.to_compare) == {
+            key for key, resource in desired.items() if not alike.holds(resource, live.get(key))
+        }
+        assert len(found.to_compare) == len(set(found.to_compare))
+        assert found.left_over == live.keys() - desired.keys()
+
+
+@pytest.mark.parametrize("count", [5, 50])
+def test_one_change_in_the_cluster_is_looked_up_alone(count: int):
+    kept, alike, desired = Kept[Resource](), Alike(), many(count)
+    for key, resource in live_of(desired).items():
+        kept.put(key, resource)
+    alike.look(desired, kept.as_it_is())
+    for key, resource in desired.items():
+        alike.note(resource, kept.as_it_is()[key])
+    alike.look(desired, kept.as_it_is())
+    alike.looked, key = 0, next(iter(desired))
+    kept.put(key, owned(desired[key].with_metadata(labels={"somebody": "else"})))
+    assert alike.look(desired, kept.as_it_is()).to_compare == (key,)
+    assert alike.looked == 1
