@@ -100,7 +100,7 @@ def test_a_service_is_left_to_itself_between_the_routes_and_what_they_named():
         )
         delete(world)
         await world.until(lambda: not is_there(world))
-        assert when["DestinationRule"] - when["VirtualService"] >= 0.5
+        assert round(when["DestinationRule"] - when["VirtualService"], 6) >= 0.5
 
     tell(story)
 

@@ -69,8 +69,9 @@ def test_every_setting_has_a_variable_and_a_place_in_the_file(setting: Any):
     text = default if isinstance(default, str) else str(default).lower()
     if isinstance(default, list):
         text = "[" + ", ".join(f'"{one}"' for one in default) + "]"
-    environ = {setting.variable: text or "given"}
-    nested: Any = default or "given" if isinstance(default, str) else default
+    given = "https://example.com" if "endpoint" in setting.name else "given"
+    environ = {setting.variable: text or given}
+    nested: Any = default or given if isinstance(default, str) else default
     for name in reversed(setting.path):
         nested = {name: nested}
     by_file, by_variable = settle([BASE, Layer("file", nested)]), settled("", environ)
