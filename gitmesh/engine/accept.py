@@ -19,6 +19,7 @@ from gitmesh.engine.memory import Desired, Examined, Judged, SourceMemory
 from gitmesh.model.config import Config, ParseLimits
 from gitmesh.model.context import NOTHING_KNOWN, Context
 from gitmesh.model.diagnostic import MORE_FINDINGS, Diagnostic, Severity, has_errors
+from gitmesh.model.edition import Edition, changed_between, next_edition
 from gitmesh.model.kinds import NETWORKING
 from gitmesh.model.revision import Revision
 from gitmesh.parse.manifests import Parsed, parse_files
@@ -146,17 +147,35 @@ def outside_of(parsed: Parsed, bounds: Bounds) -> tuple[Diagnostic, ...]:
     return tuple(outside([*parsed.resources.values(), *parsed.others.values()], bounds))
 
 
-def desired_of(revision: Revision, parsed: Parsed) -> Desired:
-    """Keep what is to be applied, and what rules its way, of a revision without errors."""
-    traffic = {key: r for key, r in parsed.resources.items() if key.group == NETWORKING}
-    policies, guardrails = read_policies(parsed.resources), plan_guardrails(parsed.resources)
+def desired_of(revision: Revision, parsed: Parsed, before: Desired | None = None) -> Desired:
+    """Keep what is to be applied, and what rules its way, of a revision without errors.
+
+    Of `before` everything is taken over that has not changed since.
+    """
+    managed, foundations = parsed.resources, foundations_in(parsed.others)
+    changed = changed_between(before.managed, managed) if before is not None else None
+    if before is not None and changed is not None and all(key.group == NETWORKING for key in changed):
+        return replace(
+            before,
+            revision=revision,
+            resources=next_edition(before.resources, changed, managed),
+            restored=False,
+            managed=managed,
+            foundations=foundations,
+            _chosen={},
+            _steered=[],
+            _contents={},
+        )
+    traffic = Edition({key: r for key, r in managed.items() if key.group == NETWORKING})
+    policies, guardrails = read_policies(managed), plan_guardrails(managed)
     return Desired(
         revision,
         traffic,
         policies,
+        managed=managed,
         guardrails=guardrails,
-        freezes=read_freezes(parsed.resources),
-        foundations=foundations_in(parsed.others),
+        freezes=read_freezes(managed),
+        foundations=foundations,
     )
 
 
@@ -191,6 +210,6 @@ async def accept(
     findings = tuple(finding for finding in found if _is_news(finding))
     memory.judged, memory.examined, memory.findings = question, examined, findings
     if not has_errors(memory.findings):
-        memory.candidate = desired_of(question.revision, examined.parsed)
+        memory.candidate = desired_of(question.revision, examined.parsed, memory.candidate or memory.desired)
         if memory.desired is not None:
             memory.candidate.learn(memory.desired)

@@ -53,6 +53,7 @@ class Desired:
     resources: ResourceSet
     policies: tuple[RolloutPolicy, ...]
     restored: bool = False
+    managed: ResourceSet = field(default_factory=dict, repr=False, compare=False)  # all that Git has of ours
     guardrails: tuple[Compiled, ...] = ()  # those that look at plans
     freezes: tuple[Freeze, ...] = ()
     foundations: ResourceSet = field(default_factory=dict)  # whatever of them the source lets through
@@ -63,6 +64,8 @@ class Desired:
     @property
     def steered(self) -> frozenset[ResourceKey]:
         """The keys of what a policy selects; with freezes, of everything that they may hold."""
+        if not self._steered and not (self.policies or self.freezes):
+            self._steered.append(frozenset())
         if not self._steered:
             walked = [r for r in self.resources.values() if r.key.kind in WALKED]
             if not self.freezes:

@@ -16,6 +16,7 @@ from gitmesh.engine.moving import move
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import records_of
 from gitmesh.model.config import Config
+from gitmesh.model.edition import changed_between
 from gitmesh.model.plan import Plan
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.observe.live import LiveState
@@ -118,4 +119,6 @@ class _Settled(Container[ResourceKey]):
 
 def _kept(desired: ResourceSet, before: ResourceSet) -> frozenset[ResourceKey]:
     """Return what is gone from Git and was never to be pruned when it was there."""
-    return frozenset(key for key in before.keys() - desired.keys() if never_pruned(before[key]))
+    changed = changed_between(before, desired)
+    gone = before.keys() - desired.keys() if changed is None else changed
+    return frozenset(key for key in gone if key not in desired and never_pruned(before.get(key)))

@@ -16,28 +16,27 @@ KEYS_MAX = 500  # of one step; where more have changed, looking at all is as wel
 
 
 class Edition(dict[_Key, _Value]):
-    """One of the numbered states of a mapping that goes on changing; this one never does.
+    """One state of a mapping that goes on changing; this one never does.
 
-    `steps` are the keys that changed, each from one number to the next; the last led to this one.
+    Its `_steps` are what led to it: each the mark of an earlier edition, and the keys that changed from it to
+    the next. Of one edition several may be made: what they have in common is known, and nothing else.
     """
 
-    __slots__ = ("_of", "number", "steps")
+    __slots__ = ("_mark", "_steps")
 
     def __init__(
         self,
         content: Mapping[_Key, _Value],
-        of: object,
-        before: Edition[_Key, _Value] | None,
-        changed: set[_Key],
+        before: Mapping[_Key, _Value] | None = None,
+        changed: Iterable[_Key] = (),
     ) -> None:
-        """Take a copy. `of` is what it is an edition of, `changed` the keys that differ from `before`."""
+        """Take a copy. `changed`: every key of which `before` says something else, or one of them lacks."""
         super().__init__(content)
-        self._of = of
-        self.number, self.steps = 0, ()  # type: tuple[int, tuple[frozenset[_Key], ...]]
-        if before is not None:
-            self.number = before.number + 1
-            if len(changed) <= KEYS_MAX:
-                self.steps = (*before.steps[1 - STEPS_MAX :], frozenset(changed))
+        self._mark = object()
+        self._steps: tuple[tuple[object, frozenset[_Key]], ...] = ()
+        keys = frozenset(changed)
+        if isinstance(before, Edition) and len(keys) <= KEYS_MAX:
+            self._steps = (*before._steps[1 - STEPS_MAX :], (before._mark, keys))
 
     def __setitem__(self, key: object, value: object) -> NoReturn:
         raise TypeError("an edition never changes")
@@ -46,17 +45,31 @@ class Edition(dict[_Key, _Value]):
         raise TypeError("an edition never changes")
 
     def changed_since(self, earlier: Edition[_Key, _Value]) -> frozenset[_Key] | None:
-        """Return the keys with another value, or none, in one of the two; None: that is not known."""
-        back = self.number - earlier.number
-        if self._of is not earlier._of or not 0 <= back <= len(self.steps):
-            return None
-        return frozenset().union(*self.steps[len(self.steps) - back :])
+        """Return the keys that may differ; None: that is not known."""
+        for index, (mark, _) in enumerate(self._steps):
+            if mark is earlier._mark:
+                return frozenset().union(*(keys for _, keys in self._steps[index:]))
+        return None
 
 
-def changed_between(earlier: Mapping[_Key, Any], later: Mapping[_Key, Any]) -> Iterable[_Key] | None:
+def changed_between(earlier: Mapping[_Key, Any], later: Mapping[_Key, Any]) -> frozenset[_Key] | None:
     """Return the keys that may differ between two mappings; None: all of them may."""
     if earlier is later:
-        return ()
+        return frozenset()
     if isinstance(earlier, Edition) and isinstance(later, Edition):
         return later.changed_since(earlier)
     return None
+
+
+def next_edition(
+    before: Mapping[_Key, _Value], changed: Iterable[_Key], now: Mapping[_Key, _Value]
+) -> Edition[_Key, _Value]:
+    """Return what becomes of a mapping when these keys, and no others, are as in `now`."""
+    keys = frozenset(changed)
+    content = dict(before)
+    for key in keys:
+        if key in now:
+            content[key] = now[key]
+        else:
+            content.pop(key, None)
+    return Edition(content, before, keys)

@@ -47,7 +47,7 @@ class Kept(Generic[_Value]):
     def as_it_is(self) -> Mapping[ResourceKey, _Value]:
         """Return what is there, as something that never changes."""
         if self._copy is None or self._changed:
-            self._copy = Edition(self._now, self, self._copy, self._changed)
+            self._copy = Edition(self._now, self._copy, self._changed)
             self._changed = set()
         return self._copy
 

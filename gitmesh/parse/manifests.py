@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Diagnostic, bounded, up_to_errors
+from gitmesh.model.edition import Edition, next_edition
 from gitmesh.model.resource import Location, Resource, ResourceKey, ResourceSet
 from gitmesh.model.revision import SourceFile
 from gitmesh.parse import codes
@@ -48,6 +49,7 @@ class Parsed:
     limits: ParseLimits | None = None
     others: ResourceSet = field(default_factory=dict)
     selection: Selection = NOTHING_SELECTED
+    has_duplicates: bool = False
 
     @property
     def suppressions(self) -> dict[str, tuple[Suppression, ...]]:
@@ -81,7 +83,7 @@ def parse_files(
             result = _read_file(file, default_namespace, limits)
             read += 1
         results[file.path] = result
-    resources, duplicates = _by_key(results.values())
+    resources, duplicates = _collected(results, previous, known)
     found = [
         *selection.findings,
         *duplicates,
@@ -92,7 +94,9 @@ def parse_files(
     for result in results.values():
         for other in result.others:
             others.setdefault(other.key, other)
-    return Parsed(resources, shown, results, read, default_namespace, limits, others, selection)
+    return Parsed(
+        resources, shown, results, read, default_namespace, limits, others, selection, bool(duplicates)
+    )
 
 
 def _usable(previous: Parsed | None, namespace: str, limits: ParseLimits) -> Mapping[str, FileResult]:
@@ -151,6 +155,32 @@ class _Places:
         if document >= len(self._roots):
             return 1, 1
         return locate(self._roots[document], path)
+
+
+def _collected(
+    results: Mapping[str, FileResult], previous: Parsed | None, known: Mapping[str, FileResult]
+) -> tuple[ResourceSet, list[Diagnostic]]:
+    """Return what `_by_key` does, as the next edition: it may differ in the files that do."""
+    if previous is None or not known:
+        resources, duplicates = _by_key(results.values())
+        return Edition(resources), duplicates
+    other = [path for path in results.keys() | known.keys() if results.get(path) is not known.get(path)]
+    pairs = [(known.get(path), results.get(path)) for path in other]
+    changed = {r.key for pair in pairs for result in pair if result is not None for r in result.resources}
+    if not previous.has_duplicates and all(_are_alike(*pair) for pair in pairs):
+        now = {r.key: r for _, result in pairs if result is not None for r in result.resources}
+        return next_edition(previous.resources, changed, now), []
+    resources, duplicates = _by_key(results.values())
+    return Edition(resources, previous.resources, changed), duplicates
+
+
+def _are_alike(before: FileResult | None, after: FileResult | None) -> bool:
+    """Say whether a file holds the same objects in the same order, so that none can become a duplicate."""
+    return (
+        before is not None
+        and after is not None
+        and [r.key for r in before.resources] == [r.key for r in after.resources]
+    )
 
 
 def _by_key(results: Iterable[FileResult]) -> tuple[dict[ResourceKey, Resource], list[Diagnostic]]:

@@ -5,7 +5,6 @@ Stage: plan (pure). A memo and no truth: without it the same plan comes out, lat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gitmesh.model.edition import changed_between
@@ -23,16 +22,17 @@ class Unseen:
     to_compare: tuple[ResourceKey, ...]
     left_over: frozenset[ResourceKey]
 
-    def after(self, changed: Iterable[ResourceKey], effective: ResourceSet, live: ResourceSet) -> Unseen:
-        """Return what may have to be looked at when these keys have changed since in what is live."""
-        changed = frozenset(changed)
-        known = frozenset(self.to_compare)
-        more = tuple(key for key in changed if key in effective and key not in known)
-        others = frozenset(key for key in changed if key not in effective)
-        left = frozenset(key for key in others if key in live)
-        same = left <= self.left_over and self.left_over.isdisjoint(others - left)
-        left_over = self.left_over if same else (self.left_over - others) | left
-        return Unseen((*self.to_compare, *more) if more else self.to_compare, left_over)
+    def after(self, changed: frozenset[ResourceKey], effective: ResourceSet, live: ResourceSet) -> Unseen:
+        """Return what may have to be looked at when these keys, and no others, have changed since."""
+        if not changed:
+            return self
+        others = tuple(key for key in self.to_compare if key not in changed)
+        left = frozenset(key for key in changed if key in live and key not in effective)
+        same = left == changed & self.left_over
+        return Unseen(
+            (*others, *(key for key in changed if key in effective)),
+            self.left_over if same else (self.left_over - changed) | left,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +88,17 @@ class Alike:
         """Return what has to be looked at.
 
         Where all may have changed it goes through every object, and so does nothing but compare identities;
-        else it looks at what has changed in the cluster since the last time.
+        else it looks at what has changed in Git and in the cluster since the last time.
         """
         last = self._last
-        changed = changed_between(last[1], live) if last is not None and last[0] is effective else None
-        if last is not None and changed is not None:
-            seen = last[2].after(changed, effective, live)
+        wanted = changed_between(last[0], effective) if last is not None else None
+        found = changed_between(last[1], live) if last is not None else None
+        if last is not None and wanted is not None and found is not None:
+            seen = last[2].after(wanted | found, effective, live)
             keys, left_over = seen.to_compare, seen.left_over
         else:
-            self._forget(effective)
             keys, left_over = tuple(effective), frozenset(live.keys() - effective.keys())
+        self._forget(effective)
         self.looked += len(keys)
         pairs, wanted_of, live_of = self._pairs, effective.__getitem__, live.get
         to_compare = tuple(
@@ -107,9 +108,9 @@ class Alike:
             or pair[0] is not wanted_of(key)
             or pair[1] is not live_of(key)
         )
-        found = Unseen(to_compare, left_over)
-        self._last = effective, live, found
-        return found
+        unseen = Unseen(to_compare, left_over)
+        self._last = effective, live, unseen
+        return unseen
 
     def _forget(self, effective: ResourceSet) -> None:
         if len(self._pairs) > len(effective) + _SPARE:

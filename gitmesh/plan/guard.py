@@ -46,6 +46,16 @@ def excess_of(changes: Iterable[Change], owned: Collection[ResourceKey], limits:
     return Excess(len(deleted), len(changed), len(owned), "; ".join(reasons)) if reasons else None
 
 
+def clearly_within(changes: Iterable[Change], owned_min: int, limits: Limits) -> bool:
+    """Say whether nothing can be too much, whichever objects are owned, as long as so many are."""
+    kinds = [change.kind for change in changes if not change.stands]
+    deleted, updated = kinds.count(ChangeKind.DELETE), kinds.count(ChangeKind.UPDATE)
+    return not (
+        _is_over(deleted, owned_min, limits.delete_percent_max)
+        or _is_over(updated, owned_min, limits.change_percent_max)
+    )
+
+
 def _is_over(count: int, owned: int, percent_max: int) -> bool:
     return count * 100 > percent_max * owned
 

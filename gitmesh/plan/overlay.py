@@ -10,6 +10,7 @@ from functools import partial
 
 from gitmesh.istio.walks import rules
 from gitmesh.istio.walks.way import way_of
+from gitmesh.model.edition import Edition, changed_between
 from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase, RolloutRecord, Snapshot
@@ -54,8 +55,19 @@ def _merged(desired: ResourceSet, laid: ResourceSet, alike: Alike) -> ResourceSe
     """Do as `_with`, and return the very same as the last time while both are the same again."""
     known = alike.merged
     if known is None or known[0] is not desired or not _same(known[1], laid):
-        known = alike.merged = desired, laid, _with(desired, laid)
+        known = alike.merged = desired, laid, _merged_anew(desired, laid, known)
     return known[2]
+
+
+def _merged_anew(
+    desired: ResourceSet, laid: ResourceSet, known: tuple[ResourceSet, ResourceSet, ResourceSet] | None
+) -> ResourceSet:
+    result = _with(desired, laid)
+    since = changed_between(known[0], desired) if known is not None and result is not desired else None
+    if known is None or since is None:
+        return result
+    moved = {key for key in laid.keys() | known[1].keys() if laid.get(key) is not known[1].get(key)}
+    return Edition(result, known[2], since | moved)
 
 
 def _same(one: ResourceSet, other: ResourceSet) -> bool:

@@ -16,7 +16,7 @@ from gitmesh.model.source import OWNER_ANNOTATION, TrafficSourceSpec
 from gitmesh.plan import adoption
 from gitmesh.plan.alike import Alike
 from gitmesh.plan.diff import diff
-from gitmesh.plan.guard import excess_of, refuse_empty
+from gitmesh.plan.guard import clearly_within, excess_of, refuse_empty
 from gitmesh.plan.normalize import comparable, compared, renewed, to_apply
 from gitmesh.plan.opponents import Stance, opponents, stance
 from gitmesh.plan.references import Offers, any_answered, needs_of, offers_of, services_in
@@ -78,12 +78,17 @@ class PlanInput:
         return owner == self.source or (not owner and live.key in self.inventory)
 
     @property
+    def owned_min(self) -> int:
+        """At least so many objects are this source's: known without looking at each."""
+        return max(len(self.marked or ()), len(self.inventory))
+
+    @property
     def owned(self) -> frozenset[ResourceKey]:
         """Every object that is this source's, or was by its last status."""
         marked = self.marked
         if marked is None:
             marked = frozenset(key for key, resource in self.live.items() if self.owns(resource))
-        return marked if self.inventory <= marked else marked | self.inventory
+        return marked | self.inventory
 
 
 def make_plan(given: PlanInput) -> Plan:
@@ -96,7 +101,7 @@ def make_plan(given: PlanInput) -> Plan:
     writes = [_write(given, given.effective[key]) for key in todo]
     plan = _planned(given, writes, list(_deletes(given, look.left_over)))
     plan = replace(plan, unchanged=plan.unchanged + len(given.effective) - len(todo))
-    if plan.is_empty:
+    if plan.is_empty or clearly_within(plan.changes(), given.owned_min, given.spec.limits):
         return plan
     return replace(plan, excess=excess_of(plan.changes(), given.owned, given.spec.limits))
 

@@ -314,3 +314,41 @@ def test_a_pass_with_nothing_to_do_looks_up_only_what_changed(count: int):
         assert memo(world).looked <= 3, "by the overlay, by who chooses the thread, by the plan"
 
     tell(story, *apps(count))
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_one_changed_object_is_looked_up_alone_however_many_there_are(count: int):
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        bodies = apps(count)
+        bodies[6] = a_service("app-3", "v1 60, v2 40")  # the first commit after the start has no earlier one
+        repository.push(files(*bodies))
+        await world.until(lambda: world.live("app-3") == {"v1": 60, "v2": 40})
+        await anyio.sleep(5)
+        memo(world).looked = 0
+        bodies[4] = a_service("app-2", "v1 50, v2 50")
+        repository.push(files(*bodies))
+        await world.until(lambda: world.live("app-2") == {"v1": 50, "v2": 50})
+        await anyio.sleep(5)
+        assert memo(world).looked <= 12, "by three who ask, of the trial, the pass, and the one after it"
+
+    tell(story, *apps(count))
+
+
+def test_a_policy_that_comes_or_goes_among_many_objects_is_heeded():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        bodies = apps(SMALL)
+        repository.push(files(*bodies, a_policy("app-2", analysis=False)))
+        await anyio.sleep(15)
+        bodies[4] = a_service("app-2", "v1 0, v2 100")
+        repository.push(files(*bodies, a_policy("app-2", analysis=False)))
+        await world.until(lambda: world.live("app-2").get("v2") == 10)
+        await world.until(lambda: world.live("app-2").get("v2") == 100)
+        bodies[4] = a_service("app-2")
+        repository.push(files(*bodies))
+        seen: set[int] = set()
+        await world.until(
+            lambda: seen.add(world.live("app-2").get("v2", 0)) or world.live("app-2") == {"v1": 100}
+        )  # type: ignore[func-returns-value]
+        assert seen <= {0, 100}, "at once, for no policy selects it any more"
+
+    tell(story, *apps(SMALL))

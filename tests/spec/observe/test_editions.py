@@ -6,16 +6,16 @@ import random
 
 import pytest
 
-from gitmesh.model.edition import KEYS_MAX, STEPS_MAX, Edition, changed_between
+from gitmesh.model.edition import KEYS_MAX, STEPS_MAX, Edition, changed_between, next_edition
 
 
 def editions(*states: dict[str, int]) -> list[Edition[str, int]]:
     """Return the states as editions of one mapping."""
-    of, was = object(), dict[str, int]()
+    was = dict[str, int]()
     made: list[Edition[str, int]] = []
     for state in states:
         changed = {key for key in state.keys() | was.keys() if state.get(key) != was.get(key)}
-        made.append(Edition(state, of, made[-1] if made else None, changed))
+        made.append(Edition(state, made[-1] if made else None, changed))
         was = state
     return made
 
@@ -25,7 +25,7 @@ def test_what_changed_between_two_is_told_over_several_steps():
     assert changed_between(first, second) == {"b"}
     assert changed_between(second, third) == {"a", "c"}
     assert changed_between(first, third) == {"a", "b", "c"}
-    assert changed_between(third, third) == ()
+    assert changed_between(third, third) == frozenset()
 
 
 def test_it_is_not_known_backwards_or_of_two_mappings():
@@ -35,6 +35,20 @@ def test_it_is_not_known_backwards_or_of_two_mappings():
     assert changed_between(other, second) is None
     assert changed_between({"a": 1}, second) is None
     assert changed_between(first, {"a": 2}) is None
+
+
+def test_of_two_that_were_made_of_the_same_one_nothing_is_known():
+    base = Edition({"a": 1, "b": 1})
+    one, other = Edition({"a": 2, "b": 1}, base, {"a"}), Edition({"a": 1, "b": 2}, base, {"b"})
+    assert changed_between(one, other) is None
+    assert changed_between(base, other) == {"b"}
+
+
+def test_the_next_edition_is_made_of_what_changed():
+    base = Edition({"a": 1, "b": 1, "c": 1})
+    made = next_edition(base, {"b", "c", "d"}, {"b": 2, "d": 2})
+    assert made == {"a": 1, "b": 2, "d": 2}
+    assert changed_between(base, made) == {"b", "c", "d"}
 
 
 def test_of_two_that_are_far_apart_it_is_not_known():

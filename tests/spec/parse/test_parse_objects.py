@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from fakes.examined import findings, parsed, told
+
+from gitmesh.model.edition import changed_between
 
 HEAD = "apiVersion: networking.istio.io/v1\nkind: Sidecar\n"
 
@@ -176,3 +180,39 @@ def test_another_default_namespace_reads_everything_again():
 def test_findings_of_an_unchanged_file_are_kept():
     first = parsed("a: [")
     assert parsed("a: [", previous=first).diagnostics == first.diagnostics
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_a_commit_does_the_objects_are_those_of_a_first_reading_and_it_is_known_which_changed(
+    seed: int,
+):
+    """Files come, go, and change, with one object in several of them now and then."""
+    chance, texts = random.Random(seed), dict[str, str]()
+    before = parsed(texts)
+    for number in range(40):
+        path = f"f{chance.randrange(6)}.yaml"
+        names = [f"a{chance.randrange(8)}" for _ in range(chance.randrange(1, 4))]
+        if chance.random() < 0.4 and path in texts:
+            texts[path] += f"\n# {number}"
+        else:
+            texts[path] = "\n---\n".join(HEAD + f"metadata: {{name: {name}}}" for name in names)
+        if chance.random() < 0.2:
+            del texts[path]
+        after, anew = parsed(texts, previous=before), parsed(texts)
+        assert list(after.resources.items()) == list(anew.resources.items())
+        assert after.diagnostics == anew.diagnostics
+        changed = changed_between(before.resources, after.resources)
+        now, was = after.resources.get, before.resources.get
+        differing = {key for key in after.resources.keys() | before.resources if now(key) is not was(key)}
+        assert changed is None or differing <= changed
+        assert changed is not None or not before.files
+        before = after
+
+
+def test_a_commit_that_changes_one_file_says_that_only_its_objects_may_have_changed():
+    texts = {f"f{n}.yaml": HEAD + f"metadata: {{name: a{n}}}" for n in range(20)}
+    first = parsed(texts)
+    texts["f7.yaml"] += "\nspec: {}"
+    changed = changed_between(first.resources, parsed(texts, previous=first).resources)
+    assert changed is not None
+    assert [key.name for key in changed] == ["a7"]
