@@ -453,7 +453,7 @@ class Simulation:
         head = self.repository.commits[-1].files
         says = self.world.ready()
         if not head:
-            if says[0] == "True":
+            if says[0] == "True" and self.world.status().inventory:
                 yield f"the repository is empty, and Ready says {says}"
             return
         if any(BROKEN_MARK in text for text in head.values()):
