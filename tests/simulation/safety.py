@@ -222,9 +222,9 @@ class Safety:
             return
         if record.canary_hash in watched.failed_contents:
             yield f"content {record.canary_hash} goes out again unasked"
-        if (before is None or (before.step, before.started_at) != (record.step, record.started_at)) and (
-            _is_shut(record)
-        ):
+        # Other steps of a new policy may put a rollout before their first one; that enters nothing.
+        entered = before is None or record.step > before.step or record.entered_at != before.entered_at
+        if (entered or (before and before.started_at != record.started_at)) and _is_shut(record):
             yield f"enters step {record.step} at {record.entered_at}, outside of its window"
         if watched.rollout is None or watched.rollout[0] != record.started_at:
             watched.rollout = (record.started_at, self._world.clock.monotonic())
