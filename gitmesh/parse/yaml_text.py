@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NoReturn
 
 import yaml
@@ -37,6 +38,8 @@ from gitmesh.parse.scalars import (
     surprise,
     tagged_value,
 )
+
+SHARED_CHARS_MAX = 64  # of a name or value that is kept once, however often it is written
 
 _NOTHING: Any = object()
 _MERGE: Any = object()
@@ -139,6 +142,8 @@ class _Reader:
 
     def _scalar(self, event: Any) -> None:
         text: str = event.value
+        if len(text) <= SHARED_CHARS_MAX:
+            text = intern(text)  # ten thousand objects have few names of fields, and many values alike
         if event.tag is not None and event.tag != "!":
             value = tagged_value(event.tag, text)
             check_finite(value)

@@ -216,3 +216,10 @@ def test_a_commit_that_changes_one_file_says_that_only_its_objects_may_have_chan
     changed = changed_between(first.resources, parsed(texts, previous=first).resources)
     assert changed is not None
     assert [key.name for key in changed] == ["a7"]
+
+
+def test_what_many_objects_say_alike_is_kept_once():
+    text = HEAD + "metadata: {name: a%s, labels: {team: backend-team}}"
+    one, other = parsed({"a.yaml": text % 1, "b.yaml": text % 2}).resources.values()
+    assert next(iter(one.labels)) is next(iter(other.labels))
+    assert one.labels["team"] is other.labels["team"]
