@@ -186,14 +186,17 @@ class RolloutRecord(ApiModel):
 
         A step that is not live yet does not become so after a failure, or when its window has closed; the
         step before it stays. Before the first step nothing is held: there would never be requests to prove
-        it better.
+        it better. A policy that has come to have no analysis holds nothing for a check of the one before it:
+        no other check would ever take that back.
         """
-        waits = self.phase.in_motion and (self.failed_checks or self.shut) and self.effective_at is None
-        if not waits or self.policy_spec is None or not self.steps:
+        policy = self.policy_spec
+        if policy is None or not self.steps or not self.phase.in_motion or self.effective_at is not None:
+            return self.stand
+        if not (self.shut or (self.failed_checks and policy.analysis is not None)):
             return self.stand
         earlier = [
             index
-            for index, step in enumerate(self.policy_spec.steps)
+            for index, step in enumerate(policy.steps)
             if (step.progress < self.progress if self.progress > 0 else index < self.step)
         ]
         return self._stand_at(earlier[-1]) if earlier else self.stand

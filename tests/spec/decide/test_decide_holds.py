@@ -261,3 +261,13 @@ def test_what_has_not_begun_has_no_deadline():
         update={"phase": Phase.WAITING, "started_at": None}
     )
     assert isinstance(decide(record, now=LATER), Advance)
+
+
+def test_a_step_that_was_not_live_when_a_check_failed_stays_out():
+    record = a_rollout(at_percent=25, effective=False, failed_checks=1)
+    assert record.live_stand.progress == 5
+
+
+def test_a_failed_check_holds_nothing_once_the_policy_has_no_analysis():
+    record = a_rollout(at_percent=25, effective=False, failed_checks=1, analysis=None)
+    assert record.live_stand.progress == 25  # no check will ever say better, and steps go by time alone
