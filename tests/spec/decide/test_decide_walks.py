@@ -144,7 +144,9 @@ def test_a_wider_match_that_is_not_live_yet_stays_out_after_a_failure():
     way.hold()
     assert way.record is not None
     assert (way.record.step, way.record.effective_at) == (1, None)
-    failed = way.record.model_copy(update={"failed_checks": 1})
+    assert way.record.policy_spec is not None
+    watched = way.record.policy_spec.model_copy(update={"analysis": ANALYSIS})
+    failed = way.record.model_copy(update={"failed_checks": 1, "policy_spec": watched})
     assert len(failed.stand.matches) == 2
     assert len(failed.live_stand.matches) == 1
 
