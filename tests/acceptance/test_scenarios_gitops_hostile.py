@@ -275,7 +275,9 @@ from gitmesh.fetch.mirror import GitMirror
 from gitmesh.model.config import GitLimits
 mirror = GitMirror(Path(sys.argv[2]), GitLimits(), allow_file_urls=True)
 revision = anyio.run(mirror.fetch, sys.argv[1], "main", ".")
-own, git = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+git = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+# What getrusage says of ourselves counts the process that started us, before it became this one.
+own = next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM"))
 print(len(revision.files), *sorted({d.code for d in revision.diagnostics}), own // 1000, git // 1000)
 """
 

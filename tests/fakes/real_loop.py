@@ -175,18 +175,23 @@ def children(pid: int) -> dict[int, str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
+                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if fields[0] != "Z":
+                    parents[int(entry.name)] = int(fields[1])
+            except (OSError, IndexError):  # it ends while it is read
                 continue
-            if fields[0] != "Z":
-                parents[int(entry.name)] = int(fields[1])
     found: dict[int, str] = {}
     for child in parents:
         above: int | None = child
         while (above := parents.get(above or 0)) is not None:
             if above == pid:
                 with suppress(OSError):
-                    found[child] = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    found[child] = (
+                        Path(f"/proc/{child}/cmdline")
+                        .read_bytes()
+                        .replace(b"\0", b" ")
+                        .decode(errors="replace")
+                    )
                 break
     return found
 
