@@ -5,7 +5,7 @@ Stage: fetch (effect). Only says that something may have changed; what is true i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,11 +27,27 @@ def file_watch(paths: Iterable[Path], on_change: Callable[[], None]) -> Iterator
     ConfigMap's link shows up under a name that no longer exists. Raises FetchError where a folder cannot be
     watched.
     """
-    observer = Observer()
     folders = {folder for path in paths for folder in (path.absolute().parent, path.resolve().parent)}
+    with observed(folders, on_change):
+        yield
+
+
+@contextmanager
+def observed(
+    folders: Collection[Path],
+    on_change: Callable[[], None],
+    *,
+    recursive: bool = False,
+    matters: Callable[[FileSystemEvent], bool] = lambda event: True,
+) -> Iterator[None]:
+    """Call `on_change`, from a thread of its own, at each write in these folders that matters.
+
+    Raises FetchError where a folder cannot be watched.
+    """
+    observer = Observer()
     try:
         for folder in sorted(folders):
-            observer.schedule(_Handler(on_change), str(folder), recursive=False)
+            observer.schedule(_Handler(on_change, matters), str(folder), recursive=recursive)
         observer.start()
     except OSError as error:  # no such folder, or the machine's limit of inotify watches
         named = ", ".join(str(folder) for folder in sorted(folders))
@@ -45,10 +61,11 @@ def file_watch(paths: Iterable[Path], on_change: Callable[[], None]) -> Iterator
 
 
 class _Handler(FileSystemEventHandler):  # type: ignore[misc]  # watchdog is not followed by mypy
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[], None], matters: Callable[[FileSystemEvent], bool]) -> None:
         self._on_change = on_change
+        self._matters = matters
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Hear of an event."""
-        if event.event_type in _WRITES:
+        if event.event_type in _WRITES and self._matters(event):
             self._on_change()

@@ -90,11 +90,6 @@ async def test_g31_symbolic_links_of_every_kind_are_named_and_not_followed(repos
     assert {d.at.file for d in revision.diagnostics if d.at and d.code == "GM001"} == set(LINKS)
 
 
-test_cve_2022_24904_a_link_out_of_the_repository_is_not_followed = (
-    test_g31_symbolic_links_of_every_kind_are_named_and_not_followed
-)
-
-
 @pytest.mark.parametrize("path", ["etc", "dir", "dir/good.yaml", "passwd.yaml"])
 async def test_cve_2022_31036_a_source_whose_path_is_or_leads_through_a_link_reads_nothing(
     repository, tmp_path, path
@@ -180,11 +175,6 @@ async def test_cve_2022_24439_a_url_that_would_run_a_command_is_refused_before_g
         await mirror.fetch(url, "main", ".")
     assert list(tmp_path.iterdir()) == []
     assert mirror.counters.fetches == 0
-
-
-test_cve_2017_1000117_a_host_that_is_an_option_is_refused = (
-    test_cve_2022_24439_a_url_that_would_run_a_command_is_refused_before_git_sees_it
-)
 
 
 @pytest.mark.parametrize(

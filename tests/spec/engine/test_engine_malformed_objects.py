@@ -86,11 +86,6 @@ def test_g38_a_source_with_a_wrong_type_duration_or_word_stops_no_other(spec: An
     play(disturb)
 
 
-test_cve_2022_39272_an_invalid_duration_stops_one_source_and_not_the_kind = (
-    test_g38_a_source_with_a_wrong_type_duration_or_word_stops_no_other
-)
-
-
 @pytest.mark.parametrize("kind", [TRAFFIC_SOURCE, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE, DESTINATION_RULE])
 @pytest.mark.parametrize("value", [None, "text", 7, [], ["text"], True, {"x": None}, {"source": 7}], ids=str)
 def test_g38_no_part_of_an_object_has_to_have_the_shape_that_it_should(kind: Kind, value: Any):

@@ -125,11 +125,6 @@ def test_g38_a_duration_that_is_none_stops_one_source_and_no_other():
     tell(story)
 
 
-test_cve_2022_39272_a_duration_that_is_none_stops_one_source_and_no_other = (
-    test_g38_a_duration_that_is_none_stops_one_source_and_no_other
-)
-
-
 def test_g15_a_wrong_branch_is_told_the_last_good_revision_stays_and_mending_it_clears_that():
     async def story(world: DaemonWorld, _: Repository, __: Any) -> None:
         good = world.status().last_applied_revision
