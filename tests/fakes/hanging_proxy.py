@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from math import inf
 
@@ -18,6 +18,7 @@ DENIED = {
     "reason": "Forbidden",
     "code": 403,
 }
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Holds = Callable[[str, str], float]  # (method, path) -> seconds
 
 
@@ -84,16 +85,23 @@ class HangingProxy:
 async def hanging_proxy(target: str) -> AsyncIterator[HangingProxy]:
     """Run a proxy on a free port of this machine."""
     proxy = HangingProxy(target)
+    async with on_a_free_port(proxy.handle) as proxy.address:
+        try:
+            yield proxy
+        finally:
+            await proxy.close()
+
+
+@asynccontextmanager
+async def on_a_free_port(handle: Handler) -> AsyncIterator[str]:
+    """Serve every request by `handle`; yield the address."""
     app = web.Application(client_max_size=2**26)
-    app.router.add_route("*", "/{path:.*}", proxy.handle)
+    app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    proxy.address = f"http://{host}:{port}"
     try:
-        yield proxy
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
     finally:
-        await proxy.close()
         await runner.cleanup()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import aiohttp
 from aiohttp import web
+from fakes.hanging_proxy import on_a_free_port
 
 Harm = Literal["", "hold", "drop before", "drop after", "truncate", "429", "500", "503"]
 LEASES = "/leases"
@@ -166,16 +167,8 @@ def _refused(status: int) -> web.Response:
 async def witness_proxy(target: str) -> AsyncIterator[WitnessProxy]:
     """Run a proxy on a free port of this machine."""
     proxy = WitnessProxy(target)
-    app = web.Application(client_max_size=2**26)
-    app.router.add_route("*", "/{path:.*}", proxy.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    proxy.address = f"http://{host}:{port}"
-    try:
-        yield proxy
-    finally:
-        await proxy.close()
-        await runner.cleanup()
+    async with on_a_free_port(proxy.handle) as proxy.address:
+        try:
+            yield proxy
+        finally:
+            await proxy.close()
