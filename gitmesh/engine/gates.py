@@ -22,7 +22,7 @@ from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import GateAnswer, Hold, RolloutIntent, RolloutRecord
 from gitmesh.model.steps import HttpGate
 from gitmesh.validate.cel import Budget, Failed, Problem, Program, language
-from gitmesh.validate.rollout_policies import GATE_VARIABLES
+from gitmesh.validate.steps import GATE_VARIABLES
 
 _PATIENCE = timedelta(seconds=1)  # beyond a hook's own timeout, before it counts as hanging
 

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from gitmesh.model.calendar import zone_problem
+from gitmesh.model.calendar import zone_named, zone_problem
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.selector import Selector, hosts_of
 from gitmesh.model.values import ApiModel
@@ -99,7 +98,10 @@ def _moment(text: str, timezone: str, *, last: bool) -> datetime:
     if moment.tzinfo is None:
         if not timezone:
             raise ValueError(f"{text!r} has no offset; write one, or say timezone")
-        moment = moment.replace(tzinfo=ZoneInfo(timezone), fold=int(last))
+        zone = zone_named(timezone)
+        if zone is None:
+            raise ValueError(zone_problem(timezone))
+        moment = moment.replace(tzinfo=zone, fold=int(last))
     try:
         return moment.astimezone(UTC)
     except OverflowError:

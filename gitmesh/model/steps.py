@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from gitmesh.model.values import ApiModel, Duration, Percent, parse_duration
+from gitmesh.model.values import ApiModel, Duration, Percent, read_duration
 
 STEPS_MAX = 100
 COOKIES_MAX = 4  # of one match: each order of them is part of a regular expression
@@ -62,6 +63,13 @@ class HttpGate(ApiModel):
     def _http(cls, value: str) -> str:
         if not re.match(r"https?://[^/?#@\s]+(?:[/?#]\S*)?$", value):
             raise ValueError("a gate's url begins with http:// or https:// and holds no password")
+        try:
+            named = urlsplit(value)
+            port = named.port
+        except ValueError as error:  # brackets that are no address, a port that is no number
+            raise ValueError(f"a gate's url cannot be read: {str(error)[:80]}") from None
+        if not named.hostname or port == 0:
+            raise ValueError("a gate's url names a host, and a port from 1 to 65535 if any")
         return value
 
     @field_validator("timeout")
@@ -165,7 +173,7 @@ def expand_ramp(text: str) -> list[dict[str, Any]]:
     if found is None or (found[1] == "exponential") != (found[3] is not None):
         raise ValueError(f"{text[:60]!r} is not a ramp; {_HOW_RAMP}")
     first, factor = float(found[2]), float(found[3] or 1)
-    parse_duration(found[4])
+    read_duration(found[4])
     if not 0 < first <= 100:
         raise ValueError("a ramp begins with more than 0 % and at most 100 %")
     if found[3] is not None and factor <= 1:

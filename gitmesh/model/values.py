@@ -15,6 +15,8 @@ from pydantic.alias_generators import to_camel
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_READABLE_MAX = timedelta(hours=2_562_047)  # Source: pkg.go.dev/time, Duration: int64 nanoseconds
+DURATION_MAX = timedelta(days=366)  # of what our own kinds ask for; a hundred of them are still a date
 
 
 def parse_duration(text: str) -> timedelta:
@@ -24,7 +26,10 @@ def parse_duration(text: str) -> timedelta:
     """
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration; write for example 30s, 10m or 1h30m")
-    return timedelta(seconds=sum(float(n) * _UNIT_SECONDS[u] for n, u in _DURATION_PART.findall(text)))
+    seconds = sum(float(n) * _UNIT_SECONDS[u] for n, u in _DURATION_PART.findall(text))
+    if seconds > _READABLE_MAX.total_seconds():
+        raise ValueError(f"{text[:40]!r} is too long: at most {format_duration(_READABLE_MAX)}")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(value: timedelta) -> str:
@@ -40,12 +45,16 @@ def format_duration(value: timedelta) -> str:
     return "".join(parts)
 
 
-def _read_duration(value: Any) -> Any:
+def read_duration(value: Any) -> Any:
+    """Return the duration that a text of one of our own kinds stands for. Raises ValueError."""
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str):
         raise ValueError("a duration is text such as 30s, 10m or 1h30m")
-    return parse_duration(value)
+    duration = parse_duration(value)
+    if duration > DURATION_MAX:
+        raise ValueError(f"{value[:40]!r} is too long: at most {format_duration(DURATION_MAX)}")
+    return duration
 
 
 def parse_percent(value: Any) -> float:
@@ -65,7 +74,7 @@ def parse_percent(value: Any) -> float:
 
 Duration = Annotated[
     timedelta,
-    BeforeValidator(_read_duration),
+    BeforeValidator(read_duration),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string"}),
 ]

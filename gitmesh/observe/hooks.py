@@ -17,7 +17,8 @@ import aiohttp
 import anyio
 from aiohttp.abc import AbstractResolver
 
-from gitmesh.observe.addresses import CheckedResolver, ForbiddenAddressError, forbidden
+from gitmesh.model.addresses import forbidden
+from gitmesh.observe.addresses import CheckedResolver, ForbiddenAddressError
 
 ANSWER_BYTES_MAX = 65_536
 _REASON_CHARS_MAX = 200

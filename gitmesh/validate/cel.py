@@ -14,7 +14,7 @@ from typing import Any
 
 from gitmesh.validate.cel_bounds import NO_SIZE, TURNS_MAX, Cost, Size, cost_of, measure
 from gitmesh.validate.cel_functions import declared_functions
-from gitmesh.validate.cel_tree import Node, read_tree
+from gitmesh.validate.cel_tree import Node, paths_in, read_tree
 
 _EXPRESSION_CHARS_MAX = 10_000
 _STEPS_MAX = 2e6
@@ -65,6 +65,11 @@ class Program:
     _expression: Any
     _tree: Node
     _costs: dict[tuple[int, ...], Cost] = field(default_factory=dict)  # by the magnitude of sizes
+
+    @property
+    def paths(self) -> frozenset[tuple[str, ...]]:
+        """What it asks of its variables, as in `("rollout", "progress")`."""
+        return frozenset(paths_in(self._tree))
 
     def evaluate(self, variables: Variables, budget: Budget) -> bool | str | Failed:
         """Return the value: a verdict or a text."""

@@ -24,11 +24,12 @@ class Leaf:
 class Call:
     """A function with its arguments, the object of a member function first.
 
-    A field is the function `.`, a list `[]`, a map or a message `{}`.
+    A field is the function `.` with its name in `field`, a list `[]`, a map or a message `{}`.
     """
 
     function: str
     args: tuple[Node, ...]
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,32 @@ def read_tree(serialized: bytes) -> Node:
     return _node(_only(_only(serialized, _ANY_VALUE), _CHECKED_EXPR))
 
 
+def paths_in(node: Node) -> Iterator[tuple[str, ...]]:
+    """Yield what is asked of variables, in parts: `evidence.error_rate.value`."""
+    match node:
+        case Leaf(name):
+            if name:
+                yield (name,)
+        case Call(".", (inner,)):
+            path = _path(node)
+            yield from (path,) if path else paths_in(inner)
+        case Call():
+            for part in node.args:
+                yield from paths_in(part)
+        case Loop():
+            for part in (node.range, node.begin, node.condition, node.step, node.end):
+                yield from paths_in(part)
+
+
+def _path(node: Node) -> tuple[str, ...]:
+    """Return a variable and its fields; nothing when it is something else that has the fields."""
+    fields: list[str] = []
+    while isinstance(node, Call) and node.function == ".":
+        fields.append(node.field)
+        (node,) = node.args
+    return (node.name, *reversed(fields)) if isinstance(node, Leaf) and node.name else ()
+
+
 def _node(message: bytes) -> Node:
     for number, value in _fields(message):
         if not isinstance(value, bytes):
@@ -65,7 +92,7 @@ def _node(message: bytes) -> Node:
         if number == _IDENT:
             return Leaf(_only(value, 1).decode())
         if number == _SELECT:
-            return Call(".", (_node(_only(value, 1)),))
+            return Call(".", (_node(_only(value, 1)),), _only(value, 2).decode())
         if number == _CALL:
             target = tuple(_node(part) for part in _all(value, 1))
             args = tuple(_node(part) for part in _all(value, 3))

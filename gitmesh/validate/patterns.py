@@ -12,7 +12,7 @@ from gitmesh.istio.models.common import StringMatch
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.validate.subject import Path, Subject, dotted
 
-_REGEX_BYTES_MAX = 1024
+REGEX_BYTES_MAX = 1024
 
 
 def check_string_match(
@@ -29,8 +29,8 @@ def check_regex(subject: Subject, regex: str, path: Path) -> Iterator[Diagnostic
     """Yield why Envoy could not use this regular expression."""
     if not regex:
         yield subject.finding("GM108", f"{dotted(path)} is empty", path)
-    elif len(regex.encode(errors="replace")) > _REGEX_BYTES_MAX:
-        message = f"{dotted(path)} is longer than {_REGEX_BYTES_MAX} bytes"
+    elif len(regex.encode(errors="replace")) > REGEX_BYTES_MAX:
+        message = f"{dotted(path)} is longer than {REGEX_BYTES_MAX} bytes"
         yield subject.finding("GM108", message, path)
     elif reason := regex_problem(regex):
         message = f"{dotted(path)} is not a regular expression of RE2: {reason}"

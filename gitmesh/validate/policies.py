@@ -11,15 +11,17 @@ from pydantic import ValidationError
 
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import Freeze, FreezeSpec, FreezeWindow, read_freeze
-from gitmesh.model.kinds import GITMESH
+from gitmesh.model.kinds import DESTINATION_RULE, GITMESH, VIRTUAL_SERVICE
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.selector import Selector
 from gitmesh.validate.across.found import Found, Selected
 from gitmesh.validate.across.world import World
 from gitmesh.validate.subject import Subject
 
 ROLLOUT_POLICY = "RolloutPolicy"
 FREEZE_WINDOW = "FreezeWindow"
+_SELECTED = frozenset((kind.group, kind.kind) for kind in (VIRTUAL_SERVICE, DESTINATION_RULE))
 
 
 def read_policies(resources: ResourceSet) -> tuple[RolloutPolicy, ...]:
@@ -30,9 +32,12 @@ def read_policies(resources: ResourceSet) -> tuple[RolloutPolicy, ...]:
 
 def read_freezes(resources: ResourceSet) -> tuple[Freeze, ...]:
     """Return the freezes that are valid, by namespace and name."""
-    keys = sorted(key for key in resources if (key.group, key.kind) == (GITMESH, FREEZE_WINDOW))
-    found = (_read_freeze(resources[key]) for key in keys)
+    found = (_read_freeze(resources[key]) for key in _freezes_in(resources))
     return tuple(freeze for freeze in found if freeze is not None)
+
+
+def _freezes_in(resources: ResourceSet) -> list[ResourceKey]:
+    return sorted(key for key in resources if (key.group, key.kind) == (GITMESH, FREEZE_WINDOW))
 
 
 def _read_freeze(resource: Resource) -> Freeze | None:
@@ -71,10 +76,29 @@ def check_selected(subject: Subject, world: World) -> Iterator[Found]:
 
 
 def check_unused(resources: ResourceSet, world: World, used: Collection[str]) -> Iterator[Diagnostic]:
-    """Yield policies that select nothing."""
+    """Yield policies, and freezes, that select nothing."""
     for policy in world.policies():
         if policy.full_name not in used:
             resource = resources[ResourceKey(GITMESH, ROLLOUT_POLICY, policy.namespace, policy.name)]
-            hint = "compare spec.select with namespace, name and hosts of the VirtualServices"
-            message = "the policy selects no VirtualService of the repository"
-            yield Subject(resource).finding("GM303", message, ("spec", "select"), hint=hint, wants_key=True)
+            yield _selects_nothing("GM303", "policy", resource, policy.spec.select)
+    for key in _freezes_in(resources):
+        freeze = _read_freeze(resources[key])
+        select = freeze.select if freeze else None
+        if freeze is None or select is None or _selects(freeze, resources):
+            continue
+        yield _selects_nothing("GM309", "freeze", resources[key], select)
+
+
+def _selects(freeze: Freeze, resources: ResourceSet) -> bool:
+    return any(
+        freeze.covers(key, resource.spec)
+        for key, resource in resources.items()
+        if (key.group, key.kind) in _SELECTED
+    )
+
+
+def _selects_nothing(code: str, what: str, resource: Resource, select: Selector) -> Diagnostic:
+    kinds = " or ".join(select.kinds)
+    hint = f"compare spec.select with namespace, name and hosts of every {kinds}"
+    message = f"the {what} selects no {kinds} of the repository"
+    return Subject(resource).finding(code, message, ("spec", "select"), hint=hint, wants_key=True)

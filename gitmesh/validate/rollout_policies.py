@@ -13,10 +13,9 @@ from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import FreezeSpec, freeze_problems
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.values import format_duration
-from gitmesh.validate.cel import Problem, language
+from gitmesh.validate.steps import check_steps
 from gitmesh.validate.subject import Path, Subject, dotted
 
-GATE_VARIABLES = ("evidence", "rollout")  # what the expression of a gate can name
 _CRON_HINT = 'minute, hour, day of month, month, day of week: "0 9 * * mon-fri" is 9:00 on working days'
 
 
@@ -29,9 +28,7 @@ def check_policy(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagnost
         if problem := cron_problem(window.cron):
             message = f"{dotted((*place, 'cron'))}: {window.cron[:60]!r} is no cron expression: {problem}"
             yield subject.finding("GM305", message, (*place, "cron"), hint=_CRON_HINT)
-    for index, step in enumerate(spec.steps):
-        if step.gate and step.gate.cel:
-            yield from _check_gate(subject, step.gate.cel, ("spec", "steps", index, "gate", "cel"))
+    yield from check_steps(subject, spec)
     yield from _check_deadline(subject, spec)
     yield from _check_compared(subject, spec)
 
@@ -48,18 +45,6 @@ def check_freeze(subject: Subject, spec: FreezeSpec) -> Iterator[Diagnostic]:
 def _zone_finding(subject: Subject, problem: str, path: Path) -> Diagnostic:
     hint = "write a name of the IANA time zone database, for example Europe/Berlin or UTC"
     return subject.finding("GM304", f"{dotted(path)}: {problem}", path, hint=hint)
-
-
-def _check_gate(subject: Subject, expression: str, path: Path) -> Iterator[Diagnostic]:
-    found = language(*GATE_VARIABLES).compile(expression)
-    problem = ""
-    if isinstance(found, Problem):
-        problem = found.reason + (f", at character {found.column}" if found.column else "")
-    elif found.type not in ("BOOL", "DYN"):
-        problem = f"it yields {found.type.lower()[:80]}, not true or false"
-    if problem:
-        hint = "a gate knows evidence, as in evidence.error_rate.value < 0.5, and rollout"
-        yield subject.finding("GM306", f"the expression cannot be used: {problem}", path, hint=hint)
 
 
 def _check_compared(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagnostic]:

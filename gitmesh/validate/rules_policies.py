@@ -1,4 +1,4 @@
-"""GM301 to GM308: findings about policies.
+"""GM301 to GM309: findings about policies.
 
 Stage: validate (pure).
 """
@@ -15,6 +15,7 @@ _FREEZE = (
     "apiVersion: gitmesh.dev/v1alpha1\nkind: FreezeWindow\nmetadata: {{name: year-end}}\nspec:\n"
     '  from: "{start}"\n  to: "{end}"\n  timezone: Europe/Berlin\n  who: platform team\n  why: holidays\n'
 )
+_CHRISTMAS = _FREEZE.format(start="2026-12-20T18:00", end="2027-01-03T06:00")
 _PLAIN = reviews_rule("route: [{destination: {host: reviews}}]\n")
 
 POLICY_RULES = (
@@ -40,7 +41,7 @@ POLICY_RULES = (
         "GM303",
         Severity.WARNING,
         "A policy selects nothing",
-        "No VirtualService of the repository has such a namespace, name and hosts: the policy moves nothing.",
+        "No object of the repository has such a kind, namespace, name and hosts: the policy moves nothing.",
         documents(_PLAIN, policy("select: {names: [review]}\n" + _STEPS)),
         documents(_PLAIN, policy("select: {names: [reviews]}\n" + _STEPS)),
     ),
@@ -64,9 +65,10 @@ POLICY_RULES = (
     Rule(
         "GM306",
         Severity.ERROR,
-        "The expression of a gate cannot be used",
-        "It is CEL and yields true or false. It knows evidence, by metric, with underscores, as in "
-        "evidence.error_rate.value < 0.5, and rollout, as in rollout.progress.",
+        "A gate that can never open",
+        "An expression is CEL and yields true or false. It knows evidence, by the metrics of the policy, "
+        "with underscores, as in evidence.error_rate.value < 0.5, and rollout, as in rollout.progress. "
+        "A hook is asked at no address where machines of a cloud learn their secrets.",
         documents(_PLAIN, policy(_GATE.format(cel="evidnce.error_rate.value < 0.5"))),
         documents(_PLAIN, policy(_GATE.format(cel="evidence.error_rate.value < 0.5"))),
     ),
@@ -86,5 +88,14 @@ POLICY_RULES = (
         "from and to are ISO 8601: with an offset, or local to timezone. The freeze ends after it begins.",
         _FREEZE.format(start="2026-12-20T18:00", end="2026-12-20"),
         _FREEZE.format(start="2026-12-20T18:00", end="2027-01-03T06:00"),
+    ),
+    Rule(
+        "GM309",
+        Severity.WARNING,
+        "A freeze selects nothing",
+        "No object of the repository has such a kind, namespace, name and hosts: the freeze holds nothing. "
+        "Without select it is for everything.",
+        documents(_PLAIN, _CHRISTMAS + "  select: {names: [review]}\n"),
+        documents(_PLAIN, _CHRISTMAS + "  select: {names: [reviews]}\n"),
     ),
 )

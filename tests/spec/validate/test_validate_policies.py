@@ -69,9 +69,15 @@ def test_two_policies_for_one_virtual_service_are_an_error_that_names_both():
 def test_a_policy_that_selects_nothing_is_a_warning():
     found = findings(REVIEWS + "---\n" + policy("select: {namespaces: [other]}"))
     assert [(d.code, d.severity) for d in found] == [("GM303", "warning")]
+    (found,) = findings(REVIEWS + "---\n" + policy("select: {kinds: [DestinationRule]}"))
+    assert "selects no DestinationRule of the repository" in found.message
 
 
 RATINGS = REVIEWS.replace("reviews", "ratings")
+RULE = (
+    "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews}\n"
+    "spec: {host: reviews}\n"
+)
 WINDOW = "windows: [{cron: '%s', duration: 8h, timezone: %s}]"
 
 
@@ -123,8 +129,7 @@ def test_a_rule_has_no_stable_version_to_compare_with_because_a_twin_looks_like_
         "select: {kinds: [DestinationRule]}, "
         "analysis: {metrics: [{name: error-rate, max: 1%}, {name: error-rate, compare: stable, margin: 1%}]}"
     )
-    rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews}\n"
-    found = findings(f"{rule}spec: {{host: reviews}}\n---\n{policy(spec)}")
+    found = findings(f"{RULE}---\n{policy(spec)}")
     assert [d.code for d in found] == ["GM307"]
     assert "no stable version to compare with" in found[0].message
 
@@ -183,8 +188,28 @@ def test_what_waits_for_its_own_group_can_never_begin():
     assert [code for code, *_ in found_in(REVIEWS, RATINGS, group, rest)] == ["GM313"]
 
 
+def test_a_circle_by_way_of_a_group_is_found_and_told_in_order():
+    details = REVIEWS.replace("reviews", "details")
+    policies = [
+        policy("select: {names: [reviews]}, group: shop, after: [ratings]", "one"),
+        policy("select: {names: [details]}, group: shop", "two"),
+        policy("select: {names: [ratings]}, after: [details]", "three"),
+    ]
+    found = found_in(REVIEWS, RATINGS, details, *policies)
+    assert [code for code, *_ in found] == ["GM313", "GM313"]
+    told = "reviews waits for ratings, which waits for details, which begins with reviews"
+    assert told in found[0][1]
+    assert (
+        found_in(REVIEWS, RATINGS, details, policies[0], policies[1], policies[2].replace("details", ""))
+        == []
+    )
+
+
 def test_what_waits_for_nothing_that_exists_is_a_warning():
     ((code, message, _),) = found_in(REVIEWS, policy("select: {names: [reviews]}, after: [rating]"))
+    assert (code, "default/rating" in message) == ("GM314", True)
+    text = policy("select: {kinds: [DestinationRule]}, after: [rating]")
+    ((code, message, _),) = found_in(RULE, text)
     assert (code, "default/rating" in message) == ("GM314", True)
 
 
@@ -214,10 +239,19 @@ def test_a_freeze_that_makes_no_sense_is_told(spec: str, code: str, words: str):
     assert (found.code, words in found.message) == (code, True)
 
 
+def test_a_freeze_that_holds_nothing_is_a_warning():
+    moments = "from: 2026-12-20T18:00Z, to: 2026-12-21T18:00Z"
+    for select, codes in (("names: [rewiews]", ["GM309"]), ("names: [reviews]", [])):
+        found = findings("---\n".join([REVIEWS, freeze(f"{moments}, select: {{{select}}}")]))
+        assert [d.code for d in found] == codes
+    assert findings(freeze(moments)) == ()
+
+
 def test_freezes_are_read_with_their_moments():
     (found,) = read_freezes(parsed(freeze("from: 2026-12-20T18:00Z, to: 2026-12-21T18:00Z")).resources)
     assert (found.name, found.start.isoformat(), found.who) == ("xmas", "2026-12-20T18:00:00+00:00", "sre")
-    assert read_freezes(parsed(freeze("from: soon, to: later")).resources) == ()
+    for wrong in ("from: soon, to: later", "from: 2026-12-20, to: 2026-12-21, timezone: Mars"):
+        assert read_freezes(parsed(freeze(wrong)).resources) == ()
 
 
 @pytest.mark.parametrize(
@@ -255,3 +289,108 @@ def test_comparisons_alone_say_nothing_of_a_change_without_weights():
         "GM321"
     ]
     assert not findings(REVIEWS + "---\n" + policy(f"analysis: {{{compared}}}"))
+
+
+GATED = "steps: [{progress: 5, gate: {cel: '%s'}}, {progress: 100}]"
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("evidence.eror_rate.value < 3.0", "evidence has no eror_rate; did you mean error_rate?"),
+        ("evidence.latency_p99.value < 3.0", "evidence has no latency_p99; there are: error_rate"),
+        ("has(evidence.error_rate.stabel)", "evidence.error_rate has no stabel; did you mean stable?"),
+        ('evidence.error_rate.target.verison == "v2"', "did you mean version?"),
+        ("true || rollout.stp > 3", "rollout has no stp; did you mean step?"),
+        ("rollout.name < 3", "< does not take (string, int)"),
+        ('rollout.name.first == "x"', "a field of something that has no fields"),
+        ("evidence.error_rate.outcome", "it is a text"),
+        ("evidence", "neither true nor false"),
+    ],
+)
+def test_an_expression_that_no_evidence_could_make_true_is_told(expression: str, words: str):
+    (found,) = findings(REVIEWS + "---\n" + policy(GATED % expression))
+    assert (found.code, words in f"{found.message}; {found.hint}") == ("GM306", True), found
+
+
+def test_an_expression_needs_metrics_that_the_policy_has():
+    text = policy(GATED % "evidence.latency_p99.value < 300.0" + ", analysis: %s")
+    metrics = "{metrics: [{name: latency-p99, max: 1s}]}"
+    assert findings(REVIEWS + "---\n" + text % metrics) == ()
+    (found,) = findings(REVIEWS + "---\n" + text % "null")
+    assert found.hint == "the policy has no analysis"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "has(evidence.error_rate.stable) && evidence.error_rate.stable < 1",
+        "evidence.error_rate.requests > 100 && rollout.progress <= 5 && rollout.step == 0",
+        'evidence.all(name, evidence[name].outcome == "pass")',
+        'rollout.weights.contains("v2")',
+        "true",
+    ],
+)
+def test_an_expression_that_may_come_true_is_fine(expression: str):
+    assert findings(REVIEWS + "---\n" + policy(GATED % expression)) == ()
+
+
+HOOKED = "steps: [{progress: 5, gate: {http: {url: '%s'}}}, {progress: 100}]"
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("http://169.254.169.254/latest", "GM306", "never asked"),
+        ("http://[::ffff:169.254.169.254]/", "GM306", "never asked"),
+        ("http://gate:99999/", "GM301", "cannot be read"),
+        ("http://gate:port/", "GM301", "cannot be read"),
+        ("http://[::1/", "GM301", "cannot be read"),
+        ("http://:80/", "GM301", "names a host"),
+    ],
+)
+def test_a_hook_that_can_never_be_asked_is_told(url: str, code: str, words: str):
+    (found,) = findings(REVIEWS + "---\n" + policy(HOOKED % url))
+    assert (found.code, words in found.message) == (code, True), found
+
+
+@pytest.mark.parametrize(
+    ("match", "code", "words"),
+    [
+        ("headers: {a: {regex: '(('}}", "GM108", "headers.a.regex is not a regular expression of RE2"),
+        ("headers: {a: {regex: '(?=x)'}}", "GM108", "not a regular expression of RE2"),
+        ("headers: {a: {prefix: ''}}", "GM108", "prefix is empty"),
+        ("headers: {'a b': {exact: c}}", "GM108", "is not the name of a header"),
+        ("cookies: {'a=b': c}", "GM108", "is not the name of a cookie"),
+        (f"cookies: {{{', '.join(f'{name}: {name * 12}' for name in 'abcd')}}}", "GM108", "in every order"),
+        ("sourceLabels: {'a b': c}", "GM112", "cannot be the key of a label"),
+    ],
+)
+def test_a_step_asks_for_requests_as_a_route_could(match: str, code: str, words: str):
+    (found,) = findings(REVIEWS + "---\n" + policy(f"steps: [{{match: [{{{match}}}]}}, {{progress: 100}}]"))
+    assert (found.code, words in found.message) == (code, True), found
+
+
+LONG = "9" * 14 + "h"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        f"bake: {LONG}",
+        f"deadline: {LONG}",
+        f"ramp: linear 10% every {LONG}",
+        f"steps: [{{progress: 5, hold: {LONG}}}, {{progress: 100}}]",
+        f"steps: [{{progress: 5, gate: {{http: {{url: 'http://x', interval: {LONG}}}}}}}, {{progress: 100}}]",
+        f"windows: [{{cron: '0 9 * * *', duration: {LONG}}}]",
+        f"analysis: {{interval: {LONG}, metrics: [{{name: error-rate, max: 1%}}]}}",
+        f"analysis: {{mode: threshold, window: {LONG}, metrics: [{{name: error-rate, max: 1%}}]}}",
+        f"analysis: {{metrics: [{{name: latency-p99, max: {LONG}}}]}}",
+        f"analysis: {{metrics: [{{name: latency-p99, compare: stable, margin: {LONG}}}]}}",
+        "bake: 8785h",
+        "ramp: linear 10% every 8785h",
+    ],
+)
+def test_a_time_beyond_all_dates_is_told_wherever_it_stands(spec: str):
+    (found,) = findings(REVIEWS + "---\n" + policy(spec))
+    assert (found.code, "is too long" in found.message) == ("GM301", True), found
