@@ -18,14 +18,14 @@ from gitmesh.engine.memory import Memory, SourceMemory
 from gitmesh.engine.ports import Metrics, Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import read_record, rollout_key
-from gitmesh.engine.targets import resolver, versions
+from gitmesh.engine.targets import Rules, resolver, versions
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.config import Config
 from gitmesh.model.effect import Effect, EffectState, Watch
 from gitmesh.model.kinds import VIRTUAL_SERVICE
 from gitmesh.model.metrics import RequestQuery
 from gitmesh.model.plan import ChangeKind
-from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Target
 from gitmesh.observe.errors import MetricsError
 
@@ -158,7 +158,7 @@ class Verifier:
         record = read_record(live.rollouts.get(rollout_key(key)))
         if record is not None and record.phase.in_motion:
             return replace(watch, due=now + 2 * LOOK_FIRST, since=None)
-        shares = _expected(service, live.resources)
+        shares = _expected(service, self._memory.live_rules.of(live.resources))
         if not shares or self._ports.metrics is None:
             return None
         if watch.since is None:
@@ -251,9 +251,9 @@ class Verifier:
         return now + min(LOOK_FIRST * (1 << min(watch.looks, _DOUBLINGS_MAX)), most)
 
 
-def _expected(service: Resource, live: ResourceSet) -> tuple[Share, ...]:
-    resolve = resolver(service.key.namespace, live)
-    return expected(service, resolve, lambda host: versions(host, live))
+def _expected(service: Resource, rules: Rules) -> tuple[Share, ...]:
+    resolve = resolver(service.key.namespace, rules)
+    return expected(service, resolve, lambda host: versions(host, rules))
 
 
 def _query(target: Target, since: datetime, now: datetime) -> RequestQuery:

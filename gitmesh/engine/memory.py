@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from gitmesh.decide.fights import Contest
 from gitmesh.decide.retarget import snapshot
 from gitmesh.decide.verdict import take_verdict
+from gitmesh.engine.targets import Rules
 from gitmesh.model.context import Context
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.effect import Watch
@@ -253,6 +254,8 @@ class SourceMemory:
     verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
     taken: dict[ResourceKey, Taken] = field(default_factory=dict)  # what verdicts made of a record last
     decided: Decided | None = None  # by the last pass
+    git_rules: Rules = field(default_factory=Rules)
+    live_rules: Rules = field(default_factory=Rules)  # the same for all sources
     reverts: dict[ResourceKey, Revert] = field(default_factory=dict)  # what became of them last
     answers: dict[ResourceKey, GateAnswer] = field(default_factory=dict)  # of hooks, by what they are about
     # plan
@@ -312,7 +315,10 @@ class Memory:
     """All sources, by key."""
 
     sources: dict[ResourceKey, SourceMemory] = field(default_factory=dict)
+    live_rules: Rules = field(default_factory=Rules)
 
     def of(self, key: ResourceKey) -> SourceMemory:
         """Return the memory of a source, new if there is none."""
-        return self.sources.setdefault(key, SourceMemory(key))
+        if key not in self.sources:
+            self.sources[key] = SourceMemory(key, live_rules=self.live_rules)
+        return self.sources[key]

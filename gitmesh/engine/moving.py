@@ -20,7 +20,7 @@ from gitmesh.engine.gates import answer_of
 from gitmesh.engine.memory import WALKED, Desired, Moved, SourceMemory
 from gitmesh.engine.requests import intent_of
 from gitmesh.engine.rollouts import load_records, read_record, rollout_key, untaken
-from gitmesh.engine.targets import resolver
+from gitmesh.engine.targets import Rules, resolver
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.kinds import TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
@@ -70,7 +70,8 @@ def move(
         for key, resource in (_steered(desired, records) if desired else {}).items()
         if _is_ours_to_move(resource, live, source, inventory, may_adopt)
     }
-    turned = _all_turned(services, desired, records, live, source, Calendar(now))
+    rules = _rules(memory, desired, live) if services or records else ()
+    turned = _all_turned(services, desired, records, live, source, Calendar(now), rules)
     members = [
         _member(one, turned, memory, live, held or _held(one, suspended, memory)) for one in turned.values()
     ]
@@ -98,6 +99,12 @@ def _steered(desired: Desired, records: Mapping[ResourceKey, RolloutRecord]) -> 
     return {key: wanted[key] for key in desired.steered | recorded}
 
 
+def _rules(memory: SourceMemory, desired: Desired | None, live: LiveState) -> tuple[Rules, ...]:
+    """Return the DestinationRules that targets are looked up among: those of Git first, and the live ones."""
+    ours = (memory.git_rules.of(desired.resources),) if desired is not None else ()
+    return (*ours, memory.live_rules.of(live.resources))
+
+
 def lets_others_go(moved: Iterable[Moved]) -> bool:
     """Say whether a rollout came to rest in this pass while others wait, perhaps for it."""
     items = list(moved)
@@ -112,6 +119,7 @@ def _all_turned(
     live: LiveState,
     source: str,
     calendar: Calendar,
+    rules: tuple[Rules, ...],
 ) -> dict[ResourceKey, Turned]:
     """Turn every rollout; those last that went back for another one, for they ask what became of it."""
     turned: dict[ResourceKey, Turned] = {}
@@ -119,7 +127,7 @@ def _all_turned(
     along = {key for key in keys if key in records and records[key].taken_along}
     for key in [*(key for key in keys if key not in along), *sorted(along)]:
         intent = intent_of(key, records.get(key), live)
-        turn = _Turn(key, records.get(key), live, source, calendar, intent)
+        turn = _Turn(key, records.get(key), live, source, calendar, rules, intent)
         if key in services and desired is not None:
             pardoned = key in along and _is_pardoned(records[key], turned, services)
             found = _follow_git(turn, services[key], desired, pardoned)
@@ -193,6 +201,7 @@ class _Turn:
     live: LiveState
     source: str
     calendar: Calendar
+    rules: tuple[Rules, ...]  # the live ones last
     intent: RolloutIntent  # what people ask for, by the TrafficRollout and by annotations
 
     @property
@@ -228,7 +237,7 @@ def _follow_git(turn: _Turn, service: Resource, desired: Desired, pardoned: bool
         desired=service,
         live=turn.live.resources.get(turn.key),
         policy=policy,
-        resolve=resolver(turn.key.namespace, desired.resources, turn.live.resources),
+        resolve=resolver(turn.key.namespace, *turn.rules),
         intent=turn.intent,
         source=turn.source,
         revision=desired.revision.short,
@@ -268,7 +277,7 @@ def _without_git(turn: _Turn) -> Turned | None:
         desired=resource_from_body(body),
         live=turn.live.resources.get(turn.key),
         policy=RolloutPolicy(name=record.policy, namespace="", spec=policy) if policy else None,
-        resolve=resolver(turn.key.namespace, turn.live.resources),
+        resolve=resolver(turn.key.namespace, turn.rules[-1]),
         intent=turn.intent,
         source=turn.source,
         revision=record.revision,

@@ -8,7 +8,7 @@ import pytest
 from fakes.builders import a_destination_rule, a_route, a_set, a_virtual_service
 
 from gitmesh.decide.effect import Fit, also_ruled_elsewhere, compare, expected
-from gitmesh.engine.targets import resolver, versions
+from gitmesh.engine.targets import Rules, resolver, versions
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Target
 
@@ -16,13 +16,13 @@ RULE = a_destination_rule("reviews: v1, v2, v3")
 
 
 def shares(service: Resource, rule: Resource = RULE) -> dict[str, tuple[float, float]]:
-    live = a_set(service, rule)
+    live = Rules().of(a_set(service, rule))
     found = expected(service, resolver("default", live), lambda host: versions(host, live))
     return {share.target.version: (round(share.low, 9), round(share.high, 9)) for share in found}
 
 
 def compared(text: str, **counts: float) -> Any:
-    live = a_set(RULE)
+    live = Rules().of(a_set(RULE))
     service = a_virtual_service(text)
     found = expected(service, resolver("default", live), lambda host: versions(host, live))
     return compare(found, {share.target: counts.get(share.target.version, 0.0) for share in found})
@@ -124,7 +124,7 @@ def test_requests_that_others_rule_are_known_not_to_be_counted_apart(fields: Any
 
 
 def test_a_target_is_what_metrics_know():
-    live = a_set(RULE)
+    live = Rules().of(a_set(RULE))
     host = "reviews.default.svc.cluster.local"
     assert [t.version for t in versions(host, live)] == ["v1", "v2", "v3"]
     assert next(versions(host, live)) == Target(host=host, subset="v1", version="v1")
