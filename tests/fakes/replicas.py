@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,6 +41,7 @@ class Replica:
     directory: Path
     kubeconfig: Path
     options: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     frozen: bool = False
 
@@ -69,7 +70,7 @@ class Replica:
                 ),
                 stdout=log,
                 stderr=log,
-                env=clean_environment(),
+                env={**clean_environment(), **self.environment},
             )
 
     def freeze(self) -> None:
@@ -106,14 +107,14 @@ class Replicas:
     client: KubeClient
     repository: GitRepository
     config: str = CONFIG
+    environment: Mapping[str, str] = field(default_factory=dict)
     all: list[Replica] = field(default_factory=list)
 
     def add(self, *options: str) -> Replica:
         directory = self.directory / f"replica{len(self.all)}"
         (self.directory / "gitmesh.yaml").write_text(self.config)
-        replica = Replica(
-            directory, self._kubeconfig(), ("--config", str(self.directory / "gitmesh.yaml"), *options)
-        )
+        given = ("--config", str(self.directory / "gitmesh.yaml"), *options)
+        replica = Replica(directory, self._kubeconfig(), given, self.environment)
         replica.start()
         self.all.append(replica)
         return replica

@@ -50,6 +50,7 @@ class WitnessProxy:
     harms: Callable[[Seen], Harm] = lambda seen: ""
     delay: Callable[[Seen], float] = lambda seen: 0.0
     cut: set[str] = field(default_factory=set)
+    allows: Callable[[Seen], bool] = lambda seen: True  # what the authorizer says
     seen: list[Seen] = field(default_factory=list)
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
     _open: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -76,10 +77,14 @@ class WitnessProxy:
         self.seen.append(seen)
         if agent in self.cut:
             return _dropped(request)
+        if not self.allows(seen):
+            seen.status = 403
+            return _refused(403, f"{request.method} {request.path} is forbidden")
         seen.harm = self.harms(seen)
         await asyncio.sleep(self.delay(seen))
         if seen.harm in ("429", "500", "503"):
-            return _refused(int(seen.harm))
+            said = "too many requests" if seen.harm == "429" else "the server is unwell"
+            return _refused(int(seen.harm), said)
         if seen.harm == "drop before":
             return _dropped(request)
         if request.query.get("watch"):
@@ -152,14 +157,8 @@ def _dropped(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def _refused(status: int) -> web.Response:
-    body = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "status": "Failure",
-        "message": "too many requests" if status == 429 else "the server is unwell",
-        "code": status,
-    }
+def _refused(status: int, said: str) -> web.Response:
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": said, "code": status}
     return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 429 else {})
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from fakes.kubectl import TOOLS
-from test_install_manifests import ROOT, built, documents, the
+from fakes.manifests import ROOT, built, documents
+from test_install_manifests import the
 
 from gitmesh.engine.meters import Meters
 
