@@ -7,8 +7,9 @@ its own clock.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import anyio
 
@@ -281,13 +282,14 @@ class Daemon:
         if not isinstance(source, Source):
             await self._report_invalid(resource, source)
             return
-        memory = self.memory.of(key)
+        memory, log = self.memory.of(key), self._log(source)
         work = self.leaver.see_off if leaves else self.reconciler.run_pass
         began = self._ports.clock.monotonic()
-        report = await self._within_limits(source, lambda alive: work(source, memory, alive))
+        report = await within_limits(
+            lambda alive: work(source, memory, alive), self._config.pass_timeout, log
+        )
         self._ports.meters.pass_seconds.observe(self._ports.clock.monotonic() - began)
         if report.errors:
-            log = self._ports.log.bind(stage="engine", source=source.name)
             log.warning("pass incomplete", errors=report.errors[:5], count=len(report.errors))
         self._ports.meters.passes.labels("complete" if report.complete else "incomplete").inc()
         delay = retry_delay(report, memory.failures)
@@ -300,10 +302,9 @@ class Daemon:
         if lets_others_go(report.moved):
             self.wake()
 
-    async def _within_limits(
-        self, source: Source, work: Callable[[Alive], Awaitable[PassReport]]
-    ) -> PassReport:
-        return await within_limits(source, work, self._config.pass_timeout, self._ports.log)
+    def _log(self, source: Source) -> Any:
+        said = {"source": source.name, "revision": self.memory.of(source.resource.key).at}
+        return self._ports.log.bind(stage="engine", **said)
 
     async def _roll_back_all(self, keys: Iterable[ResourceKey]) -> None:
         async with anyio.create_task_group() as group:
@@ -331,7 +332,7 @@ class Daemon:
             await self.reconciler.roll_back(source, self.memory.of(key), report)
             return report
 
-        await self._within_limits(source, work)
+        await within_limits(work, self._config.pass_timeout, self._log(source))
         if report.rollback_pending:
             again = self._ports.clock.now() + ROLLBACK_RETRY
             self._ports.alarms.at(f"rollback {key}", again, lambda: self._rollback_again(key))
@@ -376,7 +377,8 @@ class Daemon:
             stored = await write_source_status(self._ports.cluster, resource, status)
             self._ports.live.absorb(stored.body)
         except ClusterError as error:
-            self._ports.log.warning("status not written", source=str(resource.key), error=str(error))
+            source = f"{resource.key.namespace}/{resource.key.name}"
+            self._ports.log.warning("status not written", stage="engine", source=source, error=str(error))
 
     def guarded(self) -> list[Source]:
         """Return every source as the guard sees it: also one whose spec makes no sense has rollouts."""

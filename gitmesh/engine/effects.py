@@ -18,6 +18,7 @@ from gitmesh.engine.memory import Memory, SourceMemory
 from gitmesh.engine.ports import Metrics, Ports
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import read_record, rollout_key
+from gitmesh.engine.scope import scope
 from gitmesh.engine.targets import Rules, resolver, versions
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.config import Config
@@ -130,13 +131,19 @@ class Verifier:
             self._ports.alarms.cancel("effects")
 
     async def _look(self, name: Name, wake: Callable[[], None]) -> None:
+        source = f"{name[0].namespace}/{name[0].name}"
+        about = {"source": source, "rollout": str(name[1]), "revision": self._memory.of(name[0]).at}
+        with scope(self._ports, "effect", stage="observe", **about):
+            await self._look_at(name, wake)
+
+    async def _look_at(self, name: Name, wake: Callable[[], None]) -> None:
         memory = self._memory.of(name[0])
         watch = memory.effects.get(name[1])
         try:
             async with self._limit:
                 after = await self._after(name[1], watch) if watch else None
         except Exception as error:  # what goes wrong here concerns nothing else
-            self._ports.log.exception("measuring failed unexpectedly", stage="observe", resource=str(name[1]))
+            self._ports.log.exception("measuring failed unexpectedly")
             after = self._blind(watch, f"{type(error).__name__}: {error}") if watch else None
         finally:
             self._looking.discard(name)
@@ -240,9 +247,7 @@ class Verifier:
         effect = watch.effect
         if effect.state is not state:
             effect = effect.model_copy(update={"state": state, "message": text})
-            self._ports.log.info(
-                "effect", stage="observe", resource=effect.resource, state=state.value, said=text
-            )
+            self._ports.log.info("effect", state=state.value, said=text)
         return replace(watch, effect=effect, due=due, looks=watch.looks + 1, against=against)
 
     def _later(self, watch: Watch, now: datetime, most: timedelta) -> datetime | None:

@@ -24,6 +24,7 @@ from gitmesh.engine.verifier import Verifier
 from gitmesh.fetch.errors import FetchError
 from gitmesh.model.config import Config
 from gitmesh.model.diagnostic import has_errors
+from gitmesh.model.notice import shortened
 from gitmesh.model.repository import RefKind, RepositoryFields
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.revision import Revision
@@ -122,6 +123,7 @@ class Fetcher:
                 "accepted revision is not in the mirror",
                 stage="fetch",
                 source=source.name,
+                revision=shortened(source.status.accepted_revision),
                 error=str(error),
             )
             return False

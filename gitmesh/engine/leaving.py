@@ -20,10 +20,12 @@ from gitmesh.engine.planning import plan_input
 from gitmesh.engine.ports import Ports, taking_in
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.engine.rollouts import object_key
+from gitmesh.engine.scope import scope
 from gitmesh.engine.status import Verdict, conditions_of
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE
+from gitmesh.model.notice import shortened
 from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import Resource
 from gitmesh.model.source import FINALIZER
@@ -63,6 +65,11 @@ class Leaver:
 
     async def see_off(self, source: Source, memory: SourceMemory, alive: Alive = nobody_waits) -> PassReport:
         """Delete what the source owns, then its records, then let it go. What fails is tried again."""
+        revision = shortened(source.status.accepted_revision)
+        with scope(self.ports, "pass", stage="apply", source=source.name, revision=revision):
+            return await self._see_off(source, memory, alive)
+
+    async def _see_off(self, source: Source, memory: SourceMemory, alive: Alive) -> PassReport:
         report, reason = PassReport(), _why_left(source, self.ports.clock.now(), self.config.removal_timeout)
         try:
             if not reason:
@@ -104,20 +111,19 @@ class Leaver:
             if (rollout.body.get("status") or {}).get("source") == source.name:
                 await self.ports.cluster.delete(TRAFFIC_ROLLOUT, key.namespace, key.name)
                 self.ports.live.drop(key)
-                self.ports.log.info("record deleted", stage="apply", rollout=str(object_key(key)))
+                self.ports.log.info("record deleted", rollout=str(object_key(key)))
 
     async def _let_go(self, source: Source, memory: SourceMemory, reason: str) -> None:
-        log = self.ports.log.bind(stage="apply", source=source.name)
         live = self.ports.live.snapshot()
         owned = [key for key in sorted(source.inventory) if key in live.resources]
         if reason and owned:
             text = f"{len(owned)} objects are left in the cluster, {reason}: {', '.join(map(str, owned[:5]))}"
             text += f" and {len(owned) - 5} more" if len(owned) > 5 else ""
             memory.news.append(News(source.resource, "Warning", "Orphaned", text))
-            log.warning("objects are left in the cluster", why=reason, count=len(owned))
+            self.ports.log.warning("objects are left in the cluster", why=reason, count=len(owned))
         else:
             memory.news.append(News(source.resource, "Normal", "Removed", "everything it owned is deleted"))
-            log.info("source is removed with everything it owned")
+            self.ports.log.info("source is removed with everything it owned")
         await tell(memory, self.ports)  # before the object is gone that the event is about
         current = live.sources.get(source.resource.key, source.resource)
         await _patch_finalizers(current, self.ports, wanted=False)

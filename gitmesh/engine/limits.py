@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from gitmesh.engine.report import PassReport, Source
+from gitmesh.engine.report import PassReport
 
 
 class Alive(Protocol):
@@ -26,11 +26,11 @@ def nobody_waits(more: float = 0.0) -> None:
 
 
 async def within_limits(
-    source: Source, work: Callable[[Alive], Awaitable[PassReport]], limit: timedelta, log: Any
+    work: Callable[[Alive], Awaitable[PassReport]], limit: timedelta, log: Any
 ) -> PassReport:
     """Run work for one source; end it when nothing happens for `limit`. It must never stop other sources.
 
-    So what is large takes longer, and only what stands is ended.
+    So what is large takes longer, and only what stands is ended. `log` says which source it is.
     """
     seconds = limit.total_seconds()
 
@@ -43,5 +43,5 @@ async def within_limits(
     except TimeoutError:
         return PassReport(errors=[f"the pass took too long: nothing happened for {seconds:g} s"])
     except Exception as error:
-        log.exception("pass failed unexpectedly", stage="engine", source=source.name)
+        log.exception("pass failed unexpectedly")
         return PassReport(errors=[f"{type(error).__name__}: {error}"])

@@ -277,6 +277,11 @@ class SourceMemory:
     runs_told: set[ResourceKey] = field(default_factory=set)  # rollouts that were told of since the start
 
     @property
+    def at(self) -> str:
+        """The revision that is desired, in short; empty where there is none."""
+        return self.desired.revision.short if self.desired else ""
+
+    @property
     def news_of_git(self) -> tuple[object, ...]:
         """What a fetch may change, and a pass should then look at."""
         news = self.fetched, self.withheld, self.signed, self.fetch_error

@@ -84,8 +84,7 @@ class Reconciler:
 
     async def run_pass(self, source: Source, memory: SourceMemory, alive: Alive = nobody_waits) -> PassReport:
         """Do what nothing may hold up, then everything else, then tell. `alive` is told that it gets on."""
-        revision = memory.desired.revision.short if memory.desired else ""
-        with scope(self._ports, "pass", stage="engine", source=source.name, revision=revision):
+        with scope(self._ports, "pass", stage="engine", source=source.name, revision=memory.at):
             return await self._run_pass(source, memory, alive)
 
     async def _run_pass(self, source: Source, memory: SourceMemory, alive: Alive) -> PassReport:
@@ -204,7 +203,7 @@ class Reconciler:
             let_through(source, memory, candidate)
 
     async def _move_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
-        now_at(memory.desired.revision.short if memory.desired else "")
+        now_at(memory.at)
         report.moved = self._move(source, memory)
         if memory.desired is not None and not source.spec.suspend and any(m.changed for m in report.moved):
             await self._record_intent(source, memory)

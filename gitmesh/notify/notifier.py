@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import anyio
 import structlog
 
-from gitmesh.model.notice import CommitStatus
+from gitmesh.model.notice import CommitStatus, shortened
 from gitmesh.model.notifications import NotificationConfig
+from gitmesh.model.resource import ResourceKey
 from gitmesh.notify.errors import DeliveryError
 from gitmesh.notify.mailbox import Item, Mailbox, Recently
 from gitmesh.notify.outlet import Clock, Outlet
@@ -23,7 +24,7 @@ RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS = 1.0, 60.0
 _DOUBLINGS_MAX = 10
 LEAVING_SECONDS = 3.0  # for what waits for a target that is one no longer
 
-_log = structlog.get_logger("gitmesh.notify")
+_log = structlog.get_logger("gitmesh.notify", stage="notify")
 
 Count = Callable[[str, str], None]  # target, outcome: delivered, dropped, refused or retried
 
@@ -74,7 +75,7 @@ class Notifier:
         try:
             self._tell(item)
         except Exception:  # whoever tells is at work on something that matters more
-            _log.exception("notice not taken", stage="notify", source=item.source)
+            _log.exception("notice not taken", **_about(item))
 
     def _tell(self, item: Item) -> None:
         now = self._clock.now()
@@ -90,9 +91,8 @@ class Notifier:
                 self._count(line.outlet.name, "dropped")
                 _log.warning(
                     "notice dropped: too much waits for this target",
-                    stage="notify",
                     target=line.outlet.name,
-                    source=dropped.source,
+                    **_about(dropped),
                 )
             line.wanted.set()
 
@@ -119,7 +119,7 @@ class Notifier:
                         for line in self._lines:
                             group.start_soon(self._flush, line)
             if self.waiting:
-                _log.warning("notices lost: the daemon stops", stage="notify", count=self.waiting)
+                _log.warning("notices lost: the daemon stops", count=self.waiting)
             for line in self._lines:
                 await line.outlet.close()
 
@@ -155,11 +155,7 @@ class Notifier:
             self._count(line.outlet.name, "retried")
             if failures == 1:
                 _log.warning(
-                    "notice not delivered yet",
-                    stage="notify",
-                    target=line.outlet.name,
-                    source=item.source,
-                    error=str(error),
+                    "notice not delivered yet", target=line.outlet.name, error=str(error), **_about(item)
                 )
             await self._clock.sleep(delay)
         line.box.done()
@@ -170,7 +166,7 @@ class Notifier:
         except DeliveryError as error:
             return error
         except Exception as error:  # a bug that one notice meets must not silence the target
-            _log.exception("notice failed unexpectedly", stage="notify", target=line.outlet.name)
+            _log.exception("notice failed unexpectedly", target=line.outlet.name, **_about(item))
             return DeliveryError(f"{line.outlet.name}: {type(error).__name__}", retryable=False)
         self._count(line.outlet.name, "delivered")
         return None
@@ -181,13 +177,15 @@ class Notifier:
             self._states.forget(item)
         else:
             line.told.forget(item)
-        _log.error(
-            "notice given up",
-            stage="notify",
-            target=line.outlet.name,
-            source=item.source,
-            error=str(error),
-        )
+        _log.error("notice given up", target=line.outlet.name, error=str(error), **_about(item))
+
+
+def _about(item: Item) -> dict[str, str]:
+    """Return what a line of the log says of an item."""
+    if isinstance(item, CommitStatus):
+        return {"source": item.source, "revision": item.commit[:7]}
+    rollout = str(ResourceKey.from_path(item.about)) if item.rollout else ""
+    return {"source": item.source, "revision": shortened(item.revision), "rollout": rollout}
 
 
 def _lines(outlets: Sequence[Outlet], config: NotificationConfig) -> list[_Line]:

@@ -27,7 +27,7 @@ from gitmesh.validate.across.lenient import mapping
 from gitmesh.validate.across.other_facts import read_service
 
 _ASKING = frozenset(verb.annotation for verb in Verb)
-_log = structlog.get_logger("gitmesh.observe")
+_log = structlog.get_logger("gitmesh.observe", stage="observe")
 
 CACHED_KINDS = (*TRAFFIC_KINDS, SERVICE, TRAFFIC_SOURCE, TRAFFIC_ROLLOUT)
 _FOLLOWED = frozenset((kind.group, kind.kind) for kind in CACHED_KINDS)

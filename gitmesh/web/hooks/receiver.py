@@ -181,6 +181,8 @@ class HookReceiver:
                 desk.deliveries.forget(proof.marks)
                 self._log.warning("webhook not served", stage="engine", source=source.name, error=str(error))
                 return Answer(503, "unavailable", "the cluster did not take it; send it again")
+            told = {"source": source.name, "receiver": desk.receiver.name}
+            self._log.info("woken by a webhook", stage="engine", **told)
         return Answer(202, "woken", f"woken: {len(found)}")
 
     def _say(self, desk: _Desk, answer: Answer) -> None:
