@@ -7,9 +7,10 @@ group a rollback of one becomes a rollback of all. Nothing here holds up a rollb
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gitmesh.model.kinds import VIRTUAL_SERVICE
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import Advance, Decision, Finish, Hold, Phase, RollBack, RolloutRecord
@@ -21,7 +22,7 @@ _BEGINNING = -1
 class Member:
     """One rollout and what it would do by itself.
 
-    `waits_for`: what it depends on and is not ready; empty when all is. `policy`: the name to count it under.
+    `waits_for`: what it depends on and is not there; empty when all is. `policy`: the name to count it under.
     """
 
     key: ResourceKey
@@ -60,13 +61,63 @@ def together(members: Iterable[Member]) -> dict[ResourceKey, Decision]:
     singles: list[Member] = []
     groups: dict[str, list[Member]] = {}
     for member in members:
-        if member.begins and member.waits_for:
+        if member.is_ready and member.waits_for:
             member = member.held(f"waits for {member.waits_for}")
         groups.setdefault(member.group, []).append(member) if member.group else singles.append(member)
     units = [[member] for member in singles]
     units += [_as_one(name, group) for name, group in groups.items()]
     units.sort(key=lambda unit: unit[0].key)
     return {member.key: member.decision for unit in _as_many(units) for member in unit}
+
+
+def missing_dependency(
+    record: RolloutRecord,
+    namespace: str,
+    record_of: Callable[[ResourceKey], RolloutRecord | None],
+    exists: Callable[[ResourceKey], bool],
+) -> str:
+    """Say what a rollout depends on and is not there; empty when all is. `namespace` is the rollout's.
+
+    To begin, it needs all of it at rest with what Git says. On its way it needs what was stable when it
+    began, or what has taken its place since: it goes no further on something that was rolled back.
+    """
+    if record.phase is not Phase.WAITING and not record.phase.in_motion:
+        return ""
+    for name, key in dependencies_of(record, namespace):
+        other = record_of(key)
+        if record.phase.in_motion:
+            if other is not None and _is_gone(record, key, other):
+                return f"{name}, which {unrest(other)}"
+            continue
+        if other is None and not exists(key):
+            return f"{name}, which does not exist"
+        if why := unrest(other):
+            return f"{name}, which {why}"
+    return ""
+
+
+def _is_gone(record: RolloutRecord, key: ResourceKey, other: RolloutRecord) -> bool:
+    """Say whether the content that a rollout relies on was rolled back, and nothing has come in its place."""
+    start = f"{key.path}@"
+    relied = next((one.removeprefix(start) for one in record.relies_on if one.startswith(start)), "")
+    if not relied or other.stable.hash == relied or not unrest(other):
+        return False
+    return relied in other.quarantined or other.canary_hash == relied
+
+
+def reliance(
+    record: RolloutRecord, namespace: str, record_of: Callable[[ResourceKey], RolloutRecord | None]
+) -> tuple[str, ...]:
+    """Return what a rollout that begins now goes on for, see `RolloutRecord.relies_on`."""
+    found = ((key, record_of(key)) for _, key in dependencies_of(record, namespace))
+    return tuple(f"{key.path}@{other.stable.hash}" for key, other in found if other is not None)
+
+
+def dependencies_of(record: RolloutRecord, namespace: str) -> Iterator[tuple[str, ResourceKey]]:
+    """Yield what a rollout comes after: the name as the policy has it, and whose it is."""
+    for name in record.policy_spec.after if record.policy_spec else ():
+        where, _, service = name.rpartition("/")
+        yield name, VIRTUAL_SERVICE.key(where or namespace, service)
 
 
 def unrest(record: RolloutRecord | None) -> str:

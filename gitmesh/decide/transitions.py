@@ -163,6 +163,7 @@ def waiting(record: RolloutRecord, steps: int) -> RolloutRecord:
         awaits="",
         shut=False,
         taken_along="",
+        relies_on=(),
     )
 
 

@@ -13,8 +13,8 @@ from gitmesh.decide.freezes import frozen_by
 from gitmesh.decide.retarget import retarget
 from gitmesh.decide.reverting import take_revert
 from gitmesh.decide.schedule import shut_now
-from gitmesh.decide.together import Member, together, unrest
-from gitmesh.decide.transitions import advance, decide, held_back
+from gitmesh.decide.together import Member, missing_dependency, reliance, together
+from gitmesh.decide.transitions import advance, changed, decide, held_back
 from gitmesh.decide.windows import Calendar
 from gitmesh.engine.gates import answer_of
 from gitmesh.engine.memory import WALKED, Desired, Moved, SourceMemory
@@ -22,7 +22,7 @@ from gitmesh.engine.requests import intent_of
 from gitmesh.engine.rollouts import load_records, read_record, rollout_key, untaken
 from gitmesh.engine.targets import Rules, resolver
 from gitmesh.istio.canonical import spec_hash
-from gitmesh.model.kinds import TRAFFIC_SOURCE, VIRTUAL_SERVICE, kind_of
+from gitmesh.model.kinds import TRAFFIC_SOURCE, kind_of
 from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Decision, Finish, Hold, Phase, RollBack, RolloutIntent, RolloutRecord
@@ -72,8 +72,18 @@ def move(
     }
     rules = _rules(memory, desired, live) if services or records else ()
     turned = _all_turned(services, desired, records, live, source, Calendar(now), rules)
+
+    def record_of(key: ResourceKey) -> RolloutRecord | None:
+        known = turned.get(key)
+        return known.record if known else read_record(live.rollouts.get(rollout_key(key)))
+
+    def waits_for(one: Turned) -> str:
+        return missing_dependency(
+            one.record, one.turn.key.namespace, record_of, lambda key: key in live.resources
+        )
+
     members = [
-        _member(one, turned, memory, live, held or _held(one, suspended, memory)) for one in turned.values()
+        _member(one, waits_for(one), memory, held or _held(one, suspended, memory)) for one in turned.values()
     ]
     decisions = together(members)
     return [
@@ -81,7 +91,7 @@ def move(
             member.key,
             turned[member.key].turn.record,
             take_revert(
-                _after(member.key, member.record, decisions[member.key], now, history_max),
+                _after(member, decisions[member.key], record_of, now, history_max),
                 memory.reverts.get(member.key),
                 now,
                 history_max,
@@ -152,31 +162,12 @@ def _is_pardoned(
     return service is None or spec_hash(service.spec) != content
 
 
-def _member(
-    one: Turned, all_turned: Mapping[ResourceKey, Turned], memory: SourceMemory, live: LiveState, held: str
-) -> Member:
+def _member(one: Turned, waits_for: str, memory: SourceMemory, held: str) -> Member:
     record, turn = one.record, one.turn
     record = memory.take(turn.key, record, untaken(turn.record, memory.verdicts.get(turn.key, ())))
     gate = answer_of(turn.key, record, turn.intent, memory.answers, turn.now)
     decision = decide(record, held=held, shut=one.shut, gate=gate, now=turn.now)
-    return Member(turn.key, record, decision, _dependency(one, all_turned, live), one.policy or record.policy)
-
-
-def _dependency(one: Turned, all_turned: Mapping[ResourceKey, Turned], live: LiveState) -> str:
-    """Say what a rollout that waits depends on, and is not ready; empty when everything is."""
-    policy = one.record.policy_spec
-    if policy is None or one.record.phase is not Phase.WAITING:
-        return ""
-    for name in policy.after:
-        namespace, _, service = name.rpartition("/")
-        key = VIRTUAL_SERVICE.key(namespace or one.turn.key.namespace, service)
-        known = all_turned.get(key)
-        record = known.record if known else read_record(live.rollouts.get(rollout_key(key)))
-        if record is None and key not in live.resources:
-            return f"{name}, which does not exist"
-        if why := unrest(record):
-            return f"{name}, which {why}"
-    return ""
+    return Member(turn.key, record, decision, waits_for, one.policy or record.policy)
 
 
 def _held(one: Turned, suspended: bool, memory: SourceMemory) -> str:
@@ -298,8 +289,15 @@ def policy_for(service: Resource, desired: Desired, now: datetime) -> RolloutPol
 
 
 def _after(
-    key: ResourceKey, record: RolloutRecord, decision: Decision, now: datetime, history_max: int
+    member: Member,
+    decision: Decision,
+    record_of: Callable[[ResourceKey], RolloutRecord | None],
+    now: datetime,
+    history_max: int,
 ) -> RolloutRecord:
+    record, namespace = member.record, member.key.namespace
     if isinstance(decision, Hold) and not (record.phase.in_motion or record.phase is Phase.WAITING):
         return record  # at rest there is nothing to explain anew
-    return advance(record, decision, now, history_max=history_max, namespace=key.namespace)
+    after = advance(record, decision, now, history_max=history_max, namespace=namespace)
+    begins = record.phase is Phase.WAITING and after.phase.in_motion
+    return changed(after, relies_on=reliance(after, namespace, record_of)) if begins else after

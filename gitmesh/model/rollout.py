@@ -165,6 +165,7 @@ class RolloutRecord(ApiModel):
     awaits: str = ""  # hash of content that Git has for the same way, while nothing may go forward
     shut: bool = False  # nothing may go forward, and the present step was not live yet: the one before stays
     taken_along: str = ""  # path@hash: the member of its group, and the content, for which it was rolled back
+    relies_on: tuple[str, ...] = ()  # path@hash of each that it comes after, as it was when this one began
     revert: Revert | None = None  # of what is quarantined, in Git
     retried: str = ""  # the retry that was honoured, so that one request starts one attempt
     suspended: str = ""  # "paused", with who and why, while a person has suspended it

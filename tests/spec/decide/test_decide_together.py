@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakes.builders import NOON, a_rollout
+from fakes.builders import NOON, a_policy_spec, a_rollout
 
-from gitmesh.decide.together import Member, together, unrest
+from gitmesh.decide.together import Member, missing_dependency, reliance, together, unrest
 from gitmesh.decide.transitions import advance
 from gitmesh.model.kinds import VIRTUAL_SERVICE
-from gitmesh.model.rollout import Advance, Decision, Finish, Hold, Phase, RollBack
+from gitmesh.model.rollout import Advance, Decision, Finish, Hold, Phase, RollBack, RolloutRecord
 
 FORWARD = Advance(2, "all is well")
 BEGIN = Advance(0, "new weights in Git")
@@ -59,8 +59,64 @@ def test_a_rollout_begins_when_what_it_waits_for_is_at_rest():
     }
 
 
-def test_what_has_begun_waits_for_nothing_more():
-    assert done(a_member("a", FORWARD, waits_for="ratings, which is Waiting")) == {"a": FORWARD}
+def test_what_lacks_what_it_comes_after_goes_no_further_and_still_goes_back():
+    held = Hold("waits for ratings, which is RolledBack")
+    for decision in (FORWARD, Finish("done")):
+        assert done(a_member("a", decision, waits_for="ratings, which is RolledBack")) == {"a": held}
+    back = RollBack("errors")
+    assert done(a_member("a", back, waits_for="ratings, which is RolledBack")) == {"a": back}
+
+
+RATINGS = VIRTUAL_SERVICE.key("default", "ratings")
+
+
+def missing(ratings: RolloutRecord | None, *, exists: bool = True, **fields: Any) -> str:
+    """What reviews, after ratings, lacks."""
+    spec = a_policy_spec().model_copy(update={"after": ("ratings",)})
+    record = a_rollout(policy_spec=spec).model_copy(update=fields)
+    return missing_dependency(record, "default", {RATINGS: ratings}.get, lambda _: exists)
+
+
+def test_to_begin_everything_that_comes_before_has_to_be_at_rest():
+    waits = {"phase": Phase.WAITING}
+    assert missing(a_rollout(), **waits) == "ratings, which is Progressing at 25 %"
+    assert missing(a_rollout(phase=Phase.ROLLED_BACK), **waits) == "ratings, which is RolledBack"
+    assert missing(a_rollout(phase=Phase.SUCCEEDED), **waits) == ""
+    assert missing(None, **waits) == "", "no policy selects it: it goes live with the revision"
+    assert missing(None, exists=False, **waits) == "ratings, which does not exist"
+
+
+def test_on_its_way_a_rollout_needs_what_was_stable_when_it_began_or_what_has_followed_since():
+    ratings = a_rollout(phase=Phase.SUCCEEDED)
+    ratings = ratings.model_copy(update={"stable": ratings.canary})
+    relied = f"{RATINGS.path}@{ratings.stable.hash}"
+    begun = {"relies_on": (relied,)}
+    assert missing(ratings, **begun) == ""
+    other = a_rollout(stable="ratings: v3 100", phase=Phase.PROGRESSING)
+    newer = ratings.model_copy(update={"phase": Phase.PROGRESSING, "canary_hash": other.stable.hash})
+    assert missing(newer, **begun) == "", "a newer one is on its way, and what this one needs is live"
+    undone = {"stable": a_rollout().stable, "canary_hash": ratings.stable.hash}
+    back = ratings.model_copy(
+        update={**undone, "phase": Phase.ROLLED_BACK, "quarantined": (ratings.stable.hash,)}
+    )
+    assert missing(back, **begun) == "ratings, which is RolledBack"
+    again = ratings.model_copy(update={**undone, "phase": Phase.PROGRESSING})
+    assert missing(again, **begun) == "ratings, which is Progressing at 25 %", (
+        "it was retried, and is not there yet"
+    )
+    followed = back.model_copy(update={"phase": Phase.SUCCEEDED, "stable": other.stable})
+    assert missing(followed, **begun) == ""
+    assert missing(back) == "", "it began before anything was written down"
+    assert missing(None, exists=False, **begun) == "", (
+        "it is gone from Git and the cluster, as somebody wanted"
+    )
+
+
+def test_what_a_rollout_relies_on_is_what_is_stable_then():
+    spec = a_policy_spec().model_copy(update={"after": ("ratings", "shop/details")})
+    ratings = a_rollout(phase=Phase.SUCCEEDED)
+    found = reliance(a_rollout(policy_spec=spec), "default", {RATINGS: ratings}.get)
+    assert found == (f"{RATINGS.path}@{ratings.stable.hash}",)
 
 
 def test_only_what_succeeded_is_at_rest():

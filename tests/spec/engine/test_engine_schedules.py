@@ -217,8 +217,10 @@ def test_an_expression_opens_when_the_evidence_is_so():
 
 def test_an_expression_that_asks_for_what_is_not_there_is_closed_and_says_so():
     async def story(world: DaemonWorld, repository: Any) -> None:
-        repository.push(a_commit("reviews", **gated({"cel": "evidence.cpu.value < 0.5"})))
-        await world.until(lambda: record_of(world).message == "gate at 10 % is closed: there is no field cpu")
+        repository.push(a_commit("reviews", **gated({"cel": "evidence.error_rate.stable < 0.5"})))
+        await world.until(
+            lambda: record_of(world).message == "gate at 10 % is closed: there is no field stable"
+        )
 
     tell(story)
 
@@ -319,17 +321,36 @@ def test_no_more_rollouts_of_a_policy_move_than_it_says():
     tell(story)
 
 
-def test_a_rollout_waits_until_what_it_depends_on_is_done():
-    def commit(*canaries: str) -> dict[str, str]:
-        second = copy.deepcopy(a_policy("reviews", policy="second"))
-        second["spec"]["after"] = ["ratings"]
-        bodies = [a_policy("ratings", policy="first"), second]
-        for name in NAMES:
-            bodies += [a_service(name, "v1 0, v2 100" if name in canaries else "v1 100, v2 0"), a_rule(name)]
-        return files(*bodies)
+def reviews_after_ratings(*canaries: str) -> dict[str, str]:
+    second = copy.deepcopy(a_policy("reviews", policy="second"))
+    second["spec"] |= {"after": ["ratings"], "steps": [{"progress": 10, "hold": "30s"}, {"progress": 100}]}
+    bodies = [a_policy("ratings", policy="first"), second]
+    for name in NAMES:
+        bodies += [a_service(name, "v1 0, v2 100" if name in canaries else "v1 100, v2 0"), a_rule(name)]
+    return files(*bodies)
 
+
+def test_a_rollout_goes_no_further_when_what_it_depends_on_is_taken_back_and_does_when_it_is_there_again():
     async def story(world: DaemonWorld, repository: Any) -> None:
-        repository.push(commit(*NAMES))
+        repository.push(reviews_after_ratings(*NAMES))
+        await is_live(world, "ratings")
+        await world.until(lambda: world.live("reviews") == {"v1": 90, "v2": 10})
+        content = record_of(world, "ratings").stable.hash
+        world.ask("ratings", rollBack=content)
+        await world.until(lambda: world.live("ratings") == {"v1": 100})
+        await anyio.sleep(120)
+        assert record_of(world).message == "waits for ratings, which is RolledBack"
+        assert world.live("reviews") == {"v1": 90, "v2": 10}
+        world.ask("ratings", rollBack="", retry=content)
+        await is_live(world, "ratings")
+        await is_live(world, "reviews")
+
+    tell(story, reviews_after_ratings())
+
+
+def test_a_rollout_waits_until_what_it_depends_on_is_done():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(reviews_after_ratings(*NAMES))
         await world.until(
             lambda: record_of(world).message.startswith("waits for ratings, which is Progressing")
         )
@@ -337,7 +358,7 @@ def test_a_rollout_waits_until_what_it_depends_on_is_done():
         assert world.live("reviews") != {"v2": 100}
         await is_live(world, "reviews")
 
-    tell(story, commit())
+    tell(story, reviews_after_ratings())
 
 
 def test_a_group_moves_as_one_and_goes_back_as_one_and_again_when_the_cause_is_gone():
