@@ -71,16 +71,16 @@ class Selection:
                 "set spec.path to the directory with the traffic configuration, or raise git.filesMax",
                 retryable=False,
             )
-        path = _readable(entry.path)
+        path, is_plain = _shown(entry.path)
         if self.ignore.ignores(path):
             return
         if entry.kind is not EntryKind.FILE:
             self._leave_out(_link(entry.kind, path))
         elif path.lower().endswith(MANIFEST_SUFFIXES) or path.rpartition("/")[2] == IGNORE_FILE:
-            self._add_file(path, entry)
+            self._add_file(path, is_plain, entry)
 
-    def _add_file(self, path: str, entry: Entry) -> None:
-        problem = _problem(path, entry, self.limits)
+    def _add_file(self, path: str, is_plain: bool, entry: Entry) -> None:
+        problem = _problem(path, is_plain, self.limits)
         if problem is not None:
             self._leave_out(problem)
         elif entry.size is None:
@@ -130,7 +130,7 @@ def _link(kind: EntryKind, path: str) -> Diagnostic:
     )
 
 
-def _problem(path: str, entry: Entry, limits: GitLimits) -> Diagnostic | None:
+def _problem(path: str, is_plain: bool, limits: GitLimits) -> Diagnostic | None:
     # Errors, not warnings: with the file its resources would vanish from Git's side and be pruned.
     if path.count("/") >= limits.path_depth_max:
         return _left_out(
@@ -139,7 +139,7 @@ def _problem(path: str, entry: Entry, limits: GitLimits) -> Diagnostic | None:
             f"{path[:120]!r} lies deeper than {limits.path_depth_max} directories",
             "move the file up, or raise git.pathDepthMax",
         )
-    if not _is_plain(entry.path):
+    if not is_plain:
         return _left_out(
             "GM005",
             path,
@@ -153,14 +153,12 @@ def _left_out(code: str, path: str, message: str, hint: str) -> Diagnostic:
     return Diagnostic(code, Severity.ERROR, message, hint, at=Location(path))
 
 
-def _is_plain(raw: bytes) -> bool:
+def _shown(raw: bytes) -> tuple[str, bool]:
+    """Return a path as text that is safe to show, and whether it is so by itself: printable UTF-8."""
     try:
-        return raw.decode("utf-8").isprintable()
+        text, is_utf8 = raw.decode("utf-8"), True
     except UnicodeDecodeError:
-        return False
-
-
-def _readable(raw: bytes) -> str:
-    """Return text that is safe to show: what is no printable UTF-8 is written as an escape."""
-    text = raw.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        text, is_utf8 = raw.decode("utf-8", "backslashreplace"), False
+    if text.isprintable():
+        return text, is_utf8
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), False

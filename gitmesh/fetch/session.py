@@ -79,7 +79,7 @@ class Session:
         rules = IgnoreRules(read_patterns(place.ignore))
         selection = Selection(limits, f"{name}@{info.commit[:7]}", rules)
         select_files(self.local, info, place.path, selection)
-        files = self._files(selection, {f.blob: f.content for f in last.files.values()} if last else {})
+        files = self._files(selection, last.files if last is not None else {})
         return Revision(
             commit=info.commit,
             tree=info.tree,
@@ -91,14 +91,20 @@ class Session:
             url=self.remote.text if self.remote else "",
         )
 
-    def _files(self, selection: Selection, known: Mapping[str, bytes]) -> Mapping[str, SourceFile]:
+    def _files(self, selection: Selection, last: Mapping[str, SourceFile]) -> Mapping[str, SourceFile]:
+        known = {file.blob: file.content for file in last.values()}
         sizes = {blob: len(content) for blob, content in known.items()}
         unknown = {file.blob for file in selection.unweighed} - known.keys()
         selection.weigh({**sizes, **self.have(unknown)})
         new = [file for file in selection.files if file.blob not in known]
-        contents = {**known, **read_blobs(self.local, new)}
+        contents = {**known, **read_blobs(self.local, new)} if new else known
         self.counters.blobs_read += len({file.blob for file in new})
-        return {f.path: SourceFile(f.path, f.blob, contents[f.blob]) for f in selection.files}
+        return {
+            file.path: was
+            if (was := last.get(file.path)) is not None and was.blob == file.blob
+            else SourceFile(file.path, file.blob, contents[file.blob])
+            for file in selection.files
+        }
 
     def is_forced(self, ref: Ref, now: Revision, before: str, meant: str = "") -> bool:
         """Say whether what is followed was moved to what does not follow from where it was.

@@ -51,11 +51,11 @@ def select_files(git: GitRunner, info: CommitInfo, path: str, selection: Selecti
     below = () if path == "." else (path,)
     above = [name.encode() for name in _ignore_files_above(path)]
     names = (*below, *(name.decode() for name in above))
-    is_there = False
+    folder, is_there = path.encode() + b"/", False
     with git.stream("ls-tree", "-r", "-z", "--full-tree", info.commit, "--", *names) as stdout:
         for raw in _records(stdout):
             entry = _entry(raw)
-            is_below = not below or (entry.path + b"/").startswith(path.encode() + b"/")
+            is_below = not below or (entry.path + b"/").startswith(folder)
             is_there = is_there or is_below
             if is_below or entry.path in above:
                 selection.add(entry)
