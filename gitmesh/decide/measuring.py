@@ -6,7 +6,6 @@ Stage: decide (pure).
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,10 +17,20 @@ from gitmesh.decide.transitions import judged_of
 from gitmesh.model.analysis import Analysis, Mode
 from gitmesh.model.evidence import Counts
 from gitmesh.model.metric import Kind, Metric
-from gitmesh.model.metrics import Answer, LatencyStats, MetricsFailure, Query, RequestStats, ValueStats
+from gitmesh.model.metrics import (
+    COUNT_MAX,
+    VALUE_MAX,
+    Answer,
+    LatencyStats,
+    MetricsFailure,
+    Query,
+    RequestStats,
+    ValueStats,
+)
 from gitmesh.model.rollout import Count, Evidence, Outcome, RolloutRecord, Target
 
 Stats = RequestStats | LatencyStats | ValueStats
+NOISE = 1e-6  # of sums of fractions: where all fail, as many fail as there are, give or take so much
 NO_STABLE = "nothing to compare with: no destination loses traffic"
 
 
@@ -192,11 +201,11 @@ def _not_countable(answer: Answer) -> str:
         case LatencyStats(buckets):
             counts = tuple(count for _, count in buckets)
         case ValueStats(value):
-            return "" if math.isfinite(value) else f"{value} is no number"
+            return "" if abs(value) <= VALUE_MAX else f"{value} is no number"
         case MetricsFailure(message):
             return message
-    finite = all(math.isfinite(count) and count >= 0 for count in counts)
-    if finite and all(low <= high for low, high in itertools.pairwise(counts)):
+    counted = all(0 <= count <= COUNT_MAX for count in counts)
+    if counted and all(low <= high * (1 + NOISE) for low, high in itertools.pairwise(counts)):
         return ""
     if isinstance(answer, RequestStats):
         return f"not countable: {answer.failed:g} of {answer.requests:g} requests"

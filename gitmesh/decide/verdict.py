@@ -10,7 +10,7 @@ from datetime import datetime
 
 from gitmesh.decide.measuring import Look
 from gitmesh.decide.questions import anchor_of
-from gitmesh.decide.saying import weighed_evidence
+from gitmesh.decide.saying import blind_text, weighed_evidence
 from gitmesh.decide.transitions import analysis_of, changed, judged_of, reaches_canary
 from gitmesh.decide.weighing import Weighed, weigh
 from gitmesh.model.analysis import Analysis, Response
@@ -18,7 +18,7 @@ from gitmesh.model.evidence import Judged
 from gitmesh.model.metrics import Answer, MetricsFailure, Query
 from gitmesh.model.rollout import Check, Count, Evidence, Outcome, RolloutRecord, Verdict
 
-__all__ = ["MetricsFailure", "judge", "take_verdict"]
+__all__ = ["MetricsFailure", "blind", "judge", "take_verdict"]
 
 WORST_FIRST = (Outcome.FAIL, Outcome.BLIND, Outcome.INSUFFICIENT, Outcome.PASS)
 CHECKS_KEPT = 5
@@ -38,9 +38,28 @@ def judge(record: RolloutRecord, answers: Mapping[Query, Answer], now: datetime)
                 found = Evidence(metric=metric.name, outcome=Outcome.INSUFFICIENT, target=target)
             evidence.append(found)
     since = anchor_of(record, now)
-    check = Check(at=now, outcome=Outcome.PASS, evidence=tuple(evidence), since=since, counts=tuple(counts))
+    check = Check(
+        at=now,
+        outcome=Outcome.PASS,
+        evidence=tuple(evidence),
+        since=since,
+        rollout=record.started_at,
+        counts=tuple(counts),
+    )
     weighed = weigh(record, check)[1] if counts else ()
     return _with_weighed(check, weighed, analysis)
+
+
+def blind(record: RolloutRecord, why: str, now: datetime) -> Check:
+    """Return the check in which nothing could be seen at all."""
+    analysis = analysis_of(record)
+    names = [metric.name for metric in analysis.metrics] if analysis else []
+    evidence = tuple(
+        Evidence(metric=name, outcome=Outcome.BLIND, target=target, message=blind_text(why, target))
+        for name in names
+        for target in record.targets
+    )
+    return Check(at=now, outcome=Outcome.BLIND, evidence=evidence, since=now, rollout=record.started_at)
 
 
 def _with_weighed(check: Check, weighed: Iterable[Weighed], analysis: Analysis | None) -> Check:
@@ -94,7 +113,10 @@ def take_verdict(record: RolloutRecord, verdict: Verdict) -> RolloutRecord:
 
 
 def _is_news(record: RolloutRecord, verdict: Verdict) -> bool:
-    if record.started_at is not None and verdict.at < record.started_at:
+    if isinstance(verdict, Check):
+        if verdict.rollout != record.started_at:
+            return False  # by name and not by time: the clock may have been set back since
+    elif record.started_at is not None and verdict.at < record.started_at:
         return False
     return record.verdict is None or verdict.at != record.verdict.at
 

@@ -40,6 +40,11 @@ class SchedulerAlarms:
         """Ring once."""
         self._scheduler.add_job(_on_loop(ring), "date", run_date=when, id=name, replace_existing=True)
 
+    def ring_all(self, now: datetime) -> None:
+        """Ring every alarm: the clock was set, and what waits for a time of day might wait for long."""
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=now)
+
     def cancel(self, name: str) -> None:
         """Forget an alarm, if there is one."""
         try:

@@ -6,10 +6,14 @@ Stage: engine (shell).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
 import anyio
+
+LOOK_SECONDS = 0.5  # how often the time of day is held against the time that has passed
+STEP_SECONDS = 0.1  # a clock that is only kept right differs by far less in one look
 
 
 class Clock(Protocol):
@@ -42,3 +46,18 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await anyio.sleep(seconds)
+
+
+async def watch_steps(clock: Clock, stepped: Callable[[datetime], None]) -> None:
+    """Call `stepped` with the new time of day each time that somebody has set the clock, until cancelled.
+
+    What waits for a time of day would wait for it again when the clock is set back: the guard, too.
+    """
+    before = clock.now().timestamp() - clock.monotonic()
+    while True:
+        await clock.sleep(LOOK_SECONDS)
+        now = clock.now()
+        ahead = now.timestamp() - clock.monotonic()
+        if abs(ahead - before) > STEP_SECONDS:
+            stepped(now)
+        before = ahead

@@ -16,6 +16,7 @@ import anyio
 from gitmesh.apply.records import write_source_status
 from gitmesh.decide.schedule import next_wake
 from gitmesh.engine.announce import tell
+from gitmesh.engine.clock import watch_steps
 from gitmesh.engine.contests import next_look_seconds
 from gitmesh.engine.counting import count
 from gitmesh.engine.dependencies import in_order
@@ -148,6 +149,7 @@ class Daemon:
                 group.start_soon(self._guard_loop, group)
                 group.start_soon(self._gate_loop, group)
                 group.start_soon(self._revert_loop, group)
+                group.start_soon(watch_steps, self._ports.clock, self._ports.alarms.ring_all)
                 group.start_soon(self.verifier.run, self.wake)
                 await self._fetch_loop(group)
         finally:

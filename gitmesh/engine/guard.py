@@ -14,7 +14,7 @@ import anyio
 
 from gitmesh.decide.questions import questions
 from gitmesh.decide.schedule import next_check
-from gitmesh.decide.verdict import judge
+from gitmesh.decide.verdict import blind, judge
 from gitmesh.engine.memory import Memory
 from gitmesh.engine.ports import Metrics, Ports
 from gitmesh.engine.report import Source
@@ -30,10 +30,11 @@ from gitmesh.model.metrics import (
     ValueQuery,
 )
 from gitmesh.model.resource import ResourceKey
-from gitmesh.model.rollout import RolloutRecord, Verdict
+from gitmesh.model.rollout import Outcome, RolloutRecord, Verdict
 from gitmesh.observe.errors import MetricsError
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+PATIENCE_SECONDS = 0.3  # so long a failed check waits for the answers that it does not need
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +138,14 @@ class Guard:
         record = memory.take(item.key, item.record, heard)
         try:
             verdict = await self._measure(record)
+            memory.take(item.key, item.record, (*heard, verdict))
+        except Exception as error:  # a bug that one rollout meets must never stop the guard of the others
+            self._ports.log.exception("check failed unexpectedly", stage="observe", rollout=str(item.key))
+            verdict = blind(record, f"{type(error).__name__}: {error}", self._ports.clock.now())
         finally:
             self._measuring.discard(item.name)
         self._latest[item.name] = verdict
         memory.hear(item.key, verdict)
-        memory.take(item.key, item.record, untaken(item.record, memory.verdicts[item.key]))
         self._ports.meters.checks.labels(verdict.outcome.value).inc()
         self._ports.log.info(
             "checked",
@@ -151,16 +155,29 @@ class Guard:
         return verdict
 
     async def _measure(self, record: RolloutRecord) -> Verdict:
-        """Ask everything. The verdict is of the moment of asking: that is what it is about."""
+        """Ask everything. The verdict is of the moment of asking: that is what it is about.
+
+        A failure is not made better by whatever else is answered: then a slow answer is waited for no longer.
+        """
         now = self._ports.clock.now()
         answers: dict[Query, Answer] = {}
+        asked, news = questions(record, now), anyio.Event()
 
         async def ask(query: Query) -> None:
+            nonlocal news
             answers[query] = await self._answer(query)
+            news, old = anyio.Event(), news
+            old.set()
 
         async with anyio.create_task_group() as group:
-            for query in questions(record, now):
+            for query in asked:
                 group.start_soon(ask, query)
+            with anyio.move_on_after(PATIENCE_SECONDS):
+                while len(answers) < len(asked):
+                    await news.wait()
+            while len(answers) < len(asked) and judge(record, answers, now).outcome is not Outcome.FAIL:
+                await news.wait()
+            group.cancel_scope.cancel()
         return judge(record, answers, now)
 
     async def _answer(self, query: Query) -> Answer:

@@ -182,6 +182,9 @@ class Alarms(Protocol):
     def at(self, name: str, when: datetime, ring: Callable[[], None]) -> None:
         """Ring once; at once when the moment has passed. The same name replaces."""
 
+    def ring_all(self, now: datetime) -> None:
+        """Ring every alarm: the clock was set, to `now`. A repeated one counts its interval from there."""
+
     def cancel(self, name: str) -> None:
         """Forget an alarm, if there is one."""
 

@@ -11,6 +11,10 @@ from datetime import datetime, timedelta
 
 from gitmesh.model.rollout import Target
 
+# From there on a float cannot be counted up by one: no counter of requests has ever got so far.
+COUNT_MAX = 2.0**53
+VALUE_MAX = 1e300  # of any number: with a margin added, it still is one
+
 
 @dataclass(frozen=True, slots=True)
 class RequestQuery:

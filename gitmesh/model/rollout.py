@@ -109,9 +109,13 @@ class Count(ApiModel):
 
 
 class Check(Verdict):
-    """A verdict with what was counted for it, as the guard hears it; a record keeps only the verdict."""
+    """A verdict with what was counted for it, as the guard hears it; a record keeps only the verdict.
+
+    `rollout` is when the rollout began that it is about.
+    """
 
     since: datetime
+    rollout: datetime | None = None
     counts: tuple[Count, ...] = ()
 
 

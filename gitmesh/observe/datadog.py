@@ -67,7 +67,11 @@ class DatadogMetrics:
         """Do nothing: a Datadog has been looking all the time."""
 
     async def count(self, query: RequestQuery) -> RequestStats:
-        """Count the requests to one target: the sum of all points. Raises MetricsError."""
+        """Count the requests to one target: the sum of all points. Raises MetricsError.
+
+        A point is of the time that begins with it. One that begins before the window counts nothing: the
+        window before has counted some of it.
+        """
         if not self._requests:
             raise MetricsError(
                 f"{self._endpoint.where} has no queries for requests: give the provider requests and failed",
@@ -81,13 +85,14 @@ class DatadogMetrics:
             )
         end = query.since + query.window if query.since else self._clock.now()
         counts = []
-        for text in (self._requests, self._failed):
+        for text in (
+            self._failed,
+            self._requests,
+        ):  # in this order: what fails in between must not exceed all
             asked = of_target(text, query.target, copies=query.copies)
             points = await self._points(asked, end - query.window, end)
-            counts.append(sum(points))
-        return RequestStats(
-            counts[0], counts[1], of_target(self._requests, query.target, copies=query.copies)
-        )
+            counts.append(sum(value for at, value in points if at >= (end - query.window).timestamp()))
+        return RequestStats(counts[1], counts[0], asked)
 
     async def latency(self, query: LatencyQuery) -> LatencyStats:
         """Refuse: a Datadog answers with quantiles, from which shares cannot be had. Raises MetricsError."""
@@ -102,13 +107,14 @@ class DatadogMetrics:
         points = await self._points(query.text, end - timedelta(seconds=VALUE_SECONDS), end)
         if not points:
             raise MetricsError(f"{self._endpoint.where}: no series, or no point in {VALUE_SECONDS} s")
-        return ValueStats(points[-1], query.text)
+        return ValueStats(points[-1][1], query.text)
 
     async def close(self) -> None:
         """Release connections."""
         await self._endpoint.close()
 
-    async def _points(self, text: str, begin: datetime, end: datetime) -> list[float]:
+    async def _points(self, text: str, begin: datetime, end: datetime) -> list[tuple[float, float]]:
+        """Return the points of the one series, if there is one: (seconds since 1970, value)."""
         asked = {"from": str(int(begin.timestamp())), "to": str(int(end.timestamp())), "query": text}
         status, body = await self._endpoint.request("GET", "/api/v1/query", query=asked)
         where = self._endpoint.where
@@ -122,7 +128,7 @@ class DatadogMetrics:
             raise MetricsError(f"{where}: {len(series)} series where one was meant; aggregate them")
         return [point for item in series for point in self._values(item)]
 
-    def _values(self, item: Any) -> list[float]:
+    def _values(self, item: Any) -> list[tuple[float, float]]:
         points = item.get("pointlist") if isinstance(item, Mapping) else None
         if not isinstance(points, list):
             raise MetricsError(f"{self._endpoint.where}: a series has no points")
@@ -131,7 +137,8 @@ class DatadogMetrics:
             if not isinstance(point, list) or len(point) != 2:
                 raise MetricsError(f"{self._endpoint.where}: a point is no pair of time and value")
             if point[1] is not None:
-                values.append(number(self._endpoint.where, point[1], "a value"))
+                at, value = (number(self._endpoint.where, part, "a point") for part in point)
+                values.append((at / 1000, value))
         return values
 
 

@@ -5,10 +5,11 @@ Stage: observe (pure). Source: prometheus.io, "Exposition formats", text-based f
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+
+from gitmesh.model.metrics import COUNT_MAX
 
 # Labels as they stand between the braces; a quoted value may hold any escaped character.
 _LINE = re.compile(
@@ -87,7 +88,7 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         raise MalformedError(f"not a number: {text[:40]!r}") from None
-    if math.isnan(value) or math.isinf(value) or value < 0:
+    if not 0 <= value <= COUNT_MAX:
         raise MalformedError(f"not a count: {text[:40]!r}")
     return value
 

@@ -18,7 +18,9 @@ import anyio
 from aiohttp.abc import AbstractResolver
 
 from gitmesh.model.addresses import forbidden
+from gitmesh.model.errors import printable
 from gitmesh.observe.addresses import CheckedResolver, ForbiddenAddressError
+from gitmesh.observe.errors import reason_of
 
 ANSWER_BYTES_MAX = 65_536
 _REASON_CHARS_MAX = 200
@@ -54,10 +56,7 @@ class GateHooks:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if isinstance(error.__cause__, ForbiddenAddressError):
                 return False, str(error.__cause__)
-            return (
-                False,
-                f"the hook could not be asked: {str(error)[:_REASON_CHARS_MAX] or type(error).__name__}",
-            )
+            return False, f"the hook could not be asked: {reason_of(error)}"
 
     async def close(self) -> None:
         """Release connections."""
@@ -104,7 +103,7 @@ def _read(status: int, body: bytes | None) -> tuple[bool, str]:
         said = None
     said = said if isinstance(said, dict) else {}
     reason = said.get("reason")
-    text = " ".join(reason.split())[:_REASON_CHARS_MAX] if isinstance(reason, str) else ""
+    text = " ".join(printable(reason).split())[:_REASON_CHARS_MAX] if isinstance(reason, str) else ""
     if not 200 <= status < 300:
         return False, f"the hook answered HTTP {status}" + (f": {text}" if text else "")
     if said.get("allow") is True:

@@ -16,7 +16,7 @@ import aiohttp
 import anyio
 
 from gitmesh.observe.access import Access
-from gitmesh.observe.errors import MetricsError
+from gitmesh.observe.errors import MetricsError, reason_of
 
 
 class Endpoint:
@@ -40,7 +40,7 @@ class Endpoint:
                 f"the address of {name} must be an http or https URL, not {without_secrets(url)!r}",
                 retryable=False,
             )
-        self._url = url
+        self._parts = parts
         self.where = f"{name} at {without_secrets(url)}"
         self._timeout = timeout.total_seconds()
         self._limit = response_bytes_max
@@ -72,7 +72,7 @@ class Endpoint:
                 session = await self._opened()
                 async with session.request(
                     method,
-                    self._url + path,
+                    self._at(path),
                     data=form,
                     json=json,
                     params=query,
@@ -88,8 +88,12 @@ class Endpoint:
         except TimeoutError as error:
             raise MetricsError(f"{self.where}: no answer within {self._timeout:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            text = str(error)[:200] or type(error).__name__
-            raise MetricsError(f"{self.where}: {text}; is it running?") from error
+            raise MetricsError(f"{self.where}: {reason_of(error)}; is it running?") from None
+
+    def _at(self, path: str) -> str:
+        """Return the address with a path below it; a query of the address stays behind all paths."""
+        parts = self._parts
+        return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path) if path else parts)
 
     async def close(self) -> None:
         """Release connections."""
@@ -106,7 +110,9 @@ class Endpoint:
             self._certificates = certificates
             # As in Go, a proxy of the environment is never used for loopback; aiohttp would use it.
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context), trust_env=not _is_loopback(self._url)
+                connector=aiohttp.TCPConnector(ssl=context),
+                trust_env=not _is_loopback(self._parts.hostname or ""),
+                cookie_jar=aiohttp.DummyCookieJar(),  # of cookies for ever new ones could be made
             )
         return self._session
 
@@ -125,8 +131,7 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

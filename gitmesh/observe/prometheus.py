@@ -112,7 +112,10 @@ class PrometheusMetrics:
                 f"{self._endpoint.where}: HTTP {status}: {told}", retryable=status not in (400, 401, 403, 404)
             )
         # Thanos and others answer with what they have and a warning; a part is no ground for a verdict.
-        warnings = [str(w) for w in answer.get("warnings") or () if not str(w).startswith("PromQL info")]
+        warned = answer.get("warnings") or ()
+        if not isinstance(warned, list | tuple):
+            raise self._odd("its warnings are no list")
+        warnings = [str(w) for w in warned if not str(w).startswith("PromQL info")]
         if warnings:
             raise self._odd(f"the answer may be partial: {'; '.join(warnings)[:300]}")
         data = answer.get("data")
@@ -142,14 +145,15 @@ class PrometheusMetrics:
         """Return the labels that were asked for, and the count."""
         try:
             labels, value = item["metric"], float(item["value"][1])
+            known = [str(labels.get(name, "")) for name in names]
             unknown = set(labels) - set(names)
-        except (TypeError, ValueError, KeyError, IndexError):
+        except (AttributeError, TypeError, ValueError, KeyError, IndexError):
             raise self._odd("a series has not the form of an instant vector") from None
         if unknown:
             raise self._odd(f"series with labels that were not asked for: {', '.join(sorted(unknown))[:200]}")
         if not math.isfinite(value) or value < 0:
             raise self._odd(f"{value} is no count of requests")
-        return tuple(str(labels.get(name, "")) for name in names), value
+        return tuple(known), value
 
     def _odd(self, problem: str) -> MetricsError:
         return MetricsError(f"{self._endpoint.where}: {problem}")

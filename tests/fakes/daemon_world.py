@@ -322,6 +322,7 @@ class FakeMetrics:
         self.error_percent: dict[tuple[str, str], float] = {}  # (service, version) -> percent
         self.slow_percent: dict[tuple[str, str], float] = {}  # of requests that take 800 ms; others take 200
         self.values: dict[str, float] = {}  # of queries
+        self.slow_values = 0.01  # so long it takes to answer one
         self.requests_per_second: dict[str, float] = {}
         self.blind = False
         self.hanging: set[str] = set()  # services whose queries are never answered
@@ -365,7 +366,7 @@ class FakeMetrics:
 
     async def value(self, query: ValueQuery) -> ValueStats:
         count_effect()
-        await anyio.sleep(0.01)
+        await anyio.sleep(self.slow_values)
         if self.blind or query.text not in self.values:
             raise MetricsError(f"no series for {query.text}")
         return ValueStats(self.values[query.text], query.text)

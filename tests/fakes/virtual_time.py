@@ -76,25 +76,28 @@ class VirtualAlarms:
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._due: dict[str, Callable[[], None]] = {}  # what happens when an alarm rings
 
     def every(self, name: str, interval: timedelta, ring: Callable[[], None]) -> None:
         def again() -> None:
-            ring()
             self.every(name, interval, ring)
+            ring()
 
-        self._set(name, interval.total_seconds(), again)
+        self._arm(name, self._clock.now() + interval, again)
 
     def at(self, name: str, when: datetime, ring: Callable[[], None]) -> None:
-        def due() -> None:
-            if self._clock.now() < when:  # the clock was set back meanwhile
-                self.at(name, when, ring)
-            else:
-                self._timers.pop(name, None)
-                ring()
+        def once() -> None:
+            self.cancel(name)
+            ring()
 
-        self._set(name, (when - self._clock.now()).total_seconds(), due)
+        self._arm(name, when, once)
+
+    def ring_all(self, now: datetime) -> None:
+        for due in list(self._due.values()):
+            due()
 
     def cancel(self, name: str) -> None:
+        self._due.pop(name, None)
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
@@ -106,9 +109,17 @@ class VirtualAlarms:
         for name in list(self._timers):
             self.cancel(name)
 
-    def _set(self, name: str, seconds: float, ring: Callable[[], None]) -> None:
+    def _arm(self, name: str, when: datetime, due: Callable[[], None]) -> None:
+        def look() -> None:
+            if self._clock.now() < when:  # the clock was set back meanwhile
+                self._arm(name, when, due)
+            else:
+                due()
+
         self.cancel(name)
-        self._timers[name] = asyncio.get_running_loop().call_later(max(seconds, 0.0), ring)
+        self._due[name] = due
+        seconds = max((when - self._clock.now()).total_seconds(), 0.0)
+        self._timers[name] = asyncio.get_running_loop().call_later(seconds, look)
 
 
 def run_virtually(work: Callable[[], Awaitable[T]]) -> T:

@@ -64,6 +64,19 @@ async def test_a_repeated_alarm_rings_on(alarms: SchedulerAlarms):
     alarms.stop()
 
 
+async def test_when_the_clock_was_set_every_alarm_rings_and_repeated_ones_go_on(alarms: SchedulerAlarms):
+    alarms.start()
+    heard: list[str] = []
+    later = SystemClock().now() + timedelta(hours=1)
+    alarms.at("a", later, lambda: heard.append("a"))
+    alarms.every("b", timedelta(hours=1), lambda: heard.append("b"))
+    for _ in range(2):
+        alarms.ring_all(SystemClock().now())
+        await anyio.sleep(0.1)
+    assert sorted(heard) == ["a", "b", "b"]
+    alarms.stop()
+
+
 def test_virtual_alarms_wait_for_the_time_of_day_also_when_it_is_set_back():
     async def story() -> None:
         clock = VirtualClock()

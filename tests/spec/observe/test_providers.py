@@ -244,13 +244,16 @@ async def test_a_datadog_counts_with_the_queries_of_its_configuration(
     monkeypatch.setenv("TOKEN", SECRET)
 
     def series(*points: float | None) -> dict[str, Any]:
-        return {"status": "ok", "series": [{"pointlist": [[i, p] for i, p in enumerate(points)]}]}
+        begin = NOON.timestamp() * 1000
+        pairs = [[begin + 20_000 * i, p] for i, p in enumerate(points)]
+        return {"status": "ok", "series": [{"pointlist": pairs}]}
 
     metrics = opened({**DATADOG, "url": server.url})
-    server.answers = [(200, series(10, None, 20)), (200, {"status": "ok", "series": []})]
+    server.answers = [(200, {"status": "ok", "series": []}), (200, series(10, None, 20))]
     stats = await metrics.count(ASKED)
     assert (stats.requests, stats.failed) == (30, 0)
-    path, headers, _ = server.asked[0]
+    assert "failed" in server.asked[0][0], "what fails between two questions must not be more than there is"
+    path, headers, _ = server.asked[1]
     asked = parse_qs(urlsplit(path).query)
     assert asked["query"] == ["sum:mesh.requests{version:v2}.as_count()"]
     assert int(asked["to"][0]) - int(asked["from"][0]) == 60
@@ -264,6 +267,19 @@ async def test_a_datadog_counts_with_the_queries_of_its_configuration(
     with pytest.raises(MetricsError, match="slow down") as busy:
         await metrics.value(ValueQuery("avg:x{*}"))
     assert busy.value.retryable
+    await metrics.close()
+
+
+async def test_a_datadog_counts_no_request_in_two_windows(server: Server):
+    """Its points are of 20 seconds, and a step begins in the middle of one."""
+    point = {"status": "ok", "series": [{"pointlist": [[(NOON.timestamp() + 40) * 1000, 70]]}]}
+    metrics = opened({**DATADOG, "url": server.url, "headers": {}})
+    counts = []
+    for since, window in ((0, 50), (50, 10)):
+        server.answers = [(200, {"status": "ok", "series": []}), (200, point)]
+        asked = RequestQuery(a_target(), seconds(window), NOON + seconds(since))
+        counts.append((await metrics.count(asked)).requests)
+    assert counts == [70, 0]
     await metrics.close()
 
 
