@@ -102,21 +102,34 @@ async def _refusal(error: ClusterError, change: Change, client: Writer) -> Refus
     return conflict(key, refused_by([(c.manager, c.field) for c in error.conflicts], field_managers(live)))
 
 
+def whatever_becomes_of_it(resource: Resource) -> bool:
+    """Go on with a plan also when what it has written is there no more."""
+    return True
+
+
 async def execute(
-    plan: Plan, client: Writer, sleep: Callable[[float], Awaitable[None]]
+    plan: Plan,
+    client: Writer,
+    sleep: Callable[[float], Awaitable[None]],
+    stands: Callable[[Resource], bool] = whatever_becomes_of_it,
 ) -> AsyncIterator[Applied]:
     """Apply wave by wave and yield what became of each change; end after the first wave with an error.
 
-    A cancellation starts no further write, waits a moment for the started ones, and still yields what
-    became of each.
+    A wave relies on those before it. `stands` says of an object that they have written whether it is still
+    so: what somebody has undone meanwhile ends the plan. A cancellation starts no further write, waits a
+    moment for the started ones, and still yields what became of each.
     """
     assert plan.excess is None, "this plan waits for a person"
     versions: dict[ResourceKey, str] = {}  # what this plan itself has made of an object
+    done: list[Applied] = []
     for number, wave in enumerate(plan.waves):
         landed: dict[int, Applied] = {}
         try:
             if number:
                 await sleep(plan.waves[number - 1].settle_seconds)
+            if undone := [one for one in done if one.result is not None and not stands(one.result)]:
+                yield Applied(undone[0].change, None, _undone(undone[0].change))
+                return
             await _apply(wave, client, landed, versions)
             if wave.founds:
                 await _await_foundations(landed, client, sleep)
@@ -128,6 +141,7 @@ async def execute(
             yield landed[index]
         if any(applied.error for applied in landed.values()):
             return
+        done += landed.values()
 
 
 async def _await_foundations(
@@ -168,6 +182,14 @@ async def _apply(
             for index, change in enumerate(wave.changes):
                 group.start_soon(write, index, change)
         watch.cancel_scope.cancel()
+
+
+def _undone(change: Change) -> ClusterError:
+    return StaleWriteError(
+        f"{change.kind.value} {change.key}: undone by someone else before what relies on it; planned again",
+        retryable=True,
+        status=409,
+    )
 
 
 def _given_up(change: Change) -> ClusterError:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import anyio
 
 from gitmesh.apply.answered import Answered
-from gitmesh.apply.executor import Applied, Writer, dry_run, execute
+from gitmesh.apply.executor import Applied, Writer, dry_run, execute, whatever_becomes_of_it
 from gitmesh.apply.hurry import Hurried
 from gitmesh.apply.records import write_source_status
 from gitmesh.engine.accept import accept, bounds_of, known_of
@@ -44,7 +44,7 @@ from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
 from gitmesh.model.kinds import NETWORKING, TRAFFIC_ROLLOUT
 from gitmesh.model.plan import ChangeKind, Plan
-from gitmesh.model.resource import ResourceKey, ResourceSet
+from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
 from gitmesh.model.rollout import Phase
 from gitmesh.plan.foundations import stages
 from gitmesh.plan.planner import PlanInput, is_live, make_rollback_plan
@@ -304,8 +304,10 @@ class Reconciler:
     ) -> int:
         """Carry out a plan and take in what became of each change; return how many were not carried out."""
         failed, seen = 0, self._ports.live.snapshot()
+        # Forward, a wave relies on the one before it. Back, nothing is waited for.
+        stands = self._stands if client is self._writer else whatever_becomes_of_it
         with scope(self._ports, "apply", stage="apply"):
-            async for applied in execute(plan, client, self._settle):
+            async for applied in execute(plan, client, self._settle, stands):
                 self._absorb(applied)
                 self._doubts.note(applied, self._ports.clock.monotonic())
                 note_change(source, memory, applied, seen, self._ports)
@@ -315,6 +317,12 @@ class Reconciler:
                     report.failed(applied.error)
                     failed += 1
         return failed
+
+    def _stands(self, written: Resource) -> bool:
+        if written.key.group != NETWORKING:
+            return True  # of others nothing tells when they change
+        live = self._ports.live.get(written.key)
+        return live is not None and live.spec == written.spec
 
     def _absorb(self, applied: Applied) -> None:
         if applied.error is None and applied.change.kind is ChangeKind.DELETE:

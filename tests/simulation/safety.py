@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+import orjson
 from fakes.cluster import Request
 from fakes.daemon_world import LIFE, DaemonWorld, weights_of
 from pydantic import ValidationError
 
+from gitmesh.istio.canonical import spec_hash
 from gitmesh.istio.weights import interpolate
 from gitmesh.model.analysis import Mode
-from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_KINDS, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
+from gitmesh.model.kinds import (
+    DESTINATION_RULE,
+    EVENT,
+    TRAFFIC_KINDS,
+    TRAFFIC_ROLLOUT,
+    TRAFFIC_SOURCE,
+    VIRTUAL_SERVICE,
+)
 from gitmesh.model.metrics import RequestStats
 from gitmesh.model.resource import resource_from_body
 from gitmesh.model.rollout import Outcome, Phase, RolloutRecord
@@ -21,6 +31,10 @@ from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.plan.references import missing_subsets
 
 BROKEN_MARK = "666s"  # a timeout that only broken commits have
+SECRET = "s3cr3t-of-a-header"
+REACTION_SECONDS = 1.0  # from the answer that condemns to stable routes
+CALM_SECONDS = 5.0  # so long nothing may have gone wrong before a reaction is timed
+OVERHANG_SECONDS = 12.0  # a pass that began in a window may end so long after it
 FOREIGN = "foreign"
 _TRAFFIC = {kind.kind for kind in TRAFFIC_KINDS}
 
@@ -37,13 +51,18 @@ class Watched:
     rollout: Any = None  # names the present rollout
     failed_contents: set[str] = field(default_factory=set)
     forgotten: bool = False  # somebody deleted the record, which a daemon may still have known
+    along: dict[str, str] = field(default_factory=dict)  # content -> for whom it was rolled back
+    condemned: tuple[float, Any] | None = None  # since when, and which rollout
 
 
 class Safety:
     """Looks at every write of a daemon and notes what should not have been."""
 
-    def __init__(self, world: DaemonWorld) -> None:
+    def __init__(self, world: DaemonWorld, healthy: Callable[[], bool]) -> None:
         self._world = world
+        self._healthy = healthy
+        self._disturbed_at = 0.0
+        self._shown = 0  # lines of the log that were looked through
         self.violations: list[str] = []
         self._watched: dict[str, Watched] = {}
         self._answers: dict[tuple[str, str], list[tuple[int, float, str]]] = {}
@@ -71,6 +90,22 @@ class Safety:
         self._taken.add(name)
         self.ever_taken.add(name)
 
+    def disturbed(self) -> None:
+        """Something goes wrong now that may hold up a rollback."""
+        self._disturbed_at = self._world.clock.monotonic()
+
+    def look(self) -> None:
+        """Look at what no write shows: what should have been written, and what was said."""
+        for name in self._watched:
+            self._look_for_reaction(name)
+            self._look_for_the_guard(name)
+        lines, self._shown = self._world.lines[self._shown :], len(self._world.lines)
+        told = [str(event) for event in self._world.cluster.all(EVENT)]
+        sources = [str(source.get("status")) for source in self._world.cluster.all(TRAFFIC_SOURCE)]
+        for text in (*lines, *told, *sources):
+            if SECRET in text:
+                self._say(f"a secret is told: {text[:300]}")
+
     def _say(self, what: str) -> None:
         self._world.log(f"VIOLATION {what}")
         self.violations.append(what)
@@ -96,12 +131,57 @@ class Safety:
 
     def _answered(self, service: str, version: str, stats: RequestStats) -> None:
         self._sequence += 1
-        self._answers.setdefault((service, version), []).append(
-            (self._sequence, self._world.clock.monotonic(), _outcome(stats))
-        )
+        now, outcome = self._world.clock.monotonic(), _outcome(stats)
+        answers = self._answers.setdefault((service, version), [])
+        answers.append((self._sequence, now, outcome))
+        watched, record = self.of(service), self._stored(service)
+        if record is None or not record.phase.in_motion or version not in _versions(record):
+            return
+        recent = [a for a in answers if watched.rollout and a[1] >= watched.rollout[1]][-2:]
+        in_a_row = [a[2] for a in recent] == ["fail", "fail"] and recent[0][1] < now - 0.5
+        suffices = _is_damning(stats) if _is_sequential(record) else in_a_row
+        calm = self._healthy() and now - self._disturbed_at > CALM_SECONDS
+        if (
+            suffices
+            and calm
+            and watched.condemned is None
+            and record.policy_spec
+            and record.policy_spec.analysis
+        ):
+            watched.condemned = (now, record.started_at)
+
+    def _look_for_the_guard(self, name: str) -> None:
+        """While a rollout is in motion somebody has to look at it, at the interval of its policy."""
+        record, watched, now = self._stored(name), self.of(name), self._world.clock.monotonic()
+        analysis = record.policy_spec.analysis if record and record.policy_spec else None
+        if record is None or analysis is None or not record.phase.in_motion or watched.live_since is None:
+            return
+        if not self._healthy():
+            return
+        seen = [answers[-1][1] for (service, _), answers in self._answers.items() if service == name]
+        since = max([*seen, watched.live_since, self._disturbed_at + CALM_SECONDS])
+        most = analysis.interval.total_seconds() + REACTION_SECONDS + self._world.metrics.slow_values
+        if now - since > most:
+            self._say(f"nobody has looked at {name} for {now - since:.3f} s")
+
+    def _look_for_reaction(self, name: str) -> None:
+        watched, record = self.of(name), self._stored(name)
+        if watched.condemned is None:
+            return
+        since, rollout = watched.condemned
+        live = self._world.cluster.find(VIRTUAL_SERVICE, "default", name)
+        back = record is None or live is None or live["spec"] == record.stable.spec
+        other = record is not None and (record.started_at != rollout or record.phase is Phase.SUCCEEDED)
+        if back or other or self._disturbed_at >= since:
+            watched.condemned = None
+        elif self._world.clock.monotonic() - since > REACTION_SECONDS:
+            watched.condemned = None
+            self._say(f"{name} was condemned at {since:.3f}, and is not back on stable yet")
 
     def _written(self, request: Request, noted: tuple[int, Any], before: Any, after: Any) -> None:
         self._world.log(f"wrote {request}" + self._summary(after))
+        for name in self._watched:
+            self._look_for_reaction(name)
         if request.kind in _TRAFFIC:
             for wrong in self._traffic(request, noted, before, after):
                 self._say(f"{request}: {wrong}")
@@ -172,6 +252,8 @@ class Safety:
             if weights not in allowed:
                 yield f"no record explains {weights}; the record allows {allowed}"
             judged = record.policy_spec is not None and record.policy_spec.analysis is not None
+            if grown and record.phase.in_motion and _is_shut(record, self._world.clock.now()):
+                yield f"{grown} grows outside of its windows"
             # Before the first step there is nothing of this rollout that could have failed.
             if record.phase.in_motion and grown and judged and record.step > 0:
                 yield from self._grew(name, grown, asked_at)
@@ -217,15 +299,19 @@ class Safety:
     ) -> Iterator[str]:
         if record.phase is Phase.ROLLED_BACK:
             watched.failed_contents.add(record.canary_hash)
+            watched.along[record.canary_hash] = record.taken_along
         if not record.phase.in_motion:
             watched.rollout, watched.steps, watched.live_since = None, [], None
             return
-        if record.canary_hash in watched.failed_contents:
+        if record.canary_hash in watched.failed_contents and not self._pardoned(watched, record.canary_hash):
             yield f"content {record.canary_hash} goes out again unasked"
         # Other steps of a new policy may put a rollout before their first one; that enters nothing.
         entered = before is None or record.step > before.step or record.entered_at != before.entered_at
-        if (entered or (before and before.started_at != record.started_at)) and _is_shut(record):
-            yield f"enters step {record.step} at {record.entered_at}, outside of its window"
+        if entered or (before and before.started_at != record.started_at):
+            if _is_shut(record):
+                yield f"enters step {record.step} at {record.entered_at}, outside of its window"
+            if self._is_frozen(record.entered_at):
+                yield f"enters step {record.step} at {record.entered_at}, in a freeze"
         if watched.rollout is None or watched.rollout[0] != record.started_at:
             watched.rollout = (record.started_at, self._world.clock.monotonic())
             watched.steps, watched.live_since = [record.step], None
@@ -247,6 +333,30 @@ class Safety:
         yield from self._dwelt(watched, before, record, by_hand=by_hand)
         watched.steps.append(record.step)
         watched.live_since = None
+
+    def _pardoned(self, watched: Watched, content: str) -> bool:
+        """What went back for another member of its group may go again once that one's content is gone."""
+        path, _, culprit = watched.along.get(content, "").rpartition("@")
+        if not path:
+            return False
+        files = self._accepted()
+        text = files.get(f"virtualservice-{path.rpartition('/')[2]}.yaml")
+        return text is None or spec_hash(orjson.loads(text)["spec"]) != culprit
+
+    def _accepted(self) -> Mapping[str, str]:
+        """The files of the revision that the daemon follows."""
+        commit = self._world.status().accepted_revision.rpartition("@")[2]
+        (repository,) = (r for url, r in self._world.repositories.items() if url.endswith("/mesh.git"))
+        found = [c.files for c in repository.fetched if c.id == commit]
+        return found[-1] if found else {}
+
+    def _is_frozen(self, moment: datetime | None) -> bool:
+        text = self._accepted().get("freezewindow-sale.yaml")
+        if text is None or moment is None:
+            return False
+        spec = orjson.loads(text)["spec"]
+        begin, end = (datetime.fromisoformat(spec[name]) for name in ("from", "to"))
+        return begin <= moment < end
 
     def _dwelt(
         self, watched: Watched, before: RolloutRecord, after: RolloutRecord, *, by_hand: bool
@@ -285,10 +395,22 @@ def _outcome(stats: RequestStats) -> str:
     return "fail" if stats.failed * 20 > stats.requests else "pass"
 
 
-def _is_shut(record: RolloutRecord) -> bool:
-    """Every policy with windows here has the same: each even minute."""
+def _is_damning(stats: RequestStats) -> bool:
+    """Far more failures than it takes to condemn, by whatever evidence."""
+    return 0 <= stats.failed <= stats.requests < math.inf and stats.failed >= max(30, 0.2 * stats.requests)
+
+
+def _versions(record: RolloutRecord) -> set[str]:
+    return {target.version for target in record.targets}
+
+
+def _is_shut(record: RolloutRecord, late: datetime | None = None) -> bool:
+    """Every policy with windows here has the same: each even minute. `late`: for a write at this moment."""
     windows = record.policy_spec.windows if record.policy_spec else ()
-    return bool(windows) and record.entered_at is not None and record.entered_at.minute % 2 == 1
+    moment = late or record.entered_at
+    if not windows or moment is None or moment.minute % 2 == 0:
+        return False
+    return late is None or moment.second > OVERHANG_SECONDS
 
 
 def _is_sequential(record: RolloutRecord) -> bool:

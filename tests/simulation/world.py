@@ -23,7 +23,7 @@ from fakes.daemon_world import (
     weights_of,
 )
 from fakes.virtual_time import START
-from safety import BROKEN_MARK, FOREIGN, Safety
+from safety import BROKEN_MARK, FOREIGN, SECRET, Safety
 
 from gitmesh.model.kinds import (
     DESTINATION_RULE,
@@ -53,12 +53,13 @@ STARTS = (
 )
 EVEN_MINUTES = [{"cron": "*/2 * * * *", "duration": "1m", "timezone": "Europe/Berlin"}]
 BETA = [{"headers": {"x-group": {"exact": "beta"}}}]
-EXTRAS = ("", "", "", "windows", "deadline", "gate", "group", "group", "match", "mirror")
+EXTRAS = ("", "", "", "windows", "deadline", "gate", "group", "group", "match", "mirror", "latency", "query")
 ACCIDENTS = (
     *("chaos", "chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "version", "watch"),
     *("clock", "lies", "lag", "lag", "lease"),
 )
 ANALYSES = ("threshold", "threshold", "sequential", "")
+QUERY = "queue"
 QUIET_SECONDS = 150.0
 
 
@@ -73,7 +74,7 @@ class Simulation:
         # Each world has accidents of its own: those that stay away leave room for others to meet.
         self.accidents = self.random.sample(ACCIDENTS, self.random.randint(3, len(ACCIDENTS)))
         self.restless = self.random.choice([0.1, 0.25, 0.4])  # the share of what happens that is an accident
-        self.safety = Safety(self.world)
+        self.safety = Safety(self.world, lambda: self._healthy)
         self.steps = steps
         self.chaos = 0.0
         self.frozen: dict[str, Any] | None = None
@@ -82,6 +83,7 @@ class Simulation:
         if self._chance(0.3):
             self.world.metrics.error_percent[self.random.choice(SERVICES), "v2"] = 30.0
         self.good: dict[str, Any] = copy.deepcopy(self.git)
+        self.world.metrics.values[QUERY] = 0.5
         self.world.cluster.faults = self._fault
         self.world.cluster.refuses = lambda r: (r.kind, r.name) in self.refused
         self._group: anyio.abc.TaskGroup | None = None
@@ -107,8 +109,7 @@ class Simulation:
         elif request.writes:
             kinds += [Fault.ANSWER_LOST, Fault.REQUEST_LOST, Fault.THROTTLED, Fault.BROKEN, Fault.DOUBLED]
             kinds.append(Late(self.random.choice([0.1, 0.8, 2.5])))
-            if request.verb in ("replace", "replace_status", "create"):
-                kinds.append(Fault.STALE)
+            kinds.append(Fault.STALE)
         else:
             kinds += [Fault.REQUEST_LOST, Fault.THROTTLED, Fault.BROKEN]
         return self.random.choice(kinds)
@@ -118,7 +119,9 @@ class Simulation:
     def _files(self) -> dict[str, str]:
         bodies: list[Any] = []
         for name, says in self.git.items():
-            route = {"timeout": says["timeout"]} if says["timeout"] else {}
+            route: dict[str, Any] = {"timeout": says["timeout"]} if says["timeout"] else {}
+            if says["token"]:
+                route["headers"] = {"request": {"set": {"authorization": f"Bearer {SECRET}"}}}
             weights = ", ".join(f"{v} {w}" for v, w in says["weights"].items())
             bodies.append(a_service(name, weights, **route))
             bodies.append(a_rule(name, ("v1", "v2", "v3") if "v3" in says["weights"] else ("v1", "v2")))
@@ -144,6 +147,7 @@ class Simulation:
             "policy": steps,
             "analysis": self.random.choice(ANALYSES),
             "extra": self.random.choice(EXTRAS),
+            "token": self._chance(0.2),
         }
 
     def _push(self, why: str) -> None:
@@ -300,6 +304,7 @@ class Simulation:
     def accident(self) -> None:
         kind = self.random.choice(self.accidents)
         self.world.log(f"accident: {kind}")
+        self.safety.disturbed()
         name = self.random.choice(SERVICES)
         cluster, metrics = self.world.cluster, self.world.metrics
         if kind == "chaos":
@@ -313,6 +318,8 @@ class Simulation:
             self.repository.hangs = self._chance(0.2)
         elif kind == "metrics":
             metrics.blind = self._chance(0.4)
+            metrics.values[QUERY] = self.random.choice([0.5, 0.5, 50.0, math.nan])
+            metrics.slow_values = self.random.choice([0.01, 3.0])
             metrics.hanging = {name} if self._chance(0.2) else set()
         elif kind == "refuse":
             what = self.random.choice([*(k.kind for k in TRAFFIC_KINDS), "TrafficRollout", "TrafficSource"])
@@ -326,7 +333,7 @@ class Simulation:
             cluster.expire_watches()
         elif kind == "clock":
             clock = self.world.clock
-            self.random.choice([clock.set_back, clock.set_forward])(self.random.choice([0.05, 0.7]))
+            self.random.choice([clock.set_back, clock.set_forward])(self.random.choice([0.05, 0.7, 20.0]))
         elif kind == "lies":
             metrics.twist = self.random.choice([self._lie, self._gap, honest])
         elif kind == "lag":
@@ -358,8 +365,19 @@ class Simulation:
         self.world.metrics.blind = False
         self.world.metrics.hanging = set()
         self.world.metrics.requests_per_second.clear()
+        self.world.metrics.values[QUERY] = 0.5
+        self.world.metrics.slow_values = 0.01
+
+    @property
+    def _healthy(self) -> bool:
+        """Nothing stands between a failed check and stable routes."""
+        cluster, metrics = self.world.cluster, self.world.metrics
+        ill = self.chaos or cluster.down or cluster.lag or self.refused or metrics.blind or metrics.hanging
+        lives = all(not (life.dead or life.cut_off) and life.effects_left is None for life in self.alive)
+        return not ill and metrics.twist is honest and lives
 
     def kill(self) -> None:
+        self.safety.disturbed()
         life = self.random.choice(self.alive)
         if self._chance(0.5):
             life.effects_left = self.random.randrange(12)  # in the middle of something
@@ -412,6 +430,7 @@ class Simulation:
     def _check(self) -> None:
         if self.world.crashes:
             raise AssertionError(self.world.crashes[0])
+        self.safety.look()
         if self.safety.violations:
             raise AssertionError(self.safety.violations[0])
 
@@ -428,6 +447,7 @@ class Simulation:
             self._push("the last one")
         for life in self.alive:
             life.effects_left = None
+        self.safety.disturbed()
         for _ in range(int(QUIET_SECONDS // 10)):
             await anyio.sleep(10)
             for name in SERVICES:  # somebody comes by who opens every gate
@@ -502,6 +522,10 @@ def add_extra(spec: dict[str, Any], extra: str) -> None:
         first["gate"] = "manual"
     elif extra == "group":
         spec["group"] = "shop"
+    elif extra == "latency" and spec["analysis"]:
+        spec["analysis"]["metrics"].append({"name": "latency-p95", "max": "500ms", "minRequests": 20})
+    elif extra == "query" and spec["analysis"]:
+        spec["analysis"]["metrics"].append({"name": "queue", "query": QUERY, "max": 10})
     elif extra == "match":
         spec["steps"] = [{"match": BETA, "hold": "2s"}, *spec["steps"]]
     elif extra == "mirror":

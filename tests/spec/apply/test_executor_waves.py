@@ -101,6 +101,21 @@ async def carried_out(plan: Plan, cluster: Cluster) -> list[Applied]:
     return [applied async for applied in execute(plan, cluster, cluster.sleep)]  # type: ignore[arg-type]
 
 
+async def test_what_was_undone_before_the_next_wave_ends_the_plan() -> None:
+    cluster = Cluster()
+    plan = a_plan((update("rule", DESTINATION_RULE),), (update("reviews"),), (update("late"),))
+
+    def stands(written: Resource) -> bool:
+        return len(cluster.log) < 3  # it is undone once the second wave is written
+
+    applied = [one async for one in execute(plan, cluster, cluster.sleep, stands)]  # type: ignore[arg-type]
+    assert [a.change.key.name for a in applied] == ["rule", "reviews", "rule"]
+    assert [a.error is None for a in applied] == [True, True, False]
+    assert isinstance(applied[-1].error, StaleWriteError)
+    assert "undone by someone else" in str(applied[-1].error)
+    assert not any(entry[1] == "late" for entry in cluster.log)
+
+
 async def test_waves_go_one_after_the_other_with_their_settle_time_between() -> None:
     cluster = Cluster()
     plan = a_plan((update("reviews", DESTINATION_RULE),), (update("reviews", force=True),), (delete("old"),))
