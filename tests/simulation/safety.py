@@ -96,6 +96,8 @@ class Safety:
 
     def look(self) -> None:
         """Look at what no write shows: what should have been written, and what was said."""
+        if not self._healthy():
+            self.disturbed()
         for name in self._watched:
             self._look_for_reaction(name)
             self._look_for_the_guard(name)

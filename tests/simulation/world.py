@@ -374,7 +374,8 @@ class Simulation:
         cluster, metrics = self.world.cluster, self.world.metrics
         ill = self.chaos or cluster.down or cluster.lag or self.refused or metrics.blind or metrics.hanging
         lives = all(not (life.dead or life.cut_off) and life.effects_left is None for life in self.alive)
-        return not ill and metrics.twist is honest and lives
+        leads = any(life.daemon and (not life.elector or life.elector.is_leader) for life in self.alive)
+        return not ill and metrics.twist is honest and lives and leads
 
     def kill(self) -> None:
         self.safety.disturbed()
