@@ -131,7 +131,7 @@ def make(
     given = plan_input(source, memory, memory.desired.resources, moved, live, config)
     plan, said = guarded(make_plan(given), memory.desired.guardrails)
     notes = [note for item in moved if (note := _note(item.key, item.after))]
-    ways = ways_of(moved, memory.desired, now)
+    ways = ways_of(moved, memory.desired, now, live)
     return plan, [*(f"{note.severity.value}: {note.message}" for note in said), *notes], ways
 
 

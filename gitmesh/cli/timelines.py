@@ -6,15 +6,17 @@ Stage: none (face).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from gitmesh.decide.timeline import Stop, Timeline, timeline
+from gitmesh.decide.schedule import zone_of
+from gitmesh.decide.timeline import NEVER, Standing, Stop, Timeline, timelines
 from gitmesh.engine.memory import Desired, Moved
-from gitmesh.model.calendar import zone_named
+from gitmesh.engine.rollouts import read_record, rollout_key
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import RolloutRecord
+from gitmesh.observe.live import LiveState
 
 _SOON = timedelta(days=6)  # within it a day of the week says which day is meant
 _MINUTE = timedelta(minutes=1)
@@ -22,22 +24,29 @@ _MINUTE = timedelta(minutes=1)
 Ways = list[tuple[ResourceKey, RolloutRecord, Timeline]]
 
 
-def ways_of(moved: Iterable[Moved], desired: Desired, now: datetime) -> Ways:
+def ways_of(moved: Iterable[Moved], desired: Desired, now: datetime, live: LiveState | None = None) -> Ways:
     """Return the way of every rollout that is not at rest."""
-    found: Ways = []
+    standing: dict[ResourceKey, Standing] = {}
     for item in moved:
-        service = desired.resources.get(item.key)
-        way = timeline(item.after, service, desired.freezes, now) if service else None
-        if way is not None:
-            found.append((item.key, item.after, way))
-    return found
+        if service := desired.resources.get(item.key):
+            policy = desired.policy_of(service)
+            standing[item.key] = Standing(item.after, service, policy.full_name if policy else "")
+
+    def elsewhere(key: ResourceKey) -> RolloutRecord | None:
+        return read_record(live.rollouts.get(rollout_key(key))) if live else None
+
+    def exists(key: ResourceKey) -> bool:
+        return key in desired.resources or live is None or key in live.resources
+
+    found = timelines(standing, desired.freezes, now, elsewhere=elsewhere, exists=exists)
+    return [(key, standing[key].record, way) for key, way in found.items()]
 
 
 def render_ways(ways: Ways, now: datetime) -> Iterator[str]:
     """Yield the way of each rollout in a line, and what speaks against it in others."""
     for key, record, way in ways:
         assert record.policy_spec is not None
-        zone, name = _zone(record.policy_spec)
+        zone, name = zone_of(record.policy_spec)
         seconds = _wants_seconds(record.policy_spec)
         stops = ", ".join(_stop(stop, now, zone, seconds) for stop in way.stops)
         yield f"{key} by policy {record.policy or '(frozen)'}: {stops} ({name})"
@@ -55,6 +64,7 @@ def ways_as_json(ways: Ways) -> list[dict[str, Any]]:
                     "label": stop.label,
                     "notBefore": stop.at.isoformat() if stop.at else None,
                     **({"gate": stop.gate} if stop.gate else {}),
+                    **({"after": stop.after} if stop.after else {}),
                 }
                 for stop in way.stops
             ],
@@ -64,21 +74,14 @@ def ways_as_json(ways: Ways) -> list[dict[str, Any]]:
     ]
 
 
-def _zone(policy: RolloutPolicySpec) -> tuple[tzinfo, str]:
-    """Return the time zone in which the people who wrote the policy think."""
-    names = [window.timezone for window in policy.windows]
-    zone = zone_named(names[0]) if names else None
-    return (zone, names[0]) if zone else (UTC, "UTC")
-
-
 def _wants_seconds(policy: RolloutPolicySpec) -> bool:
     return any(time % _MINUTE for time in (policy.bake, *(step.hold for step in policy.steps)))
 
 
 def _stop(stop: Stop, now: datetime, zone: tzinfo, seconds: bool) -> str:
-    gate = f"{stop.gate}, " if stop.gate else ""
+    gate = "".join(f"{condition}, " for condition in (stop.after, stop.gate) if condition)
     if stop.at is None:
-        return f"{gate}{stop.label} never"
+        return f"{gate}{stop.label} {NEVER}"
     if stop.at <= now:
         return f"{gate}{stop.label} now"
     day = "%a" if stop.at - now < _SOON else "%a %d %b"

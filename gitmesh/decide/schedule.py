@@ -6,15 +6,18 @@ Stage: decide (pure).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from gitmesh.decide.freezes import frozen_by
 from gitmesh.decide.transitions import analysis_of, deadline_of
 from gitmesh.decide.windows import Calendar
+from gitmesh.model.calendar import zone_named
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Hold, Phase, RolloutRecord, Verdict
+
+_SAME_YEAR = timedelta(days=300)  # so far from now nobody takes a date for that of another year
 
 
 def next_wake(record: RolloutRecord, now: datetime) -> datetime | None:
@@ -35,18 +38,26 @@ def shut_now(
     """Return what keeps everything from going forward for a time; None when nothing does."""
     freeze = frozen_by(freezes, service.key, service.spec, calendar.now)
     if freeze is not None:
-        return Hold(f"{freeze.text}, until {dated(freeze.end)}", until=freeze.end)
+        return Hold(f"{freeze.text}, until {dated(freeze.end, calendar.now)}", until=freeze.end)
     opening = calendar.opening(policy.windows if policy else ())
     if opening.is_open:
         return None
     if opening.until is None:
         return Hold(f"its windows never open: {opening.problem or 'there is no such day'}")
-    return Hold(f"outside its windows until {dated(opening.until)}", until=opening.until)
+    return Hold(f"outside its windows until {dated(opening.until, calendar.now)}", until=opening.until)
 
 
-def dated(moment: datetime) -> str:
-    """Write a moment that may be on another day."""
-    return f"{moment.astimezone(UTC):%a %d %b %H:%M} UTC"
+def dated(moment: datetime, now: datetime, zone: tuple[tzinfo, str] = (UTC, "UTC")) -> str:
+    """Write a moment that may be on another day, or in another year."""
+    year = " %Y" if abs(moment - now) > _SAME_YEAR else ""
+    return f"{moment.astimezone(zone[0]):%a %d %b{year} %H:%M} {zone[1]}"
+
+
+def zone_of(policy: RolloutPolicySpec) -> tuple[tzinfo, str]:
+    """Return the time zone in which the people who wrote the policy think, and its name."""
+    names = [window.timezone for window in policy.windows]
+    zone = zone_named(names[0]) if names else None
+    return (zone, names[0]) if zone else (UTC, "UTC")
 
 
 def next_check(record: RolloutRecord, latest: Verdict | None, now: datetime) -> datetime | None:

@@ -13,7 +13,9 @@ from fakes.daemon_world import DaemonWorld, a_policy, a_rule, a_service, files, 
 from fakes.virtual_time import run_virtually
 
 from gitmesh.decide.gates import pass_for
-from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT
+from gitmesh.decide.timeline import Standing, timelines
+from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
+from gitmesh.model.resource import resource_from_body
 from gitmesh.model.rollout import Phase, RolloutRecord
 
 Story = Callable[[DaemonWorld, Any], Awaitable[None]]
@@ -392,3 +394,64 @@ def test_a_group_of_which_one_is_held_does_not_begin():
         await is_live(world, "reviews")
 
     tell(story)
+
+
+def test_what_a_plan_foretells_is_what_the_daemon_does():
+    names = ("details", "ratings", "reviews", "web")
+    narrow = [{"cron": "*/10 * * * *", "duration": "3m"}]
+
+    def policy_of(name: str, *selected: str, **spec: Any) -> dict[str, Any]:
+        body = copy.deepcopy(a_policy(*selected, policy=name))
+        body["spec"] |= {"analysis": None, "bake": "0s", **spec}
+        return body
+
+    policies = (
+        policy_of("shop", "details", "ratings", group="shop", ramp="linear 50% every 1m"),
+        policy_of("behind", "reviews", "web", after=["ratings"], maxConcurrent=1, windows=narrow),
+    )
+    for body in policies:
+        body["spec"] = {k: v for k, v in body["spec"].items() if k != "steps"}
+    policies[1]["spec"]["steps"] = [{"progress": 30, "hold": "2m"}, {"progress": 100}]
+
+    def commit(weights: str) -> dict[str, str]:
+        bodies = [body for name in names for body in (a_service(name, weights), a_rule(name))]
+        return files(*bodies, *policies)
+
+    def foretold(world: DaemonWorld) -> dict[str, list[tuple[str, int]]]:
+        standing = {
+            VIRTUAL_SERVICE.key("default", name): Standing(
+                record_of(world, name),
+                resource_from_body(a_service(name, "v1 0, v2 100")),
+                record_of(world, name).policy,
+            )
+            for name in names
+        }
+        found = timelines(standing, (), world.clock.now())
+        return {
+            key.name: [(stop.label, minute(stop.at)) for stop in way.stops if stop.at]
+            for key, way in found.items()
+        }
+
+    def minute(at: datetime | None) -> int:
+        assert at is not None
+        return round(at.timestamp() / 60)
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(commit("v1 0, v2 100"))
+        await world.until(lambda: all(record_of(world, n).canary is not None for n in names))
+        expected = foretold(world)
+        await anyio.sleep(1250)
+        for name in names:
+            assert at(world, Phase.SUCCEEDED, name)
+            steps = [e for e in record_of(world, name).history if e.at.timestamp() > 0 and "%" in e.message]
+            happened = [
+                (f"{e.progress:g} %", minute(e.at))
+                for e in steps
+                if e.message.startswith(f"{e.progress:g} %")
+            ]
+            assert happened == expected[name][:-1], name
+            assert minute(record_of(world, name).finished_at) == expected[name][-1][1], name
+        moments = [where for _, where in expected["reviews"]]
+        assert moments[1] - moments[0] > 5, "a window closes on the way"
+
+    tell(story, commit("v1 100, v2 0"))
