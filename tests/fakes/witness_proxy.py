@@ -14,7 +14,8 @@ import aiohttp
 from aiohttp import web
 from fakes.hanging_proxy import on_a_free_port
 
-Harm = Literal["", "hold", "drop before", "drop after", "truncate", "429", "500", "503"]
+Harm = Literal["", "hold", "drop before", "drop after", "truncate", "409", "429", "500", "503"]
+SAID = {"409": "the object has been modified", "429": "too many requests"}
 LEASES = "/leases"
 
 
@@ -82,9 +83,8 @@ class WitnessProxy:
             return _refused(403, f"{request.method} {request.path} is forbidden")
         seen.harm = self.harms(seen)
         await asyncio.sleep(self.delay(seen))
-        if seen.harm in ("429", "500", "503"):
-            said = "too many requests" if seen.harm == "429" else "the server is unwell"
-            return _refused(int(seen.harm), said)
+        if seen.harm in ("409", "429", "500", "503"):
+            return _refused(int(seen.harm), SAID.get(seen.harm, "the server is unwell"))
         if seen.harm == "drop before":
             return _dropped(request)
         if request.query.get("watch"):

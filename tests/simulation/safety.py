@@ -307,9 +307,8 @@ class Safety:
             return
         if record.canary_hash in watched.failed_contents and not self._pardoned(watched, record.canary_hash):
             yield f"content {record.canary_hash} goes out again unasked"
-        # Other steps of a new policy may put a rollout before their first one; that enters nothing.
-        entered = before is None or record.step > before.step or record.entered_at != before.entered_at
-        if entered or (before and before.started_at != record.started_at):
+        # Other steps of a new policy may give the same place another number; that enters nothing.
+        if before is None or record.entered_at != before.entered_at:
             if _is_shut(record):
                 yield f"enters step {record.step} at {record.entered_at}, outside of its window"
             if self._is_frozen(record.entered_at):
