@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # it loads much that `gitmesh validate` has no use for
     from gitmesh.observe.live import LiveState
 
 SCHEMA_UNKNOWN = "GM500"
+UNJUDGED = "GM007"
 ROUTE_TEST_FAILS = "GM350"
 
 
@@ -185,11 +186,18 @@ def _is_news(finding: Diagnostic) -> bool:
 
 
 async def accept(
-    memory: SourceMemory, *, default_namespace: str, limits: ParseLimits, context: Context, bounds: Bounds
+    memory: SourceMemory,
+    *,
+    default_namespace: str,
+    limits: ParseLimits,
+    context: Context,
+    bounds: Bounds,
+    log: Any,
 ) -> None:
     """Judge the fetched revision once, and make it a candidate unless it has an error.
 
-    A broken revision changes nothing: the last good one stays desired, healed and guarded.
+    A broken revision changes nothing: the last good one stays desired, healed and guarded. The same goes for
+    one that we stumble over.
     """
     if memory.fetched is None:
         return
@@ -205,11 +213,28 @@ async def accept(
         previous=memory.examined,
     )
     # Reading thousands of documents takes seconds. A rollback waits neither for the thread nor for its end.
-    examined = await to_thread.run_sync(work, abandon_on_cancel=True)
-    found = (*outside_of(examined.parsed, bounds), *examined.findings)
-    findings = tuple(finding for finding in found if _is_news(finding))
+    try:
+        examined = await to_thread.run_sync(work, abandon_on_cancel=True)
+        found = (*outside_of(examined.parsed, bounds), *examined.findings)
+        findings = tuple(finding for finding in found if _is_news(finding))
+        candidate = memory.candidate
+        if not has_errors(findings):
+            candidate = desired_of(question.revision, examined.parsed, candidate or memory.desired)
+    except Exception as error:
+        log.exception("judging failed unexpectedly", stage="validate", revision=question.revision.short)
+        memory.judged, memory.findings = question, (_stumbled(question.revision, error),)
+        return
     memory.judged, memory.examined, memory.findings = question, examined, findings
-    if not has_errors(memory.findings):
-        memory.candidate = desired_of(question.revision, examined.parsed, memory.candidate or memory.desired)
+    if candidate is not memory.candidate and candidate is not None:
+        memory.candidate = candidate
         if memory.desired is not None:
-            memory.candidate.learn(memory.desired)
+            candidate.learn(memory.desired)
+
+
+def _stumbled(revision: Revision, error: Exception) -> Diagnostic:
+    return Diagnostic(
+        UNJUDGED,
+        Severity.ERROR,
+        f"GitMesh failed while it judged {revision.short} ({type(error).__name__}); nothing of it is applied",
+        "this is a mistake in GitMesh: please report it, with the log; until then, take the change back",
+    )

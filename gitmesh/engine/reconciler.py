@@ -52,6 +52,7 @@ from gitmesh.plan.twins import sharers
 from gitmesh.validate.guardrails_plan import guarded
 
 READ_SECONDS_MAX = 0.02  # for one file of a new revision, on a busy machine
+READ_SECONDS_PER_BYTE_MAX = 1e-5  # for each byte of it, where every second one is a value
 
 
 class Reconciler:
@@ -169,7 +170,7 @@ class Reconciler:
         try:
             await keep_finalizer(source, self._ports)
             await take_requests(source.name, memory, self._ports, report)
-            alive(len(memory.fetched.files) * READ_SECONDS_MAX if memory.fetched else 0.0)
+            alive(_reading_seconds(memory))
             await self._accept(source, memory)  # parse, validate
             await self._let_through(source, memory, report)
             await self._move_forward(source, memory, report)  # decide, plan, apply
@@ -186,6 +187,7 @@ class Reconciler:
                 limits=self._config.parse,
                 context=known_of(self._ports.live.snapshot()),
                 bounds=bounds_of(source, self._config),
+                log=self._ports.log,
             )
 
     async def _let_through(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
@@ -368,6 +370,14 @@ class Reconciler:
         except ClusterError as error:
             report.failed(error)
         await tell(memory, self._ports)
+
+
+def _reading_seconds(memory: SourceMemory) -> float:
+    """Return how long the fetched revision may take to be read, if it is new: many and large files do."""
+    if memory.fetched is None or (memory.judged is not None and memory.judged.revision is memory.fetched):
+        return 0.0
+    files = memory.fetched.files.values()
+    return sum(READ_SECONDS_MAX + len(file.content) * READ_SECONDS_PER_BYTE_MAX for file in files)
 
 
 def _may_have_moved(item: Moved) -> bool:

@@ -6,6 +6,7 @@ Stage: fetch (effect). Everything here blocks and belongs in a worker thread.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import resource
 import signal
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _STDERR_MAX = 65_536
 _STDOUT_MAX = 1_048_576
+_PROCESSES_MAX = 32  # of one run of git; it needs four or five
+_LOOK_SECONDS = 0.5
+_SWARMED = (
+    f"git had started more than {_PROCESSES_MAX} processes to get what the server leaves out, and was ended; "
+    "if the repository is shallow, fetch the rest of it there, with `git fetch --unshallow`"
+)
 _NOT_FOUND = 127  # the status of `env` when there is no such program
 
 
@@ -73,7 +80,11 @@ class Abort:
 
 
 class GitRunner:
-    """Runs git on one bare repository, until one deadline. `transport` is the only one that git may use."""
+    """Runs git on one bare repository, until one deadline. `transport` is the only one that git may use.
+
+    `file_bytes_max`, `memory_bytes_max`: what git and its children may write into one file, and hold in
+    memory each; 0: any.
+    """
 
     def __init__(
         self,
@@ -84,19 +95,34 @@ class GitRunner:
         timeout_seconds: float = 60.0,
         lent: Lent = NOTHING_LENT,
         file_bytes_max: int = 0,
+        memory_bytes_max: int = 0,
     ) -> None:
         self.git_dir = git_dir
         self._abort = abort
         self._lent = lent
         self._environment = git_environment(transport, lent)
         self._timeout_seconds = timeout_seconds
-        self._file_bytes_max = file_bytes_max  # that git and its children may write into one file; 0: any
+        self._file_bytes_max = file_bytes_max
+        self._memory_bytes_max = memory_bytes_max
         self._deadline = time.monotonic() + timeout_seconds
+
+    def writing_at_most(self, bytes_max: int) -> GitRunner:
+        """Return the same, until the same deadline, with a lower limit on one file."""
+        other = copy.copy(self)
+        other._file_bytes_max = min(bytes_max, self._file_bytes_max or bytes_max)
+        return other
 
     def text(self, *arguments: str) -> str:
         """Run and return standard output as text. Raises GitExit, FetchError."""
         with self.stream(*arguments) as stdout:
-            return stdout.read(_STDOUT_MAX).decode("utf-8", "replace")
+            answer = stdout.read(_STDOUT_MAX + 1)
+            if len(answer) > _STDOUT_MAX:
+                raise FetchError(
+                    f"git {arguments[0]} answers with more than {_STDOUT_MAX} bytes; the repository holds "
+                    "something that is larger than any of its kind should be",
+                    retryable=False,
+                )
+        return answer.decode("utf-8", "replace")
 
     def succeeds(self, *arguments: str) -> bool:
         """Run a command that answers by its exit status: 0 for yes, 1 for no."""
@@ -135,6 +161,8 @@ class GitRunner:
             raise FetchError("the fetch was cancelled", retryable=True)
         if alarm.rang:
             raise FetchError(_too_slow(self._timeout_seconds), retryable=True)
+        if alarm.swarmed:
+            raise FetchError(_SWARMED, retryable=True)
 
     def _start(self, arguments: tuple[str, ...], stdin: IO[bytes] | None) -> subprocess.Popen[bytes]:
         unset = [f"-u{name}" for name in inherited_names(os.environ, self._environment.keys())]
@@ -151,8 +179,7 @@ class GitRunner:
         # GitPython's wrapper kills git alone when it is collected. We kill the group: take the process out.
         process: subprocess.Popen[bytes] = running.proc
         running.proc = None
-        if self._file_bytes_max:
-            _limit_files(process, self._file_bytes_max)
+        _limit(process, self._file_bytes_max, self._memory_bytes_max)
         return process
 
 
@@ -197,29 +224,55 @@ class _Complaints:
 
 
 class _Alarm:
-    """Kills a process group at the deadline."""
+    """Kills a process group at the deadline, and when there are too many of them.
+
+    A server that says that its history is cut off where ours is not makes git look for the rest, in a process
+    that hears the same and looks for the rest, without end.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], deadline: float) -> None:
         self.rang = False
+        self.swarmed = False
         self._process = process
-        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._ring)
-        self._timer.daemon = True
-        self._timer.start()
+        self._deadline = deadline
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, name="git-alarm", daemon=True).start()
 
-    def _ring(self) -> None:
-        self.rang = True
-        _kill_group(self._process)
+    def _watch(self) -> None:
+        while not self._over.wait(min(_LOOK_SECONDS, max(0.0, self._deadline - time.monotonic()))):
+            self.rang = time.monotonic() >= self._deadline
+            self.swarmed = not self.rang and _processes_of(self._process.pid) > _PROCESSES_MAX
+            if self.rang or self.swarmed:
+                _kill_group(self._process)
+                return
 
     def cancel(self) -> None:
-        self._timer.cancel()
+        self._over.set()
 
 
-def _limit_files(process: subprocess.Popen[bytes], bytes_max: int) -> None:
-    """Limit what a process, and those that it starts from now on, may write into one file."""
+def _processes_of(session: int) -> int:
+    """Return how many processes there are of a session. On Linux only."""
+    found = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # Source: man7.org, proc_pid_stat(5): behind the name are state, parent, group and session.
+            found += int(stat.read_bytes().rpartition(b")")[2].split()[3]) == session
+    return found
+
+
+def _limit(process: subprocess.Popen[bytes], file_bytes_max: int, memory_bytes_max: int) -> None:
+    """Limit what a process, and those that it starts from now on, may write into one file and hold in memory.
+
+    A few bytes of a pack may stand for gigabytes of a commit or a tree, which git holds in memory whole.
+    """
     # Source: man7.org, setrlimit(2), RLIMIT_FSIZE: a write beyond it fails with EFBIG, "File too large".
+    # RLIMIT_DATA: what a process may allocate; files that it maps to read, as packs, do not count.
+    limits = ((resource.RLIMIT_FSIZE, file_bytes_max), (resource.RLIMIT_DATA, memory_bytes_max))
     if hasattr(resource, "prlimit"):
         with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (bytes_max, bytes_max))
+            for name, bytes_max in limits:
+                if bytes_max:
+                    resource.prlimit(process.pid, name, (bytes_max, bytes_max))
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

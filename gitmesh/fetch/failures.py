@@ -12,6 +12,9 @@ from gitmesh.fetch.urls import without_secrets
 
 _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _TOO_LARGE = re.compile(r"File too large")  # what `command` limits
+_MEMORY = re.compile(
+    r"out of memory|Cannot allocate memory|unable to create thread|mmap failed", re.IGNORECASE
+)
 _UNSAFE = re.compile(r"fsck error|(?:hasDot|hasDotdot|hasDotgit|fullPathname|treeNotSorted|duplicateEntries)")
 _OWNER = re.compile(r"dubious ownership|detected dubious")
 _HOST_KEY = re.compile(r"Host key verification failed|No \S+ host key is known|IDENTIFICATION HAS CHANGED")
@@ -45,6 +48,8 @@ _BROKEN = re.compile(
 _CUT = re.compile(
     r"early EOF|hung up unexpectedly|unexpected disconnect|RPC failed|Broken pipe|Connection reset"
 )
+# From here on the server speaks, in as many lines as it likes.
+_REMOTE = re.compile(r"remote error:|protocol error:|invalid server response|^ERR ", re.MULTILINE)
 _OTHER_HASH = re.compile(r"mismatched algorithms|unsupported.*object format")
 _NOISE = re.compile(r"^(?:hint|warning|remote):|^$|^Please make sure|^and the repository exists")
 
@@ -52,7 +57,8 @@ _NOISE = re.compile(r"^(?:hint|warning|remote):|^$|^Please make sure|^and the re
 def explain(stderr: str, *, what: str) -> FetchError:
     """Return the error for what git complained about; `what` names the attempt, for example `fetch URL`."""
     # A server's own words cannot be allowed to make us throw the mirror away.
-    own = "\n".join(line for line in stderr.splitlines() if not line.startswith("remote:"))
+    said = "\n".join(line for line in stderr.splitlines() if not line.startswith("remote:"))
+    own = _REMOTE.split(said, maxsplit=1)[0]
     reason = _reason(stderr)
     if _DISK_FULL.search(own):
         return FetchError(
@@ -62,6 +68,12 @@ def explain(stderr: str, *, what: str) -> FetchError:
         return FetchError(
             f"cannot {what}: the server sends more at once than git.packBytesMax allows; "
             "take what is large out of the repository, or raise git.packBytesMax",
+            retryable=True,
+        )
+    if _MEMORY.search(own):
+        return FetchError(
+            f"cannot {what}: git needs more memory than git.memoryBytesMax allows; "
+            "take what is large out of the repository, or raise git.memoryBytesMax",
             retryable=True,
         )
     if _UNSAFE.search(own):
@@ -75,11 +87,11 @@ def explain(stderr: str, *, what: str) -> FetchError:
             f"cannot {what}: the repository belongs to another user; run GitMesh as its owner",
             retryable=False,
         )
-    if closed := _not_let_in(own, what, reason):
+    if closed := _not_let_in(said, what, reason):
         return closed
-    if _ABSENT.search(own):
+    if _ABSENT.search(said):
         return FetchError(f"cannot {what}: there is no repository ({reason}); check spec.url", retryable=True)
-    if _OTHER_HASH.search(own):
+    if _OTHER_HASH.search(said):
         message = (
             f"cannot {what}: the repository names its objects by SHA-256; GitMesh reads SHA-1 repositories"
         )
@@ -91,29 +103,29 @@ def explain(stderr: str, *, what: str) -> FetchError:
     )
 
 
-def _not_let_in(own: str, what: str, reason: str) -> FetchError | None:
+def _not_let_in(said: str, what: str, reason: str) -> FetchError | None:
     """Return the error where something stands between us and the repository."""
-    if _PROXY.search(own):
+    if _PROXY.search(said):
         return LoginError(
             f"cannot {what}: the proxy lets nobody through ({reason}); check spec.proxySecretRef"
         )
-    if _HOST_KEY.search(own):
+    if _HOST_KEY.search(said):
         return LoginError(
             f"cannot {what}: the host's key is not the one in known_hosts, or not in it ({reason}); "
             "if the host has a new key, compare it with what the host publishes and put it into known_hosts"
         )
-    if _CERTIFICATE.search(own):
+    if _CERTIFICATE.search(said):
         return LoginError(
             f"cannot {what}: nobody that we trust vouches for the server ({reason}); "
             "if its authority is your own, put its certificate as ca.crt into the Secret of spec.secretRef"
         )
-    if _REDIRECT.search(own):
+    if _REDIRECT.search(said):
         return FetchError(
             f"cannot {what}: the server sends us elsewhere ({reason}), and a token does not go along; "
             "set spec.url to where the repository is",
             retryable=True,
         )
-    if _AUTHENTICATION.search(own):
+    if _AUTHENTICATION.search(said):
         return LoginError(
             f"cannot {what}: the server did not let us in ({reason}); check rights, key and known_hosts, "
             "or the Secret of spec.secretRef"

@@ -22,7 +22,7 @@ from gitmesh.fetch.errors import BrokenMirrorError, FetchError, PartialError
 from gitmesh.fetch.failures import explain
 from gitmesh.fetch.lending import SUFFIX, lent
 from gitmesh.fetch.past import look_back
-from gitmesh.fetch.pull import branch_ref, bring, has_commit, remote_config, remove_locks, tip
+from gitmesh.fetch.pull import branch_ref, bring, has_commit, is_shallow, remote_config, remove_locks, tip
 from gitmesh.fetch.push import Proposal, branch_tip, make_commit, push_commit
 from gitmesh.fetch.session import Counters, Place, Session
 from gitmesh.fetch.signatures import trusting
@@ -71,6 +71,7 @@ class GitMirror:
         self._last: tuple[Place, Revision] | None = None  # the newest that was read, and what of it
         self._opened = False
         self._in_vain: set[str] = set()  # commits that the server gives no more
+        self._broken = 0  # fetches in a row that found the mirror damaged, also after it was made again
         self.counters = Counters()
 
     async def fetch(
@@ -149,7 +150,13 @@ class GitMirror:
             seconds = self._limits.fetch_timeout.total_seconds()
             try:
                 with trusting(demand.trust, demand.now) as given:
-                    git = GitRunner(self._directory, abort, timeout_seconds=seconds, lent=given)
+                    git = GitRunner(
+                        self._directory,
+                        abort,
+                        timeout_seconds=seconds,
+                        lent=given,
+                        memory_bytes_max=self._limits.memory_bytes_max,
+                    )
                     return verify(git, commit, base, demand)
             except OSError as error:
                 raise _disk_error(self._directory, error) from error
@@ -211,19 +218,30 @@ class GitMirror:
         self.counters.fetches += 1
         try:
             with lent(access, wanted.remote, self._lent_directory) as given:
-                if self._is_mirror_of(wanted.remote):
-                    try:
-                        return self._fetch_again(wanted, given, abort)
-                    except BrokenMirrorError:
-                        self.counters.rebuilds += 1
-                    except PartialError:
-                        return self._fetch_anew(wanted, given, abort, partial=False)
-                try:
-                    return self._fetch_anew(wanted, given, abort)
-                except PartialError:
-                    return self._fetch_anew(wanted, given, abort, partial=False)
+                revision = self._fetched(wanted, given, abort)
+                self._broken = 0
+                return revision
         except OSError as error:
             raise _disk_error(self._directory, error) from error
+
+    def _fetched(self, wanted: _Wanted, given: Lent, abort: Abort) -> Revision:
+        """Fetch into the mirror that is there, or make it anew; with whole files where nothing else works."""
+        partial = True
+        if self._is_mirror_of(wanted.remote):
+            try:
+                return self._fetch_again(wanted, given, abort)
+            except BrokenMirrorError:
+                self._broken += 1
+                # What a repository says must not cost a clone each time: only the 1st, 2nd, 4th, 8th does.
+                if self._broken & (self._broken - 1):
+                    raise
+                self.counters.rebuilds += 1
+            except PartialError:
+                partial = False
+        try:
+            return self._fetch_anew(wanted, given, abort, partial=partial)
+        except PartialError:
+            return self._fetch_anew(wanted, given, abort, partial=False)
 
     def _fetch_again(self, wanted: _Wanted, given: Lent, abort: Abort) -> Revision:
         session, ref = self._opened_for(wanted.remote, given, abort, self._directory), wanted.ref
@@ -232,7 +250,7 @@ class GitMirror:
             before = f"{ref.name}@{tip(session.local, branch_ref(ref.name))}"
         return self._newest(session, wanted, before)
 
-    def _fetch_anew(self, wanted: _Wanted, given: Lent, abort: Abort, *, partial: bool = True) -> Revision:
+    def _fetch_anew(self, wanted: _Wanted, given: Lent, abort: Abort, *, partial: bool) -> Revision:
         """Clone beside the old mirror and swap when it worked: until then old revisions stay readable."""
         fresh = self._directory.with_name(f"{self._directory.name}.new")
         _remove(fresh)
@@ -307,8 +325,10 @@ class GitMirror:
 
     def _opened_for(self, remote: Remote | None, given: Lent, abort: Abort, directory: Path) -> Session:
         seconds = self._limits.fetch_timeout.total_seconds()
+        memory = self._limits.memory_bytes_max
         partial = not (directory / _WHOLE_FILE).exists()
-        local, online = GitRunner(directory, abort, timeout_seconds=seconds), None
+        local = GitRunner(directory, abort, timeout_seconds=seconds, memory_bytes_max=memory)
+        online = None
         if remote is not None:
             config = {**given.config, **remote_config(remote, partial=partial)}
             given = replace(given, config=config)
@@ -319,8 +339,10 @@ class GitMirror:
                 timeout_seconds=seconds,
                 lent=given,
                 file_bytes_max=self._limits.pack_bytes_max,
+                memory_bytes_max=memory,
             )
-        return Session(local, online, remote, partial, self.counters, self._in_vain)
+        most = min(self._limits.total_bytes_max, self._limits.pack_bytes_max)
+        return Session(local, online, remote, partial, self.counters, self._in_vain, most)
 
     @property
     def _lent_directory(self) -> Path:
@@ -332,7 +354,7 @@ class GitMirror:
             known = (self._directory / _URL_FILE).read_text("utf-8")
         except (OSError, UnicodeDecodeError):
             return False
-        if known != remote.text:
+        if known != remote.text or is_shallow(self._directory):
             self._last = None
             return False
         if not self._opened:

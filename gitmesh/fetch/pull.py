@@ -25,6 +25,8 @@ _LISTING_BYTES_MAX = 8_388_608
 _ABSENT = "couldn't find remote ref"
 _NOT_OURS = re.compile(r"not our ref|unadvertised object")
 _FILTER = "blob:none"
+_TOO_LARGE = "File too large"  # what `command` limits
+_PACK_OVERHEAD = 16_777_216  # of a pack, beside the contents in it
 
 _FETCH = (
     "fetch",
@@ -33,6 +35,8 @@ _FETCH = (
     "--no-recurse-submodules",
     "--no-write-fetch-head",
     "--no-auto-maintenance",
+    # Else git takes nothing of a shallow repository, says so to nobody, and looks for the rest without end.
+    "--update-shallow",
 )
 
 
@@ -78,8 +82,13 @@ def try_commit(git: GitRunner, commit: str, *, partial: bool) -> None:
         return
 
 
-def bring_blobs(git: GitRunner, remote: Remote, blobs: Iterable[str]) -> None:
-    """Bring the contents of files, all at once. Raises PartialError where the server cannot do that."""
+def bring_blobs(git: GitRunner, remote: Remote, blobs: Iterable[str], bytes_max: int) -> None:
+    """Bring the contents of files, all at once. Raises PartialError where the server cannot do that.
+
+    How large a file is, git does not say before it sends it. So what comes is cut off where it is more than
+    all files may have together, whichever is too large.
+    """
+    git = git.writing_at_most(bytes_max + _PACK_OVERHEAD)
     with tempfile.TemporaryFile() as wanted:
         wanted.write("".join(f"{check_commit(blob)}\n" for blob in blobs).encode())
         wanted.seek(0)
@@ -96,6 +105,12 @@ def bring_blobs(git: GitRunner, remote: Remote, blobs: Iterable[str]) -> None:
                 stdout.read(1)
         except GitExit as ended:
             remove_locks(git.git_dir)
+            if _TOO_LARGE in ended.stderr:
+                raise FetchError(
+                    f"the files that are read of {remote} are larger than {bytes_max} bytes together; "
+                    "set spec.path to a smaller directory, or raise git.totalBytesMax",
+                    retryable=True,
+                ) from None
             if _NOT_OURS.search(ended.stderr):
                 raise PartialError(f"{remote} does not give single files") from None
             raise explain(ended.stderr, what=f"fetch files of {remote}") from None
@@ -127,6 +142,12 @@ def tip(git: GitRunner, revision: str) -> str:
         return found.strip().splitlines()[-1]
     except (GitExit, IndexError):
         return ""
+
+
+def is_shallow(directory: Path) -> bool:
+    """Say whether a server has cut the history of a mirror off. Such a mirror is followed no further: behind
+    the cut, commits could hide that nobody has signed."""
+    return (directory / "shallow").exists()
 
 
 def branch_ref(branch: str) -> str:
@@ -206,6 +227,12 @@ def _pull(
 ) -> None:
     try:
         git.text(*_FETCH, *_filtered(partial), "--end-of-options", "origin", refspec)
+        if is_shallow(git.git_dir):
+            raise FetchError(
+                f"cannot {what}: the repository is shallow, and GitMesh follows none without its history; "
+                "fetch the rest of it there, with `git fetch --unshallow`",
+                retryable=True,
+            )
     except GitExit as ended:
         if _ABSENT in ended.stderr:
             raise absent() from None
@@ -229,18 +256,23 @@ def _object(git: GitRunner, revision: str) -> str:
 
 def _tags(git: GitRunner, remote: Remote) -> dict[str, str]:
     """Return the tags of the remote by name, with the object that each of them is."""
+    return _listed(git, remote, "tags", "set spec.tag or spec.branch")
+
+
+def _listed(git: GitRunner, remote: Remote, what: str, advice: str) -> dict[str, str]:
+    """Return the branches (`heads`) or `tags` of the remote by name, with the object that each of them is."""
+    called = {"heads": "branches"}.get(what, what)
     try:
-        with git.stream("ls-remote", "--quiet", "--refs", "--tags", "origin") as stdout:
+        with git.stream("ls-remote", "--quiet", "--refs", f"--{what}", "origin") as stdout:
             listing = stdout.read(_LISTING_BYTES_MAX + 1)
             if len(listing) > _LISTING_BYTES_MAX:
                 raise FetchError(
-                    f"{remote} has more tags than GitMesh reads ({_LISTING_BYTES_MAX} bytes); "
-                    "set spec.tag or spec.branch",
+                    f"{remote} has more {called} than GitMesh reads ({_LISTING_BYTES_MAX} bytes); {advice}",
                     retryable=False,
                 )
     except GitExit as ended:
-        raise explain(ended.stderr, what=f"list the tags of {remote}") from None
-    lines = (line.partition("\trefs/tags/") for line in listing.decode("utf-8", "replace").splitlines())
+        raise explain(ended.stderr, what=f"list the {called} of {remote}") from None
+    lines = (line.partition(f"\trefs/{what}/") for line in listing.decode("utf-8", "replace").splitlines())
     return {name: check_commit(id_) for id_, _, name in lines if name and name.isprintable()}
 
 
@@ -262,14 +294,13 @@ def _shown_tags(tags: Iterable[str]) -> str:
 
 def _no_such_branch(git: GitRunner, remote: Remote, branch: str) -> FetchError:
     try:
-        listing = git.text("ls-remote", "--quiet", "--heads", "origin")
-    except GitExit as ended:
-        return explain(ended.stderr, what=f"list the branches of {remote}")
-    names = [line.partition("\trefs/heads/")[2] for line in listing.splitlines()]
-    names = [name for name in names if name and name.isprintable()]
+        names = list(_listed(git, remote, "heads", f"it has no branch {branch}: set spec.branch"))
+    except FetchError as error:
+        return error
     if not names:
         return FetchError(
-            f"the repository has no commits on branch {branch} ({remote} is empty); push a first commit",
+            f"the repository has no commits on branch {branch}: {remote} has no branches at all; "
+            "push a first commit, or check spec.url",
             retryable=True,
         )
     return FetchError(

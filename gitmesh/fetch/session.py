@@ -40,7 +40,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`online` is None where nothing may be fetched. `partial`: files are left out until they are needed."""
+    """`online` is None where nothing may be fetched. `partial`: files are left out until they are needed.
+
+    `bytes_max`: how large all of them may be that are then fetched together.
+    """
 
     local: GitRunner
     online: GitRunner | None
@@ -48,6 +51,7 @@ class Session:
     partial: bool
     counters: Counters
     in_vain: set[str]  # commits that were asked for and are not to be had
+    bytes_max: int
 
     def have(self, blobs: Iterable[str]) -> Mapping[str, int]:
         """Bring the contents that are not here; return how many bytes each has. Raises FetchError."""
@@ -62,7 +66,7 @@ class Session:
             raise FetchError(
                 f"the local mirror does not have {len(missing)} of the files; fetch again", retryable=True
             )
-        bring_blobs(self.online, self.remote, missing)
+        bring_blobs(self.online, self.remote, missing, self.bytes_max)
         self.counters.blobs_fetched += len(missing)
         found = blob_sizes(self.local, missing)
         if still := [blob for blob in missing if blob not in found]:

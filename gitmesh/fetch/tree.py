@@ -73,7 +73,7 @@ def _ignore_files_above(path: str) -> Iterator[str]:
 
 
 def blob_sizes(git: GitRunner, blobs: Iterable[str]) -> Mapping[str, int]:
-    """Return the size in bytes of each blob that is here."""
+    """Return the size in bytes of each blob that is here. Raises FetchError for what is none."""
     sizes: dict[str, int] = {}
     with _asked(blobs) as questions:
         command = ("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", "--buffer")
@@ -82,6 +82,12 @@ def blob_sizes(git: GitRunner, blobs: Iterable[str]) -> Mapping[str, int]:
                 blob, kind, size = (*line.decode("ascii", "replace").split(), "", "")[:3]
                 if kind == "blob":
                     sizes[blob] = int(size)
+                elif kind in ("tree", "commit", "tag"):
+                    raise FetchError(
+                        f"the repository names {blob} as a file, and that is a {kind}; run `git fsck` in it, "
+                        "and take what it finds out of the history",
+                        retryable=True,
+                    )
     return sizes
 
 

@@ -39,6 +39,8 @@ class GitLimits(Settings):
     """How large all files of a revision may be together."""
     pack_bytes_max: Count = 536_870_912
     """How much a server may send at once, as it takes on disk. On Linux only."""
+    memory_bytes_max: Annotated[int, Field(ge=33_554_432)] = 268_435_456
+    """How much memory one process of git may take. On Linux only."""
     path_depth_max: Count = 32
     """How deep folders may be nested."""
     fetch_timeout: Positive = timedelta(seconds=60)

@@ -6,6 +6,7 @@ Stage: parse (pure). A file may hold several JSON values one after the other, as
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from gitmesh.parse.scalars import as_json_number
 from gitmesh.parse.yaml_text import Document, read_yaml
 
 _SPACE = " \t\r\n"
+_DIGITS_MAX = 400  # of a number that is read digit by digit: that costs more than they are many
 
 
 def read_json(
@@ -36,6 +38,7 @@ def read_json(
                     _limit(file, lines, at, f"more than {limits.documents_max} values"),
                 )
             value, end = decoder.raw_decode(text, at)
+            _check_characters(text[at:end], value)
             if _deeper_than(value, limits.nesting_max):
                 message = f"nested deeper than {limits.nesting_max} levels"
                 return tuple(documents), (_limit(file, lines, at, message),)
@@ -59,15 +62,29 @@ def _decoder(repeated: list[str]) -> json.JSONDecoder:
             repeated.extend(name for name, count in counted.items() if count > 1)
         return result
 
-    def number(digits: str) -> int | float:
-        return as_json_number(float(digits)) if len(digits) > 400 else as_json_number(int(digits))
-
     return json.JSONDecoder(
         object_pairs_hook=pairs,
-        parse_int=number,
-        parse_float=lambda digits: as_json_number(float(digits)),
+        parse_int=_number,
+        parse_float=_number,
         parse_constant=_no_constant,
     )
+
+
+def _number(digits: str) -> int | float:
+    is_whole = len(digits) <= _DIGITS_MAX and digits.removeprefix("-").isdigit()
+    number = as_json_number(int(digits) if is_whole else float(digits))
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]}{'...' if len(digits) > 20 else ''} is too large for a number")
+    return number
+
+
+def _check_characters(text: str, value: Any) -> None:
+    """Raise ValueError for halves of characters, which JSON can write and no UTF-8 has."""
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"\\u{ord(error.object[error.start]):04x} is half of a character") from None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -29,6 +29,7 @@ _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+
 _BASES = (16, 2, 8, 10)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
+_UINT64_MAX = 2**64 - 1
 _DIGITS_MAX = 400
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+", re.ASCII)
 _TAG_PREFIX = "tag:yaml.org,2002:"
@@ -59,7 +60,10 @@ def _number(text: str) -> int | float | None:
     if found := _INTEGER.fullmatch(plain):
         sign, *digits = found.groups()
         whole = next(int(d, base) for d, base in zip(digits, _BASES, strict=True) if d is not None)
-        return as_json_number(-whole if sign == "-" else whole)
+        whole = -whole if sign == "-" else whole
+        if whole in _INT64 or 0 <= whole <= _UINT64_MAX:
+            return as_json_number(whole)
+    # What is no whole number of 64 bits may be a float, and its digits are decimal then.
     if not _FLOAT.fullmatch(plain):
         return None
     number = float(plain)
@@ -67,9 +71,17 @@ def _number(text: str) -> int | float | None:
 
 
 def as_json_number(value: int | float) -> int | float:
-    """Return the number as an API server reads it: whole numbers are int64, all others float64."""
+    """Return the number as an API server reads it: whole numbers are int64, all others float64.
+
+    What no float64 can hold is infinite; no JSON has that.
+    """
     whole = int(value) if isinstance(value, int) or value.is_integer() else None
-    return float(value) if whole is None or whole not in _INT64 else whole
+    if whole is not None and whole in _INT64:
+        return whole
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def surprise(text: str, value: Scalar) -> str:

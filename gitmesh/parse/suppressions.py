@@ -26,7 +26,8 @@ from gitmesh.parse.spans import Spans, read_spans
 
 ANNOTATION = "gitmesh.dev/ignore"
 _MARKS = (b"gitmesh:", b"gitmesh.dev/ignore")
-_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[ \t#]*gitmesh:[ \t]*ignore\b(.*)")
+# As many signs as a frame of them may have: without a bound, a long line of them is gone through for each.
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[ \t#]{0,120}gitmesh:[ \t]*ignore\b(.*)")
 _BETWEEN = re.compile(r"[ \t]*(?:#.*|---[ \t]*(?:#.*)?|%.*)?")
 _CODE = re.compile(r"[A-Za-z]{2,6}[0-9]{1,6}")
 _REASON = re.compile(r":?[ \t]*\bbecause\b|:", re.IGNORECASE)
@@ -58,7 +59,7 @@ def read_suppressions(file: SourceFile, text: str, resources: Sequence[Resource]
     found: list[Suppression] = []
     wrong: list[Diagnostic] = []
     for said in _said(file, text, resources, spans):
-        if len(found) >= _PER_FILE_MAX:
+        if max(len(found), len(wrong)) >= _PER_FILE_MAX:
             message = f"more than {_PER_FILE_MAX} suppressions in one file; this and the rest are not read"
             wrong.append(codes.BAD_SUPPRESSION.finding(message, said.at, hint="split the file"))
             break
@@ -89,6 +90,7 @@ def _said(file: SourceFile, text: str, resources: Sequence[Resource], spans: Spa
 def _comments(path: str, text: str, spans: Spans) -> Iterator[_Said]:
     lines = lines_of(text)
     starts = spans.starts()
+    below: list[int] = []
     for number, line in enumerate(lines, start=1):
         match = _COMMENT.search(line) if "gitmesh:" in line else None
         if match is None or spans.in_text((number, match.start() + 1)):
@@ -97,15 +99,22 @@ def _comments(path: str, text: str, spans: Spans) -> Iterator[_Said]:
         if line[: match.start()].strip():
             yield _Said(match[1], at, (number, 1), (number, _FAR))
         else:
-            yield _Said(match[1], at, *_below(number, lines, spans, starts))
+            below = below or _lines_below(lines)
+            yield _Said(match[1], at, *_below(below[number], spans, starts))
 
 
-def _below(number: int, lines: list[str], spans: Spans, starts: list[Place]) -> tuple[Place, Place]:
-    """Return from where to where a comment of its own goes: the largest thing that begins below it."""
-    following = number  # the index of the next line
-    while following < len(lines) and lines[following].strip() and _BETWEEN.fullmatch(lines[following]):
-        following += 1
-    line = following + 1
+def _lines_below(lines: list[str]) -> list[int]:
+    """Return for each line the first line after it, from 1, that is no comment and begins no document."""
+    below = [len(lines) + 1] * (len(lines) + 1)
+    for index in range(len(lines) - 1, -1, -1):
+        line = lines[index]
+        is_between = line.strip() and _BETWEEN.fullmatch(line)
+        below[index] = below[index + 1] if is_between else index + 1
+    return below
+
+
+def _below(line: int, spans: Spans, starts: list[Place]) -> tuple[Place, Place]:
+    """Return from where to where a comment of its own goes: the largest thing that begins on a line."""
     index = bisect_left(starts, (line, 1))
     end: Place = (line, _FAR)
     while index < len(starts) and starts[index][0] == line:

@@ -1,6 +1,6 @@
 """GM0xx: findings about files, before the content of an object is judged.
 
-Stage: validate (pure). GM001 to GM005 are made by fetch, the others by parse.
+Stage: validate (pure). GM001 to GM005 are made by fetch, GM007 by the pass, the others by parse.
 """
 
 from __future__ import annotations
@@ -65,6 +65,17 @@ FILE_RULES = (
         "version https://git-lfs.github.com/spec/v1\n"
         "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n",
         _GOOD,
+    ),
+    Rule(
+        "GM007",
+        Severity.ERROR,
+        "A revision could not be judged",
+        "GitMesh itself failed while it read or checked the revision. That is a mistake in GitMesh, and not "
+        "in the repository. Nothing of the revision is applied, and the last good one stays. Please report "
+        "it.",
+        "a revision that GitMesh stumbles over",
+        "the revision before it, or one without what was changed last",
+        file="",
     ),
     Rule(
         "GM010",

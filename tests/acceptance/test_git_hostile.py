@@ -1,8 +1,12 @@
 """Promises about repositories that mean harm."""
 
+import hashlib
+import shutil
 import subprocess
+import zlib
 
 import pytest
+from fakes.git_http import git_over_http
 
 from gitmesh.fetch.errors import FetchError
 from gitmesh.fetch.mirror import GitMirror
@@ -157,3 +161,93 @@ async def test_a_repository_with_other_object_names_is_refused_and_says_so(tmp_p
     with pytest.raises(FetchError, match="SHA-256") as refused:
         await a_mirror(tmp_path).fetch(str(origin), "main", ".")
     assert not refused.value.retryable
+
+
+@pytest.mark.parametrize("transport", ["file", "http"])
+async def test_a_repository_that_is_or_becomes_shallow_is_refused_and_says_so(
+    repository, tmp_path, transport
+):
+    """Where files are left out, git looks for what is cut off, again and again, with `file` on both sides."""
+    for number in range(3):
+        repository.publish({"a.yaml": f"a: {number}"}, str(number))
+    served = tmp_path / "served" / "x.git"
+    mirror = a_mirror(tmp_path, fetch_timeout="20s")
+    with git_over_http(tmp_path / "served") as server:
+        url = f"file://{served}" if transport == "file" else f"{server.url}/x.git"
+        for before in ("nothing", "a whole one"):
+            if before == "a whole one":
+                run_git("clone", "--quiet", "--bare", repository.url, str(served))
+                good = await mirror.fetch(url, "main", ".")
+                repository.publish({"a.yaml": "a: 3"}, "3")
+                shutil.rmtree(served)
+            run_git("clone", "--quiet", "--bare", "--depth=1", repository.url, str(served))
+            with pytest.raises(FetchError, match=r"is shallow.* with `git fetch --unshallow`"):
+                await mirror.fetch(url, "main", ".")
+            shutil.rmtree(served)
+    assert (await mirror.read(good.commit, "main", ".")).files == good.files
+
+
+@pytest.mark.parametrize("wrong", ["a tree as a file", "a file as a tree"])
+async def test_what_is_wrong_with_a_repository_does_not_cost_a_clone_each_time(repository, tmp_path, wrong):
+    content = blob(repository, b"a: 1")
+    tree = plumbing(repository.work / ".git", ["mktree"], f"100644 blob {content}\ta.yaml\n".encode())
+    entry = ("100644", tree) if wrong == "a tree as a file" else ("40000", content)
+    repository.publish({"a.yaml": "a: 0"}, "good")
+    raw = f"{entry[0]} a.yaml\0".encode() + bytes.fromhex(entry[1])
+    lying = plumbing(
+        repository.work / ".git", ["hash-object", "-t", "tree", "-w", "--stdin", "--literally"], raw
+    )
+    commit = repository.git("commit-tree", "-m", "lying", "-p", "HEAD", lying)
+    for found in (lying, tree, content, commit):  # past the checks of git push
+        name = f"objects/{found[:2]}/{found[2:]}"
+        (repository.origin / name).parent.mkdir(exist_ok=True)
+        (repository.origin / name).write_bytes((repository.work / ".git" / name).read_bytes())
+    with git_over_http(repository.origin.parent) as server:
+        mirror, url = a_mirror(tmp_path), f"{server.url}/origin.git"
+        good = await mirror.fetch(url, "main", ".")
+        (repository.origin / "refs/heads/main").write_text(f"{commit}\n")
+        for _ in range(9):
+            with pytest.raises(FetchError) as refused:
+                await mirror.fetch(url, "main", ".")
+        if wrong == "a tree as a file":
+            assert f"names {tree} as a file, and that is a tree; run `git fsck` in it" in str(refused.value)
+        assert mirror.counters.rebuilds <= 4
+        assert (await mirror.read(good.commit, "main", ".")).files == good.files
+
+
+def a_large_commit(repository: GitRepository, megabytes: int) -> str:
+    """Push a commit whose message is long and compresses well, piece by piece."""
+    tree, piece = repository.git("rev-parse", "HEAD^{tree}"), b"x" * 1_000_000
+    who = "Eve <eve@example.com> 1700000000 +0000"
+    head = f"tree {tree}\nauthor {who}\ncommitter {who}\n\n".encode()
+    pieces = [f"commit {len(head) + megabytes * len(piece)}\0".encode(), head, *[piece] * megabytes]
+    digest, packer, packed = hashlib.sha1(usedforsecurity=False), zlib.compressobj(1), b""
+    for part in pieces:
+        digest.update(part)
+        packed += packer.compress(part)
+    name = digest.hexdigest()
+    target = repository.origin / "objects" / name[:2] / name[2:]
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(packed + packer.flush())
+    (repository.origin / "refs/heads/main").write_text(f"{name}\n")
+    return name
+
+
+async def test_a_few_bytes_that_stand_for_gigabytes_do_not_take_our_memory(repository, tmp_path):
+    repository.publish({"a.yaml": "a: 1"}, "good")
+    mirror = a_mirror(tmp_path, memory_bytes_max=50_000_000)
+    with git_over_http(repository.origin.parent) as server:
+        url = f"{server.url}/origin.git"
+        good = await mirror.fetch(url, "main", ".")
+        a_large_commit(repository, 100)
+        with pytest.raises(FetchError, match=r"needs more memory than git\.memoryBytesMax allows") as refused:
+            await mirror.fetch(url, "main", ".")
+        assert refused.value.retryable
+        assert (await mirror.read(good.commit, "main", ".")).files == good.files
+
+
+async def test_a_commit_that_says_too_much_is_refused_and_says_so(repository, tmp_path):
+    repository.publish({"a.yaml": "a: 1"}, "good")
+    a_large_commit(repository, 2)
+    with pytest.raises(FetchError, match="answers with more than 1048576 bytes"):
+        await a_mirror(tmp_path).fetch(repository.url, "main", ".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -222,3 +223,19 @@ async def test_a_large_file_outside_the_path_costs_nothing_and_one_inside_is_an_
     revision = await mirror.fetch(url, "main", "mesh")
     assert [(d.code, d.at.file) for d in revision.diagnostics if d.at] == [("GM003", "mesh/large.yaml")]
     assert server.bytes_sent < 500_000
+
+
+async def test_files_that_are_too_much_together_are_cut_off_while_they_come(
+    repository: GitRepository, url: str, tmp_path: Path
+):
+    repository.publish({"mesh/large.yaml": random.Random(1).randbytes(20_000_000)}, "large")
+    mirror = a_mirror(tmp_path, total_bytes_max=1_000_000)
+    with pytest.raises(FetchError, match=r"larger than 1000000 bytes together; set spec\.path") as refused:
+        await mirror.fetch(url, "main", "mesh")
+    assert refused.value.retryable
+    assert bytes_below(tmp_path / "data") < 2_000_000
+    assert len((await mirror.fetch(url, "main", "apps/1")).files) == 50
+
+
+def bytes_below(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())

@@ -193,7 +193,7 @@ def basic(login: str) -> str:
 @contextlib.contextmanager
 def git_over_http(root: Path, tls: ssl.SSLContext | None = None) -> Iterator[GitHttpServer]:
     """Run the server for the time of a test."""
-    with GitHttpServer(root, tls) as server, _serving(server):
+    with GitHttpServer(root, tls) as server, serving(server):
         try:
             yield server
         finally:
@@ -203,12 +203,13 @@ def git_over_http(root: Path, tls: ssl.SSLContext | None = None) -> Iterator[Git
 @contextlib.contextmanager
 def http_proxy() -> Iterator[HttpProxy]:
     """Run a proxy for the time of a test."""
-    with HttpProxy() as proxy, _serving(proxy):
+    with HttpProxy() as proxy, serving(proxy):
         yield proxy
 
 
 @contextlib.contextmanager
-def _serving(server: ThreadingHTTPServer) -> Iterator[None]:
+def serving(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Answer requests for the time of a test."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -45,6 +45,21 @@ SCALARS = st.one_of(
     st.text(max_size=8),
     WORDS,
 )
+EXTREMES = st.sampled_from(
+    [
+        10**309,
+        -(10**399),
+        2**64,
+        1e308,
+        5e-324,
+        399 * "9",
+        "9" * 20 + "h",
+        "1e999s",
+        2_000 * "h1",
+        "\ud800",
+        "\x00",
+    ]
+)
 FIELDS = st.one_of(st.sampled_from(FIELD_NAMES.split()), st.text(max_size=4))
 VALUES = st.recursive(
     SCALARS,
@@ -140,8 +155,9 @@ EXAMPLES = list(
 def test_no_value_at_any_place_of_a_good_object_raises(data: st.DataObject):
     body = data.draw(st.sampled_from(EXAMPLES))
     path = data.draw(st.sampled_from(list(places(body))))
-    changed = replaced(body, path, data.draw(VALUES))
+    changed = replaced(body, path, data.draw(VALUES | EXTREMES))
     text = json.dumps([changed, *EXAMPLES])
+    findings({"a.yaml": text})
     found = findings({"a.json": f'{{"apiVersion": "v1", "kind": "List", "items": {text}}}'}, known_hosts=())
     assert all(f.at is not None for f in found)
 

@@ -12,9 +12,10 @@ from fakes.cluster import Fault
 from fakes.daemon_world import DaemonWorld, Repository, a_rule, a_service, files, in_world, without_threads
 from fakes.virtual_time import run_virtually
 
+from gitmesh.engine import accept
 from gitmesh.engine.report import read_source
 from gitmesh.kube.protocol import Body
-from gitmesh.model.kinds import EVENT, SECRET, TRAFFIC_SOURCE
+from gitmesh.model.kinds import EVENT, SECRET, TRAFFIC_SOURCE, VIRTUAL_SERVICE
 from gitmesh.model.repository import Access, Ref, RefKind
 from gitmesh.model.resource import resource_from_body
 from gitmesh.model.source import ACCEPT_REWRITE_ANNOTATION, SYNC_ANNOTATION, TrafficSourceSpec
@@ -426,5 +427,29 @@ def test_another_repository_is_no_rewritten_history():
         world.patch(TRAFFIC_SOURCE, "mesh", {"spec": {"url": "https://git.example.com/moved.git"}})
         await world.until(lambda: world.live() == {"v1": 50, "v2": 50}, seconds=5)
         assert world.status().accepted_url == "https://git.example.com/moved.git"
+
+    tell(story)
+
+
+def test_a_revision_that_we_stumble_over_is_told_and_the_last_good_one_is_healed(monkeypatch):
+    async def story(world: DaemonWorld, repository: Repository, group: Any) -> None:
+        def stumble(*arguments: Any, **named: Any) -> Any:
+            raise OverflowError("int too large")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(accept, "validate", stumble)
+            repository.push(files(*SECOND))
+            await world.until(lambda: world.ready() == ("False", "ValidationFailed"))
+            (finding,) = world.status().findings
+            assert (finding.code, finding.severity) == ("GM007", "error")
+            assert "OverflowError" in finding.message
+            assert "int too large" in world.crashes[0]
+            world.crashes.clear()
+            edited = {"spec": a_service("reviews", "v2 100")["spec"]}
+            world.patch(VIRTUAL_SERVICE, "reviews", edited, manager="kubectl-edit")
+            await world.until(lambda: world.live() == {"v1": 100})
+            assert world.status().last_applied_revision == f"main@{repository.commits[0].id}"
+        repository.push(files(*THIRD))
+        await world.until(lambda: world.live() == {"v2": 100})
 
     tell(story)

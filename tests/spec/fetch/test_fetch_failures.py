@@ -29,6 +29,11 @@ from gitmesh.fetch.failures import explain
         ("error: object 1234: hasDotgit: contains '.git'\nfatal: fsck error in packed object", "git fsck"),
         ("fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", "early EOF"),
         ("fatal: mismatched algorithms: client sha1; server sha256", "SHA-256"),
+        (
+            "fatal: Out of memory, malloc failed (tried to allocate 400000000 bytes)\n"
+            "fatal: fetch-pack: invalid index-pack output",
+            "raise git.memoryBytesMax",
+        ),
         ("", "no reason"),
     ],
 )
@@ -52,9 +57,25 @@ def test_damage_of_our_own_copy_is_recognised(stderr):
     assert isinstance(explain(stderr, what="fetch"), BrokenMirrorError)
 
 
-def test_a_server_cannot_talk_us_into_throwing_the_mirror_away():
-    stderr = "remote: fatal: loose object abcd is corrupt\nfatal: the remote end hung up unexpectedly"
-    assert not isinstance(explain(stderr, what="fetch"), BrokenMirrorError)
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        "remote: fatal: loose object abcd is corrupt\nfatal: the remote end hung up unexpectedly",
+        "fatal: remote error: loose object abcd is corrupt",
+        "fatal: remote error: no\nfatal: bad object refs/heads/main\nwrite error: File too large",
+        "fatal: protocol error: unexpected 'not a git repository'",
+        "fatal: invalid server response; got 'bad config\nout of memory'",
+    ],
+)
+def test_a_server_cannot_talk_us_into_throwing_the_mirror_away(stderr):
+    error = explain(stderr, what="fetch")
+    assert not isinstance(error, BrokenMirrorError)
+    assert "check that the server is up" in str(error)
+
+
+def test_a_server_that_says_who_may_not_read_is_believed():
+    stderr = "fatal: remote error: access denied or repository not exported: /x"
+    assert "there is no repository" in str(explain(stderr, what="fetch"))
 
 
 def test_text_of_a_server_is_cleaned_and_short():

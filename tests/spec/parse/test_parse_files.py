@@ -98,7 +98,8 @@ def test_several_json_values_in_one_file_are_read():
         ('{"a": NaN}', "GM015", "a.json:1:1"),
         ("[" * 100_000, "GM015", "a.json:1:1"),
         ("[" * 80 + "]" * 80, "GM014", "a.json:1:1"),
-        ("7" * 5000, "GM016", "a.json:1:1"),
+        ("7" * 5000, "GM015", "a.json:1:1"),
+        ("7" * 50, "GM016", "a.json:1:1"),
     ],
 )
 def test_broken_json_is_a_finding(text: str, code: str, place: str):

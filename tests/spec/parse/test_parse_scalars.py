@@ -10,6 +10,7 @@ from fakes.kubectl_scalars import VALUES
 
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.diagnostic import Severity
+from gitmesh.parse.json_text import read_json
 from gitmesh.parse.yaml_text import read_yaml
 
 
@@ -59,3 +60,18 @@ def test_json_numbers_and_duplicates_are_held_to_the_same_rules():
     text = '{\n\t"apiVersion": "v1", "kind": "ConfigMap",\n\t"data": {"a": 75.0, "a": 1}\n}'
     found = findings({"a.json": text})
     assert [(f.code, str(f.at)) for f in found if f.code == "GM012"] == [("GM012", "a.json:3:22")]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", 309 * "9", "-" + 399 * "9", 401 * "9"])
+def test_a_json_number_that_no_server_can_hold_is_an_error_with_a_place(number: str):
+    found = findings({"a.json": f'{{"apiVersion": "v1", "kind": "ConfigMap", "data": {number}}}'})
+    assert [(f.code, str(f.at)) for f in found] == [("GM015", "a.json:1:1")]
+    assert "too large for a number" in found[0].message
+
+
+def test_half_of_a_character_is_an_error_with_a_place_and_a_whole_one_is_text():
+    half = findings({"a.json": '{"apiVersion": "v1", "kind": "ConfigMap", "data": {"\\udc00": 1}}'})
+    assert [(f.code, str(f.at)) for f in half] == [("GM015", "a.json:1:1")]
+    assert r"\udc00 is half of a character" in half[0].message
+    (document,) = read_json("a.json", r'{"a": "\ud83d\ude00 \u00e9"}', ParseLimits())[0]
+    assert document.value == {"a": "\U0001f600 \u00e9"}

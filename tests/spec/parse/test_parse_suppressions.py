@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from types import FrameType
+from typing import Any
 
 import pytest
 from fakes.examined import findings, parsed, told
@@ -263,3 +267,39 @@ def test_what_is_taken_over_from_before_keeps_its_suppressions():
 
 def test_files_that_say_nothing_of_it_are_not_looked_into():
     assert parsed(SHADOWED, limits=ParseLimits()).suppressions == {}
+
+
+def lines_of_work(text: str) -> int:
+    """Return how many lines of ours are run to read a text: a measure of time that no machine changes."""
+    lines = 0
+
+    def count(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        parsed(text)
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+@pytest.mark.parametrize("comment", [RULE, "# gitmesh: ignore GM130", "# gitmesh: ignore", "#"])
+def test_twice_the_comments_cost_twice_as_much(comment: str):
+    def text(count: int) -> str:
+        return f"{RULE}\n" + f"{comment}\n" * count + SHADOWED
+
+    assert lines_of_work(text(4_000)) < 2.5 * lines_of_work(text(2_000))
+
+
+def test_of_what_is_wrong_with_suppressions_only_so_much_is_said():
+    assert len(parsed("# gitmesh: ignore GM130\n" * 20_000 + SHADOWED).diagnostics) == 1_001
+
+
+def test_a_long_line_of_signs_is_not_gone_through_for_each_of_them():
+    before = time.thread_time()
+    parsed(f"# gitmesh: {'# ' * 100_000}\n{SHADOWED}")
+    assert time.thread_time() - before < 10  # minutes, if it were
