@@ -251,6 +251,7 @@ class SourceMemory:
     # decide
     records: dict[ResourceKey, RolloutRecord] = field(default_factory=dict)  # not written down yet
     read: dict[ResourceKey, tuple[Resource, RolloutRecord | None]] = field(default_factory=dict)
+    unread: frozenset[ResourceKey] = frozenset()  # the objects whose records make no sense
     verdicts: dict[ResourceKey, tuple[Verdict, ...]] = field(default_factory=dict)  # not written down yet
     taken: dict[ResourceKey, Taken] = field(default_factory=dict)  # what verdicts made of a record last
     decided: Decided | None = None  # by the last pass

@@ -68,7 +68,7 @@ def move(
     services = {
         key: resource
         for key, resource in (_steered(desired, records) if desired else {}).items()
-        if _is_ours_to_move(resource, live, source, inventory, may_adopt)
+        if key not in memory.unread and _is_ours_to_move(resource, live, source, inventory, may_adopt)
     }
     rules = _rules(memory, desired, live) if services or records else ()
     turned = _all_turned(services, desired, records, live, source, Calendar(now), rules)

@@ -85,6 +85,7 @@ def plan_input(
         settled=_Settled(desired, before) if before else frozenset(),
         walked={key: desired[key] for key in moving if key in desired},
         kept=_kept(desired, before) if before else frozenset(),
+        unread=memory.unread,
     )
 
 

@@ -103,7 +103,7 @@ def _read(resource: Resource) -> Source | str:
 
 def _read_status(resource: Resource) -> TrafficSourceStatus:
     try:
-        return TrafficSourceStatus.model_validate(resource.body.get("status") or {})
+        return TrafficSourceStatus.model_validate(resource.body.get("status") or {}, extra="ignore")
     except ValidationError:
         # A status that somebody else wrote is not worth stopping for: it is rebuilt from what is live.
         return TrafficSourceStatus()

@@ -22,6 +22,7 @@ from gitmesh.engine.rollout_keys import rollout_key as rollout_key
 from gitmesh.kube.errors import ClusterError
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import RolloutIntent, RolloutRecord, Verdict
+from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import LiveState
 
 NOTHING_ASKED = RolloutIntent()
@@ -29,13 +30,17 @@ RECORD_PATIENCE_SECONDS = 0.2  # so long a rollback waits for its own record
 
 
 def read_record(resource: Resource | None) -> RolloutRecord | None:
-    """Read the record out of a TrafficRollout; None where there is none, or where it makes no sense."""
+    """Read the record out of a TrafficRollout; None where there is none, or where it makes no sense.
+
+    What a newer edition has written beside it is left out: a replica of before must still know of it.
+    """
     if resource is None or not resource.body.get("status"):
         return None
     try:
-        return RolloutRecord.model_validate(resource.body["status"])
+        record = RolloutRecord.model_validate(resource.body["status"], extra="ignore")
     except ValidationError:
         return None
+    return record if record.source else None
 
 
 def read_intent(resource: Resource | None) -> RolloutIntent:
@@ -51,19 +56,40 @@ def _read_intent(resource: Resource) -> RolloutIntent:
 
 
 def load_records(memory: SourceMemory, live: LiveState, source: str) -> dict[ResourceKey, RolloutRecord]:
-    """Return the records of one source as the cluster has them; what could not be written yet wins."""
-    records = dict(memory.records)
+    """Return the records of one source as the cluster has them; what could not be written yet wins.
+
+    One that somebody has spoilt is written anew as it was read before. Where nobody knows that, it is among
+    `memory.unread`: nothing is known of its rollout, so nothing of it may move.
+    """
+    records, unread = dict(memory.records), set[ResourceKey]()
     before, memory.read = memory.read, {}
     for key, resource in live.rollouts.items():
-        if (resource.body.get("status") or {}).get("source") != source:
+        if not may_be_of(resource, source):
             continue
         known = before.get(key)
         # Reading a record costs more than the rest of a pass that finds nothing to do; it is done once.
         record = known[1] if known and known[0] is resource else read_record(resource)
+        if record is None:
+            record = (
+                known[1] if known and known[0].metadata.get("uid") == resource.metadata.get("uid") else None
+            )
+            if record is not None:
+                memory.records.setdefault(object_key(key), record)
+            elif resource.body.get("status") and object_key(key) not in records:
+                unread.add(object_key(key))
+        if record is not None and record.source != source:
+            continue
         memory.read[key] = resource, record
         if record is not None:
             records.setdefault(object_key(key), record)
+    memory.unread = frozenset(unread)
     return records
+
+
+def may_be_of(rollout: Resource, source: str) -> bool:
+    """Say whether a TrafficRollout is of a source by its record, or by its mark: a record can be spoilt."""
+    said = (rollout.body.get("status") or {}).get("source")
+    return said == source or rollout.annotations.get(OWNER_ANNOTATION) == source
 
 
 def untaken(record: RolloutRecord | None, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:

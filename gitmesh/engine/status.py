@@ -293,7 +293,7 @@ def _finding(diagnostic: Diagnostic) -> Finding:
 def invalid_status(resource: Resource, problem: str, now: datetime) -> TrafficSourceStatus:
     """Return the status of a TrafficSource whose own spec makes no sense; the rest of it stays as it was."""
     try:
-        before = TrafficSourceStatus.model_validate(resource.body.get("status") or {})
+        before = TrafficSourceStatus.model_validate(resource.body.get("status") or {}, extra="ignore")
     except ValidationError:
         before = TrafficSourceStatus()
     generation = int(resource.metadata.get("generation") or 0)

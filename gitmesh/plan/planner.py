@@ -20,7 +20,7 @@ from gitmesh.plan.guard import clearly_within, excess_of, refuse_empty
 from gitmesh.plan.normalize import comparable, compared, renewed, to_apply
 from gitmesh.plan.opponents import Stance, opponents, stance
 from gitmesh.plan.references import Offers, any_answered, needs_of, offers_of, services_in
-from gitmesh.plan.refusals import without_breaking
+from gitmesh.plan.refusals import unknown_rollout, without_breaking
 from gitmesh.plan.skips import fought_over, kept, left_alone, never_pruned, not_healed
 from gitmesh.plan.twins import sharers
 from gitmesh.plan.waves import in_waves
@@ -48,7 +48,8 @@ class PlanInput:
     answered: it may be carried out yet, so that what is live is not certain. `settled` are the objects of
     which this revision says the same as the one that was applied wholly before it: a difference there is
     drift. `walked` is what Git says of what rollouts walk. `resting` are objects that others change again
-    and again: the same is not written again now. `kept` are never pruned. `managers` says who owns which
+    and again: the same is not written again now. `kept` are never pruned. Of what is `unread` there is a
+    rollout of which nothing is known. `managers` says who owns which
     fields of the live objects; nothing is forced on an object not in it. `alike` knows what was compared.
     """
 
@@ -68,6 +69,7 @@ class PlanInput:
     walked: ResourceSet = field(default_factory=dict)
     resting: Mapping[ResourceKey, Resting] = field(default_factory=dict)
     kept: frozenset[ResourceKey] = frozenset()
+    unread: frozenset[ResourceKey] = frozenset()
     managers: Mapping[ResourceKey, tuple[FieldManager, ...]] = field(default_factory=dict)
     marked: frozenset[ResourceKey] | None = None
     alike: Alike = field(default_factory=Alike, compare=False)
@@ -186,6 +188,8 @@ def _write(
             given.alike.note(resource, live)
             return None
         after = renewed(after, live)
+    if resource.key in given.unread:
+        return unknown_rollout(resource.key)
     awaited = resource.key in given.moving
     moving = urgent or awaited or resource.key in given.doubtful
     drift = not moving and _is_drift(given, resource.key, live)

@@ -45,6 +45,15 @@ def without_breaking(
         refusals.extend(found)
 
 
+def unknown_rollout(key: ResourceKey) -> Refusal:
+    """Refuse to write an object of whose rollout nothing is known: it might give a canary more."""
+    return Refusal(
+        "the status of its TrafficRollout makes no sense: nothing is known of where its rollout stands",
+        "put that status right, or delete the TrafficRollout to begin anew",
+        key,
+    )
+
+
 def _may_break(change: Change) -> bool:
     """Say whether a change names a subset that was not named before, or takes one away."""
     before, after = change.before, change.after

@@ -137,6 +137,11 @@ class FakeCluster:
         options = WriteOptions(manager=manager, force=True)
         return _copy(writes.patch(self.api, target, APPLY_PATCH, _copy(body), options).body)
 
+    def store(self, body: Body) -> None:
+        """Keep an object as it is given: a server with another definition would let it in."""
+        target = self._target_of(body)
+        self.api.store.put(target.kind.resource, target.namespace, target.name, _copy(body))
+
     def take(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object."""
         deletes.delete(self.api, self._target(kind, namespace, name), deletes.DeleteOptions())
