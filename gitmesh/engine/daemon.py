@@ -19,7 +19,7 @@ from gitmesh.engine.announce import tell
 from gitmesh.engine.clock import watch_steps
 from gitmesh.engine.contests import next_look_seconds
 from gitmesh.engine.counting import count
-from gitmesh.engine.dependencies import in_order
+from gitmesh.engine.dependencies import Lookout, in_order
 from gitmesh.engine.effects import Verifier
 from gitmesh.engine.fetcher import Fetcher, asks_for
 from gitmesh.engine.gates import Gatekeeper, Question
@@ -54,6 +54,7 @@ class Daemon:
         self._config = config
         self.memory = Memory()
         self.fetcher = Fetcher(ports, config)
+        self.lookout = Lookout(self.memory, self.want_fetch)
         self.guard = Guard(ports, self.memory, config)
         self.gatekeeper = Gatekeeper(ports, self.memory)
         self.verifier = Verifier(ports, self.memory, config)
@@ -222,7 +223,7 @@ class Daemon:
         self._ports.meters.fetches.labels("failure" if memory.fetch_error else "success").inc()
         if key in self._known:
             self._ports.alarms.every(f"poll {key}", again, lambda: self.want_fetch(key))
-        if memory.news_of_git != before:
+        if memory.news_of_git != before or self.lookout.is_awaited(key):
             self.wake()
         if key in self._fetches_due:
             self._fetch_wanted.set()
@@ -285,6 +286,7 @@ class Daemon:
             await self._report_invalid(resource, source)
             return
         memory, log = self.memory.of(key), self._log(source)
+        self.lookout.before_pass(source, ours(self._ports))
         work = self.leaver.see_off if leaves else self.reconciler.run_pass
         began = self._ports.clock.monotonic()
         report = await within_limits(

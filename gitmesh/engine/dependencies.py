@@ -1,13 +1,14 @@
 """Sources that depend on others: what a source waits for, and in which order passes go over them.
 
-Stage: plan (pure; called by the pass). It holds what goes forward: new revisions, and steps of rollouts.
+Stage: plan (called by the daemon and the pass). It holds what goes forward: new revisions, and steps of
+rollouts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from gitmesh.engine.memory import Unready
+from gitmesh.engine.memory import Memory, SourceMemory, Unready
 from gitmesh.engine.report import Source, read_source
 from gitmesh.model.kinds import TRAFFIC_SOURCE
 from gitmesh.model.resource import Resource, ResourceKey
@@ -15,7 +16,42 @@ from gitmesh.model.resource import Resource, ResourceKey
 Sources = Mapping[ResourceKey, Resource]
 
 
-def waits_for(source: Source, sources: Sources) -> Unready | None:
+class Lookout:
+    """Has what a source depends on looked at in Git before a new revision of the source goes forward.
+
+    One push may change both, and the source may be fetched first: what the other one said last is about what
+    was there before the push then.
+    """
+
+    def __init__(self, memory: Memory, want_fetch: Callable[[ResourceKey], None]) -> None:
+        self._memory = memory
+        self._want_fetch = want_fetch
+        self._asked: dict[tuple[ResourceKey, ResourceKey], float] = {}
+
+    def before_pass(self, source: Source, present: Sources) -> None:
+        """Note what a source depends on that was not considered since its revision came, and have it fetched.
+
+        Each is asked for once; after that its own retries count. What another daemon works on is not seen
+        from here: of that, only its status is known.
+        """
+        key, memory = source.resource.key, self._memory.of(source.resource.key)
+        memory.considered = memory.looked_at
+        memory.unseen = frozenset(
+            other
+            for other in _dependencies(source)
+            if other in present and self._memory.of(other).considered < memory.news_at
+        )
+        for other in memory.unseen:
+            if self._asked.get((key, other)) != memory.news_at:
+                self._asked[key, other] = memory.news_at
+                self._want_fetch(other)
+
+    def is_awaited(self, fetched: ResourceKey) -> bool:
+        """Say whether a source waits for a look at this one."""
+        return any(fetched in memory.unseen for memory in self._memory.sources.values())
+
+
+def waits_for(source: Source, sources: Sources, memory: SourceMemory) -> Unready | None:
     """Return what holds a source up; None when all that it depends on is ready at its newest revision."""
     if not source.spec.depends_on:
         return None
@@ -23,7 +59,10 @@ def waits_for(source: Source, sources: Sources) -> Unready | None:
         way = " -> ".join(_name(key) for key in cycle)
         return Unready("DependencyCycle", f"{way}: these sources wait for one another; remove one dependsOn")
     for key in _dependencies(source):
-        if why := _why_unready(sources.get(key)):
+        why = _why_unready(sources.get(key))
+        if not why and key in memory.unseen:
+            why = "is being looked at in Git"
+        if why:
             return Unready("DependencyNotReady", f"TrafficSource {_name(key)} {why}")
     return None
 

@@ -53,7 +53,7 @@ def note_written(memory: SourceMemory, applied: Applied, ports: Ports) -> None:
         return
     content = spec_hash(applied.result.spec)
     known = memory.effects.get(key)
-    if ports.metrics is None or (known is not None and known.effect.content == content):
+    if not ports.can_measure or (known is not None and known.effect.content == content):
         return
     if known is None and len(memory.effects) >= WATCHED_MAX:
         settled = [k for k, watch in memory.effects.items() if watch.due is None]
@@ -70,7 +70,7 @@ def restore(source: Source, memory: SourceMemory, ports: Ports) -> None:
     if memory.effects_restored:
         return
     memory.effects_restored = True
-    for effect in source.status.effects if ports.metrics is not None else ():
+    for effect in source.status.effects if ports.can_measure else ():
         if effect.resource.count("/") == 3:
             due = None if effect.state.is_final else ports.clock.now()
             memory.effects.setdefault(ResourceKey.from_path(effect.resource), Watch(effect, due=due))
@@ -166,7 +166,7 @@ class Verifier:
         if record is not None and record.phase.in_motion:
             return replace(watch, due=now + 2 * LOOK_FIRST, since=None)
         shares = _expected(service, self._memory.live_rules.of(live.resources))
-        if not shares or self._ports.metrics is None:
+        if not shares or self._ports.metrics is None or not self._ports.can_measure:
             return None
         if watch.since is None:
             return await self._begun(watch, shares, self._ports.metrics)

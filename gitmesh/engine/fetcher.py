@@ -67,6 +67,7 @@ class Fetcher:
         key, log = source.resource.key, self._ports.log
         # Read before fetching: a push that came after this moment is not what was asked for.
         sync = source.resource.annotations.get(SYNC_ANNOTATION, "")
+        began = self._ports.clock.monotonic()
         try:
             revision = await self.repository(source).fetch(_baseline(source, memory))
             # Before anything can act on the newest commit: it may be broken, and a mirror that was lost has
@@ -92,7 +93,9 @@ class Fetcher:
             log.info("fetched", revision=revision.short, subject=revision.subject, files=len(revision.files))
             if revision.id != source.status.last_applied_revision or not is_ready(source.status):
                 memory.awaited = (revision.id, self._ports.clock.monotonic())
-        memory.withheld = withheld
+        memory.withheld, memory.looked_at = withheld, began
+        if withheld is None and (memory.fetched is None or memory.fetched.id != revision.id):
+            memory.news_at = self._ports.clock.monotonic()
         memory.fetched = memory.fetched if withheld else revision
         memory.fetch_error, memory.handled_sync = "", sync
         return self.wait(source)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 
 from gitmesh.decide.fights import Contest
 from gitmesh.decide.retarget import snapshot
@@ -239,6 +240,10 @@ class SourceMemory:
     handled_sync: str = ""
     awaited: tuple[str, float] | None = None  # what was fetched and is not live yet, and when, as spans count
     restored: bool = False  # the accepted revision was found in the mirror
+    news_at: float = -inf  # when `fetched` came, as spans count
+    looked_at: float = -inf  # when the last fetch began that worked
+    considered: float = -inf  # the same, as the last pass found it
+    unseen: frozenset[ResourceKey] = frozenset()  # dependencies not considered since `fetched` came
     # parse, validate
     examined: Examined | None = None
     judged: Judged | None = None

@@ -126,6 +126,10 @@ def taking_in(live: Live) -> Callable[[Body], Body]:
 class Metrics(Protocol):
     """Request statistics. Raises MetricsError."""
 
+    @property
+    def answers(self) -> bool:
+        """False while there is nobody to ask: the configuration names no provider now."""
+
     async def prepare(self, query: Query) -> None:
         """Be ready to answer this query from now on, for a provider that has to look twice to count."""
 
@@ -216,3 +220,8 @@ class Ports:
     jitter: Callable[[], float] = random  # between 0 and 1
     tracer: Tracer = NO_TRACES
     follows: Callable[[Resource], bool] = everything  # which sources are this daemon's to work on
+
+    @property
+    def can_measure(self) -> bool:
+        """Say whether there is anybody to ask about requests now."""
+        return self.metrics is not None and self.metrics.answers

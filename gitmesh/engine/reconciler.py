@@ -193,7 +193,7 @@ class Reconciler:
     async def _let_through(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         """Make the candidate desired, unless it would do too much at once: then what was desired stays so."""
         candidate, memory.held = memory.candidate, None
-        memory.waits = waits_for(source, self._ports.live.snapshot().sources)
+        memory.waits = waits_for(source, self._ports.live.snapshot().sources, memory)
         if candidate is None or source.spec.suspend or memory.waits is not None:
             return
         trial = replace(memory, desired=candidate, applied=settled_before(memory))

@@ -67,6 +67,11 @@ class ProvidedMetrics:
     def _open(self, provider: Provider, timeout: timedelta, response_bytes_max: int) -> One:
         return _open(provider, timeout, response_bytes_max, self._clock)
 
+    @property
+    def answers(self) -> bool:
+        """Say whether any provider is configured now."""
+        return bool(self._opened)
+
     async def prepare(self, query: Query) -> None:
         """Let the provider look. Raises MetricsError."""
         await self._of(query).prepare(query)

@@ -187,6 +187,7 @@ class Repository:
         self.reachable = True
         self.hangs = False
         self.opens_with: Access | None = None  # None: anybody may come in
+        self.tries = 0
         self.fetched: list[Commit] = []  # what a daemon has seen, in order
         self.branches: dict[str, Commit] = {}  # pushed for review
         self.unsigned: set[str] = set()  # commits whose signatures nobody trusts
@@ -226,6 +227,7 @@ class FakeMirror:
         count_effect()
         branch = Ref.of(ref).name
         repository = self._repositories[url]
+        repository.tries += 1
         await anyio.sleep(60 if repository.hangs else 0.05)
         if not repository.reachable or repository.hangs:
             raise FetchError(f"fetch {url}: could not resolve host", retryable=True)
@@ -324,6 +326,7 @@ class FakeMetrics:
         self.values: dict[str, float] = {}  # of queries
         self.slow_values = 0.01  # so long it takes to answer one
         self.requests_per_second: dict[str, float] = {}
+        self.answers = True  # False: no provider is configured
         self.blind = False
         self.hanging: set[str] = set()  # services whose queries are never answered
         self.twist: Callable[[RequestStats], RequestStats] = lambda stats: stats  # what it says instead

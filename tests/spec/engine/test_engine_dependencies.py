@@ -15,6 +15,7 @@ from gitmesh.engine.dependencies import in_order
 from gitmesh.model.kinds import TRAFFIC_SOURCE
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Phase
+from gitmesh.model.source import SYNC_ANNOTATION
 
 Story = Callable[[DaemonWorld, Any, Any], Awaitable[None]]
 REVIEWS = (a_service("reviews", "v1 100, v2 0"), a_rule("reviews"))
@@ -49,6 +50,10 @@ def message(world: DaemonWorld, name: str = "app") -> str:
     return next(c.message for c in world.status(name).conditions if c.type == "Ready")
 
 
+def sync(world: DaemonWorld, name: str) -> None:
+    world.patch(TRAFFIC_SOURCE, name, {"metadata": {"annotations": {SYNC_ANNOTATION: "now"}}}, "kubectl")
+
+
 def a_source(name: str, *on: str) -> Resource:
     spec = {"url": f"https://git.example.com/{name}.git", "dependsOn": [{"name": one} for one in on]}
     key = TRAFFIC_SOURCE.key("default", name)
@@ -67,6 +72,60 @@ def test_g35_a_dependant_is_not_applied_while_what_it_depends_on_fails_and_is_as
         base.push(files(*RATINGS))
         await world.until(lambda: world.live() == {"v1": 50, "v2": 50}, seconds=11)
         await world.until(lambda: world.ready("app") == ("True", "Applied"), seconds=10)
+
+    tell(story)
+
+
+@pytest.mark.parametrize("interval", ["1s", "10m"])
+def test_what_it_depends_on_is_looked_at_in_git_before_a_new_revision_goes_forward(interval: str):
+    """Both are changed at once, and the dependant is fetched first: what the other one said last is old."""
+
+    async def story(world: DaemonWorld, app: Any, base: Any) -> None:
+        world.patch(TRAFFIC_SOURCE, "base", {"spec": {"interval": "10m"}})
+        world.patch(TRAFFIC_SOURCE, "app", {"spec": {"interval": interval}})
+        await anyio.sleep(30)
+        base.push({"bad.yaml": "a: ["})
+        app.push(files(a_service("reviews", "v1 50, v2 50"), a_rule("reviews")))
+        sync(world, "app")
+        await world.until(lambda: world.ready("app") == ("False", "DependencyNotReady"), seconds=5)
+        await anyio.sleep(5)
+        assert world.ready("base") == ("False", "ValidationFailed")
+        assert world.ready("app") == ("False", "DependencyNotReady")
+        assert world.live() == {"v1": 100}
+        base.push(files(*RATINGS))
+        sync(world, "base")
+        await world.until(lambda: world.live() == {"v1": 50, "v2": 50}, seconds=11)
+
+    tell(story)
+
+
+def test_a_dependency_without_news_is_looked_at_once_and_holds_nothing_up():
+    async def story(world: DaemonWorld, app: Any, base: Any) -> None:
+        world.patch(TRAFFIC_SOURCE, "base", {"spec": {"interval": "10m"}})
+        await anyio.sleep(30)
+        looks = len(base.fetched)
+        app.push(files(a_service("reviews", "v1 50, v2 50"), a_rule("reviews")))
+        sync(world, "app")
+        assert await world.until(lambda: world.live() == {"v1": 50, "v2": 50}) < 2
+        await anyio.sleep(60)
+        assert len(base.fetched) == looks + 1
+
+    tell(story)
+
+
+def test_a_dependency_that_cannot_be_fetched_is_asked_for_no_more_often_for_that():
+    async def story(world: DaemonWorld, app: Any, base: Any) -> None:
+        world.patch(TRAFFIC_SOURCE, "base", {"spec": {"interval": "10m"}})
+        await anyio.sleep(30)
+        base.reachable = False
+        app.push(files(a_service("reviews", "v1 50, v2 50"), a_rule("reviews")))
+        await world.until(lambda: world.ready("app") == ("False", "DependencyNotReady"), seconds=100)
+        tries = base.tries
+        await anyio.sleep(600)
+        assert base.tries - tries < 10
+        assert world.live() == {"v1": 100}
+        base.reachable = True
+        await world.until(lambda: world.live() == {"v1": 50, "v2": 50}, seconds=700)
 
     tell(story)
 

@@ -24,9 +24,10 @@ def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     without_threads(monkeypatch)
 
 
-def tell(story: Story, *first: Any) -> None:
+def tell(story: Story, *first: Any, answers: bool = True) -> None:
     async def whole() -> None:
         world = DaemonWorld()
+        world.metrics.answers = answers
         repository = world.add_source()
         repository.push(files(*(first or REVIEWS)))
 
@@ -115,6 +116,23 @@ def test_without_requests_it_is_ready_and_says_that_it_was_not_measured():
         await world.until(lambda: (in_effect(world) or condition).reason == "Measured", seconds=600)
 
     tell(story)
+
+
+def test_while_no_provider_is_configured_it_is_ready_at_once_and_measured_when_there_is_one():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        assert world.ready() == ("True", "Applied")
+        assert in_effect(world) is None
+        world.metrics.answers = True
+        repository.push(files(*MOVED))
+        await world.until(lambda: world.ready() == ("Unknown", "Verifying"))
+        await world.until(lambda: world.ready() == ("True", "Applied"))
+        assert in_effect(world) is not None
+        repository.push(files(*REVIEWS))
+        await world.until(lambda: world.ready() == ("Unknown", "Verifying"))
+        world.metrics.answers = False
+        await world.until(lambda: world.ready() == ("True", "Applied"), seconds=5)
+
+    tell(story, answers=False)
 
 
 def test_too_few_requests_hold_ready_for_half_a_minute_and_no_longer():
