@@ -18,7 +18,7 @@ from gitmesh.kube.errors import ApplyConflictError, ClusterError, NotFoundError,
 from gitmesh.kube.protocol import Body
 from gitmesh.model.field_managers import field_managers
 from gitmesh.model.kinds import Kind, kind_of
-from gitmesh.model.plan import Change, ChangeKind, Plan, Refusal, Wave
+from gitmesh.model.plan import PRUNE_FAILED, Change, ChangeKind, Plan, Refusal, Wave
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.plan.foundations import stands_on
 from gitmesh.plan.opponents import conflict, refused_by
@@ -26,6 +26,10 @@ from gitmesh.plan.opponents import conflict, refused_by
 CONCURRENT_MAX = 8
 # What was started when a rollback becomes due is mostly answered by then, and is known and not guessed.
 GRACE_SECONDS = 0.1
+_PRUNE_HINT = (
+    "have whoever refuses it allow the deletion, or annotate the object with gitmesh.dev/prune: disabled to "
+    "keep it; nothing of this plan was applied, and it is tried again each minute"
+)
 NOT_DONE = frozenset({409, 425, 429})  # answers that say that nothing was written, and are worth another try
 
 
@@ -94,6 +98,8 @@ async def dry_run(plan: Plan, client: Writer) -> tuple[Refusal, ...]:
 
 
 async def _refusal(error: ClusterError, change: Change, client: Writer) -> Refusal:
+    if change.kind is ChangeKind.DELETE and not isinstance(error, NotFoundError):
+        return Refusal(str(error), _PRUNE_HINT, change.key, PRUNE_FAILED)
     if not isinstance(error, ApplyConflictError):
         return Refusal(str(error), _hint(error), change.key)
     key = change.key

@@ -31,6 +31,7 @@ from gitmesh.model.diagnostic import Severity
 from gitmesh.model.resource import ResourceSet
 from gitmesh.model.revision import Revision
 from gitmesh.parse.manifests import Parsed
+from gitmesh.plan.masking import blotted, secrets_in
 from gitmesh.playground.elsewhere import Elsewhere, address_in, doors_in, read_objects
 from gitmesh.playground.envoy.admin import Admin
 from gitmesh.playground.envoy.dataplane import Addresses, DataPlane
@@ -48,6 +49,7 @@ from gitmesh.playground.who import Who, gateway_named, sidecar_named
 from gitmesh.playground.workloads import workloads
 
 _FREE = Address("127.0.0.1", 0)
+Explained = tuple[Explanation, frozenset[str]]  # with what of the objects must not be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +126,16 @@ def explain(
         raise click.UsageError("--labels makes up a Pod, which needs --repo; in the playground use --from")
     if repo is not None:
         revision, parsed = _read_repository(repo)
-        found = run_async(lambda: _ask_files(question, parsed))
+        found, secrets = run_async(lambda: _ask_files(question, parsed))
         places = Places(revision.files, parsed.resources)
     else:
         where = connection(None, "", playground=True, playground_dir=playground_dir)
-        found = run_async(lambda: _ask_playground(question, where))
+        found, secrets = run_async(lambda: _ask_playground(question, where))
         places = _places_of(where.playground or {})
     if form == "json":
-        click.echo(json.dumps(explanation_json(found, places), indent=2))
+        click.echo(json.dumps(blotted(explanation_json(found, places), secrets), indent=2))
     else:
-        click.echo(explanation_text(found, places))
+        click.echo(blotted(explanation_text(found, places), secrets))
 
 
 def _question(
@@ -187,7 +189,7 @@ def _read_repository(path: Path) -> tuple[Revision, Parsed]:
     return revision, examined.parsed
 
 
-async def _ask_files(question: Question, parsed: Parsed) -> Explanation:
+async def _ask_files(question: Question, parsed: Parsed) -> Explained:
     made_up = question.labels or question.sender == CALLER
     drawn = sketch(
         parsed.resources,
@@ -209,7 +211,7 @@ async def _ask_files(question: Question, parsed: Parsed) -> Explanation:
             return await _explain(question.request, who, plane, drawn.resources, _assumed(drawn))
 
 
-async def _ask_playground(question: Question, where: Connection) -> Explanation:
+async def _ask_playground(question: Question, where: Connection) -> Explained:
     assert where.playground is not None
     doors = doors_in(where.playground)
     admin = Admin(address_in(where.playground, "metrics"))
@@ -237,15 +239,16 @@ def _who(
 
 async def _explain(
     request: Request, who: Who, plane: Probed, resources: ResourceSet, assumed: tuple[str, ...]
-) -> Explanation:
+) -> Explained:
     outbound = read_mesh_config(resources, Reports()).outbound_policy or ALLOW_ANY
     answer = Traffic(resources, outbound=outbound).answer(request, who.caller)
+    secrets = frozenset[str]().union(*(secrets_in(resource.body) for resource in resources.values()))
     if not who.routes:
-        return explanation(answer, None, assumed)
+        return explanation(answer, None, assumed), secrets
     async with Probe(plane) as probe:
         headers = [("host", request.authority), *request.sent]
         envoy = await probe.ask(who.routes, request.method, request.url, headers)
-    return explanation(answer, envoy, assumed)
+    return explanation(answer, envoy, assumed), secrets
 
 
 def _assumed(drawn: Sketch) -> tuple[str, ...]:

@@ -316,7 +316,7 @@ class Reconciler:
                 note_write(source, memory, applied, seen, self._ports)
                 note_written(memory, applied, self._ports)
                 if applied.error is not None:
-                    report.failed(applied.error)
+                    report.failed(applied.error, applied.change)
                     failed += 1
         return failed
 

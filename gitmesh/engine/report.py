@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gitmesh.engine.memory import Moved
 from gitmesh.kube.errors import ClusterError, StaleWriteError
-from gitmesh.model.plan import Refusal, Skipped
+from gitmesh.model.plan import Change, ChangeKind, Refusal, Skipped
 from gitmesh.model.repository import COMMIT
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.source import ACCEPT_REWRITE_ANNOTATION, TrafficSourceSpec, TrafficSourceStatus
@@ -26,6 +26,7 @@ class PassReport:
     refusals: tuple[Refusal, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     errors: list[str] = field(default_factory=list)
+    prune_failed: bool = False  # and the first error is that something could not be deleted
     overtaken: bool = False  # somebody wrote what we had read: look again, decide again
     preempted: bool = False  # a rollback is due: pass again at once
     rollback_pending: bool = False  # stable could not be written: try again within a second
@@ -36,12 +37,14 @@ class PassReport:
         troubled = self.overtaken or self.preempted or self.rollback_pending
         return not (self.errors or self.refusals or troubled)
 
-    def failed(self, error: ClusterError) -> None:
-        """Take note of what stopped the pass."""
+    def failed(self, error: ClusterError, change: Change | None = None) -> None:
+        """Take note of what stopped the pass, and which change it was, if it was one."""
         if isinstance(error, StaleWriteError):
             self.overtaken = True
-        else:
-            self.errors.append(str(error))
+            return
+        if not self.errors:
+            self.prune_failed = change is not None and change.kind is ChangeKind.DELETE
+        self.errors.append(str(error))
 
 
 @dataclass(frozen=True, slots=True)

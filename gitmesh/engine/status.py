@@ -19,7 +19,7 @@ from gitmesh.engine.memory import Sorted, SourceMemory
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.model.config import Config
 from gitmesh.model.diagnostic import Diagnostic, Severity, has_errors
-from gitmesh.model.plan import Refusal, Skipped, SkipReason
+from gitmesh.model.plan import PRUNE_FAILED, Refusal, Skipped, SkipReason
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Phase
 from gitmesh.model.source import Condition, Finding, Refused, TrafficSourceStatus
@@ -137,6 +137,9 @@ def _sorted(memory: SourceMemory) -> Sorted:
 def _verdict(source: Source, memory: SourceMemory, report: PassReport, live: LiveState) -> Verdict:
     rolled_back = [m for m in report.moved if m.after.phase is Phase.ROLLED_BACK]
     in_motion = [m for m in report.moved if m.after.phase.in_motion]
+    if report.errors and report.prune_failed:
+        text = f"{report.errors[0]}; it is in Git no more, stays in the inventory, and is tried again"
+        return Verdict("False", PRUNE_FAILED, text, reconciling=True)
     if report.errors:
         return Verdict("False", "ApplyFailed", report.errors[0], reconciling=True)
     if _sorted(memory).has_errors:

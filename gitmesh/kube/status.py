@@ -19,6 +19,7 @@ from gitmesh.kube.errors import (
     StaleWriteError,
     WatchExpiredError,
 )
+from gitmesh.plan.masking import blotted, secrets_in
 
 MESSAGE_CHARS_MAX = 2_000
 CONFLICTS_MAX = 50
@@ -44,11 +45,13 @@ _HINTS = {
 }
 
 
-def error_of(doing: str, status: int, reason: str, answer: object) -> ClusterError:
+def error_of(doing: str, status: int, reason: str, answer: object, sent: object = None) -> ClusterError:
     """Translate an answer of 300 and more.
 
     `doing` says what was asked and where; `reason` is HTTP's own phrase; `answer` the decoded body, if any.
+    `sent` is the body of the request: servers and webhooks repeat values of it, and secrets are no exception.
     """
+    answer = blotted(answer, secrets_in(sent))
     details = answer if isinstance(answer, Mapping) and answer.get("kind") == "Status" else {}
     told = _clip(details.get("message")) or f"HTTP {status} {_clip(reason)}".strip()
     message = f"{doing}: {told}"

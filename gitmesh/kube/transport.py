@@ -23,6 +23,7 @@ import structlog
 from gitmesh.kube.errors import ClusterError
 from gitmesh.kube.fence import Fence, FencedError
 from gitmesh.kube.status import error_of
+from gitmesh.plan.masking import blotted, secrets_in
 
 ANSWER_BYTES_MAX = 268_435_456  # one page of a listing
 LINE_BYTES_MAX = 16_777_216  # one event of a watch; etcd keeps an object below 1.5 MiB
@@ -148,7 +149,7 @@ class Transport:
         self._seconds(call)  # once more: what came before may have waited, or been frozen
         answer = await api.call_api(method, url, headers, call.body, _request_timeout=timeout)
         response: aiohttp.ClientResponse = answer.response
-        self._tell_warnings(response)
+        self._tell_warnings(call, response)
         return response
 
     async def _answer(self, call: Call, response: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -159,7 +160,7 @@ class Transport:
         except orjson.JSONDecodeError:
             answer = None
         if response.status >= 300:
-            raise error_of(self._where(call), response.status, response.reason or "", answer)
+            raise error_of(self._where(call), response.status, response.reason or "", answer, call.body)
         if not isinstance(answer, dict):
             raise ClusterError(
                 f"{self._where(call)}: the answer is no JSON object; is this address an API server?",
@@ -168,9 +169,9 @@ class Transport:
             )
         return answer
 
-    def _tell_warnings(self, response: aiohttp.ClientResponse) -> None:
+    def _tell_warnings(self, call: Call, response: aiohttp.ClientResponse) -> None:
         for header in response.headers.getall("Warning", []):
-            text = _warning_text(header)
+            text = blotted(_warning_text(header), secrets_in(call.body))
             if not text or text in self._warned:
                 continue
             self._warned[text] = None

@@ -120,6 +120,7 @@ class Refusal:
     cause: str = "PlanRefused"
 
 
+PRUNE_FAILED = "PruneFailed"  # the cause where what Git has no more cannot be deleted
 CONFLICT = "Conflict"  # the cause of a refusal: somebody else owns what is to be written
 
 

@@ -6,8 +6,9 @@ people write things into annotations; and plans end in pull requests and in the 
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 MASKED = "***"
@@ -21,6 +22,11 @@ _LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _FREE = ("annotations", "labels")  # maps whose keys people choose
 # Source: istio.io, VirtualService, Headers.HeaderOperations: `set` and `add` map names to values.
 _HEADERS = ("set", "add")
+# Source: istio.io, VirtualService, HTTPMatchRequest and StringMatch.
+_MATCHED = ("headers", "withoutHeaders", "queryParams")
+_MATCHES = ("exact", "prefix", "regex")
+_CHARACTERS_MIN = 4  # what is shorter is in many a word, and hides nothing
+_SCHEME = re.compile(r"(?:bearer|basic|token|digest)\s+", re.IGNORECASE)
 
 
 def masked(path: tuple[str | int, ...], value: Any) -> Any:
@@ -34,8 +40,41 @@ def masked(path: tuple[str | int, ...], value: Any) -> Any:
     return MASKED if _is_secret(path) else _LOGIN.sub(MASKED, value)
 
 
+def secrets_in(value: Any, path: tuple[str | int, ...] = ()) -> frozenset[str]:
+    """Return what `masked` would hide in a value, as others may repeat it: without its scheme, as in
+    `Bearer abc`, or in quotes, with escapes."""
+    if isinstance(value, Mapping):
+        return frozenset().union(*(secrets_in(inner, (*path, name)) for name, inner in value.items()))
+    if isinstance(value, list):
+        return frozenset().union(*(secrets_in(inner, (*path, index)) for index, inner in enumerate(value)))
+    if not isinstance(value, str):
+        return frozenset()
+    found = [value, _SCHEME.sub("", value, count=1)] if _is_secret(path) else _LOGIN.findall(value)
+    forms = [form for one in found for form in (one, json.dumps(one, ensure_ascii=False)[1:-1])]
+    return frozenset(form for form in forms if len(form) >= _CHARACTERS_MIN)
+
+
+def blotted(value: Any, secrets: Collection[str]) -> Any:
+    """Return a text, or all texts in a value, without these secrets."""
+    if not secrets:
+        return value
+    if isinstance(value, Mapping):
+        return {name: blotted(inner, secrets) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [blotted(inner, secrets) for inner in value]
+    if isinstance(value, str):
+        for secret in sorted(secrets, key=len, reverse=True):
+            value = value.replace(secret, MASKED)
+    return value
+
+
 def _is_secret(path: tuple[str | int, ...]) -> bool:
-    """Say whether a path ends at the value of an annotation, a label or a header that is named like one."""
+    """Say whether a path ends at the value of an annotation, a label or a header that is named like one.
+
+    Of a condition on requests too. Cookies are no secret there: people choose users by them.
+    """
+    if len(path) > 2 and path[-1] in _MATCHES and path[-3] in _MATCHED:
+        return bool(_NAMES.search(str(path[-2]))) and "cookie" not in str(path[-2]).lower()
     if len(path) < 2 or not _NAMES.search(str(path[-1])):
         return False
     return path[-2] in _FREE or (path[-2] in _HEADERS and "headers" in path)

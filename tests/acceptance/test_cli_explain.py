@@ -160,3 +160,22 @@ def test_the_running_playground_answers_as_it_is_now(play: Play, tmp_path: Path)
     assert found["outcome"]["destinations"][0]["host"] == "reviews.default.svc.cluster.local"
     assert found["envoy"]["virtualHost"] == "reviews.default.svc.cluster.local:9080"
     assert found["differences"] == []
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_looks_like_a_secret_is_explained_without_its_value(repository: Path, form: str):
+    secret = "s3cr3t-v4lue"
+    route = "rewrite: {uri: /v2/pay}"
+    header = f"headers: {{request: {{set: {{x-api-key: {secret}}}}}}}"
+    text = CHECKOUT.replace(route, f"{route}\n      {header}")
+    text = text.replace("uri: {prefix: /pay}", f"x-auth-token: {{exact: {secret}}}")
+    (repository / "repo" / "checkout.yaml").write_text(
+        text.replace("end-user: {exact: jason}", f"end-user: {{exact: jason}}, x-token: {{exact: {secret}}}")
+        .replace(f"          x-auth-token: {{exact: {secret}}}\n", "")
+    )  # fmt: skip
+    for headers in ([], ["-H", f"x-token: {secret}"]):
+        asked = ("http://checkout.shop:8080/pay", "-H", "end-user: jason", *headers)
+        run = explain(*asked, "--repo", "repo", f"--format={form}", cwd=repository)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert secret not in run.stdout
+        assert "***" in run.stdout

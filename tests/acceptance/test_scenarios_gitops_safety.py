@@ -275,8 +275,9 @@ async def test_g9_a_delete_that_a_webhook_denies_stays_in_the_inventory_and_is_t
         await stage.wait_ready("Applied")
         stage.proxy.denies = lambda method, path: method == "DELETE" and path.endswith("/other1")
         stage.repository.publish({"other1.yaml": None}, "prune")
-        message = await stage.wait_ready("PlanRefused")
+        message = await stage.wait_ready("PruneFailed")
         assert "DestinationRule default/other1" in message
+        assert "annotate the object with gitmesh.dev/prune: disabled to keep it" in message
         assert "denied the request: not before Monday" in message
         assert await stage.is_live("other1")
         assert any(

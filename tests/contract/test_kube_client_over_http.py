@@ -175,6 +175,30 @@ async def test_every_refusal_has_its_kind(
     assert TOKEN not in str(caught.value)
 
 
+async def test_cve_2025_23216_what_a_server_repeats_of_a_secret_is_in_no_error_and_no_warning(
+    tmp_path: Path,
+) -> None:
+    secret = 'hunter2"\\x'
+    headers = {"request": {"set": {"Authorization": f"Bearer {secret}", "x-version": "v1-open"}}}
+    body = {**REVIEWS, "spec": {"http": [{"headers": headers}]}}
+    repeated = f"Invalid value: {json.dumps(headers)}: {secret} with v1-open"
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        answer = a_status(422, f"admission webhook denied the request: {repeated}", "Invalid")
+        return web.json_response(answer, status=422, headers={"Warning": '299 - "odd: hunter2"'})
+
+    with structlog.testing.capture_logs() as logs:
+        async with a_client(tmp_path, handler) as client:
+            with pytest.raises(RejectedError) as caught:
+                await client.apply(VIRTUAL_SERVICE, body)
+            plain = {**body, "spec": {"http": [{"headers": {"request": {"set": {"x-token": "hunter2"}}}}]}}
+            with pytest.raises(RejectedError):
+                await client.apply(VIRTUAL_SERVICE, plain)
+    assert "hunter2" not in str(caught.value)
+    assert "with v1-open" in str(caught.value)
+    assert [entry["warning"] for entry in logs][-1] == "odd: ***"
+
+
 async def test_an_apply_conflict_names_managers_and_fields(tmp_path: Path) -> None:
     causes = [
         {

@@ -14,10 +14,13 @@ from generate_docs import DOCS, GENERATED, block
 
 from gitmesh.cli.main import cli
 from gitmesh.decide.transitions import TABLE
+from gitmesh.engine.fetcher import HISTORY_REWRITTEN
 from gitmesh.engine.meters import Meters
+from gitmesh.engine.verifier import VERIFICATION_FAILED
 from gitmesh.model.config import ParseLimits
 from gitmesh.model.freeze import FreezeSpec
 from gitmesh.model.guardrail import GuardrailSpec
+from gitmesh.model.plan import CONFLICT, PRUNE_FAILED, Refusal
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.rollout import Phase
 from gitmesh.model.route_test import RouteTestSpec
@@ -185,3 +188,13 @@ def test_every_decision_that_the_code_refers_to_exists():
     numbers = {path.name[:4] for path in (DOCS / "decisions").glob("*.md")}
     sources = "".join(path.read_text() for path in (ROOT / "gitmesh").rglob("*.py"))
     assert set(re.findall(r"docs/decisions/(\d{4})", sources)) <= numbers
+
+
+def test_every_reason_of_ready_is_documented():
+    engine = "".join(path.read_text() for path in (ROOT / "gitmesh/engine").glob("*.py"))
+    said = set(re.findall(r'(?:Verdict\(\s*"\w+"|Unready\((?=\s*"))[\s,]*"([A-Z]\w+)"', engine))
+    said |= {CONFLICT, PRUNE_FAILED, Refusal("", "").cause, HISTORY_REWRITTEN, VERIFICATION_FAILED}
+    assert len(said) > 20
+    text = (DOCS / "conditions.md").read_text()
+    assert {reason for reason in said if f"| `{reason}` |" not in text} == set()
+    assert set(re.findall(r"^\| `(\w+)` \| `", text, re.MULTILINE)) == said

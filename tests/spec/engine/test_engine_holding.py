@@ -247,7 +247,7 @@ def test_an_approved_plan_that_was_cut_short_is_not_asked_about_again():
         world.cluster.refuses = lambda r: (r.verb, r.name, r.dry_run) == ("delete", "other2", False)
         approve(world, plan)
         await world.until(lambda: rules(world) == 2)
-        await world.until(lambda: world.ready() == ("False", "ApplyFailed"))
+        await world.until(lambda: world.ready() == ("False", "PruneFailed"))
         assert world.life
         world.life.kill()
         async with anyio.create_task_group() as group:

@@ -234,7 +234,9 @@ def test_g9_a_delete_that_fails_although_its_dry_run_was_fine_stays_in_the_inven
         await world.until(lambda: len(world.status().inventory) == 3)
         world.cluster.refuses = lambda r: (r.verb, r.name, r.dry_run) == ("delete", "old", False)
         repository.push(commit(OLD))
-        await world.until(lambda: world.ready() == ("False", "ApplyFailed"))
+        await world.until(lambda: world.ready() == ("False", "PruneFailed"))
+        assert "default/old" in message(world)
+        assert "stays in the inventory, and is tried again" in message(world)
         assert len(world.status().inventory) == 3
         world.cluster.refuses = lambda r: False
         await world.until(lambda: world.ready() == ("True", "Applied"))

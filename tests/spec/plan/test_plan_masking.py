@@ -13,7 +13,7 @@ from gitmesh.model.plan import FieldChange
 from gitmesh.model.resource import Resource
 from gitmesh.model.source import TrafficSourceSpec
 from gitmesh.observe.slim import slim
-from gitmesh.plan.masking import masked
+from gitmesh.plan.masking import blotted, masked, secrets_in
 from gitmesh.plan.planner import PlanInput, make_plan
 from gitmesh.plan.render import render_json, render_text
 from gitmesh.playground.preview import Moved, Shown
@@ -100,6 +100,30 @@ def test_a_preview_of_a_working_copy_masks_too():
     text = preview_text(Shown((moved,)))
     assert "***" in text
     assert TOKEN not in text
+
+
+@pytest.mark.parametrize("place", ["headers", "withoutHeaders", "queryParams"])
+@pytest.mark.parametrize("kind", ["exact", "prefix", "regex"])
+def test_what_a_condition_asks_of_a_header_that_is_named_like_a_secret_is_masked(place: str, kind: str):
+    def desired(value: str) -> Resource:
+        match = {place: {"x-api-key": {kind: value}, "end-user": {kind: "jason"}}}
+        service = a_virtual_service("reviews: v1")
+        (route,) = service.spec["http"]
+        return service.with_spec({**service.spec, "http": [{**route, "match": [match]}, route]})
+
+    changed = shown(desired(TOKEN), owned(desired(f"{TOKEN}-old")))
+    assert TOKEN not in changed
+    assert '"***" -> "***"' in changed
+    assert secrets_in(desired(TOKEN).body) == {TOKEN}
+
+
+def test_a_secret_is_blotted_wherever_it_is_repeated_and_a_short_word_is_not():
+    body = with_headers({"request": {"set": {"Authorization": f"Bearer {TOKEN}", "x-token": "on"}}}).body
+    said = {"why": [f"no: {TOKEN}", f"{json.dumps(body)}"], "on": 1}
+    told = json.dumps(blotted(said, secrets_in(body)))
+    assert TOKEN not in told
+    assert '"on": 1' in told
+    assert blotted(said, ()) is said
 
 
 def test_logins_in_urls_are_masked_wherever_they_are():
