@@ -6,7 +6,7 @@ Stage: none (face).
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ import click
 from gitmesh.cli.connection import Connection, cluster, watching
 from gitmesh.cli.main import Refused
 from gitmesh.cli.options import cluster_options
-from gitmesh.decide.requests import asking
+from gitmesh.decide.requests import asking, meant
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.rollouts import read_intent, read_record
 from gitmesh.kube.protocol import ClusterClient
@@ -31,7 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person wants of which rollout. `full`: of every step that is left."""
+    """What a person wants of which rollout. `full`: every step that is left. `freezes`: which to overrule."""
 
     verb: Verb
     key: ResourceKey  # of the TrafficRollout
@@ -39,6 +39,7 @@ class Wish:
     why: str
     timeout: float
     full: bool = False
+    freezes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -71,13 +72,21 @@ def asking_options(command: F) -> F:
 
 
 def a_wish(
-    verb: Verb, name: str, namespace: str, who: str, why: str, timeout: float, *, full: bool = False
+    verb: Verb,
+    name: str,
+    namespace: str,
+    who: str,
+    why: str,
+    timeout: float,
+    *,
+    full: bool = False,
+    freezes: tuple[str, ...] = (),
 ) -> Wish:
     """Return what the arguments of a command say."""
     for option, text in (("--as", who), ("--why", why)):
         if len(text) > WORDS_MAX:
             raise click.UsageError(f"{option} holds more than {WORDS_MAX} characters")
-    return Wish(verb, TRAFFIC_ROLLOUT.key(namespace, name), who or myself(), why, timeout, full)
+    return Wish(verb, TRAFFIC_ROLLOUT.key(namespace, name), who or myself(), why, timeout, full, freezes)
 
 
 def myself() -> str:
@@ -109,24 +118,24 @@ async def fulfil(
     raise Refused(f"asked, but not done within {wish.timeout:g} s: does a daemon run for this cluster?")
 
 
-def _meant(live: LiveState, wish: Wish, record: RolloutRecord) -> Iterator[ResourceKey]:
-    """Yield the rollouts that are meant: a group is promoted as one, for its members go on together."""
-    yield wish.key
-    group = record.policy_spec.group if record.policy_spec else ""
-    if wish.verb is not Verb.PROMOTE or not group:
-        return
-    for key, resource in live.rollouts.items():
-        other = read_record(resource)
-        if key == wish.key or other is None or other.source != record.source or other.policy_spec is None:
-            continue
-        if other.policy_spec.group == group and other.phase is record.phase:
-            yield key
+def _meant(live: LiveState, wish: Wish, record: RolloutRecord) -> tuple[ResourceKey, ...]:
+    read = {key: read_record(resource) for key, resource in live.rollouts.items()}
+    return meant(wish.verb, wish.key, record, {key: other for key, other in read.items() if other})
 
 
 async def _ask(client: ClusterClient, live: LiveState, key: ResourceKey, wish: Wish) -> None:
     record, intent = find_record(live, key), read_intent(live.rollouts.get(key))
     now = SystemClock().now()
-    asked = asking(intent, wish.verb, record, by=wish.by, why=wish.why, now=now, full=wish.full)
+    asked = asking(
+        intent,
+        wish.verb,
+        record,
+        by=wish.by,
+        why=wish.why,
+        now=now,
+        full=wish.full,
+        freezes=wish.freezes,
+    )
     if not isinstance(asked, RolloutIntent):
         raise Refused(f"{key.namespace}/{key.name} {asked}")
     if patch := patch_of(intent, asked):

@@ -31,6 +31,7 @@ COMMANDS = {
     "sync": ("gitmesh.cli.sync", "Make the daemon fetch and apply now, and wait for the outcome."),
     "status": ("gitmesh.cli.status", "Show sources and rollouts; --watch follows them."),
     "why": ("gitmesh.cli.why", "Say why a rollout stands where it stands, with the evidence."),
+    "overrule": ("gitmesh.cli.overrule", "Let what a rollout brings past its windows, with a reason."),
     "promote": ("gitmesh.cli.promote", "Let a rollout leave its step now, or go on to 100 %."),
     "pause": ("gitmesh.cli.pause", "Keep a rollout where it is; the guard keeps watching."),
     "resume": ("gitmesh.cli.resume", "Let a paused rollout go on."),

@@ -16,6 +16,7 @@ from gitmesh.decide.together import Member, missing_dependency, together
 from gitmesh.decide.transitions import TABLE, changed, decide, move_of, progress_at
 from gitmesh.decide.windows import Calendar
 from gitmesh.model.freeze import Freeze
+from gitmesh.model.intent import overruling_of
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Advance, Decision, Finish, GateAnswer, Hold, Phase, RolloutRecord
 from gitmesh.model.steps import Step
@@ -148,7 +149,8 @@ class Ahead:
         record, at = way.record, calendar.now
         if way.is_over:
             return Member(key, record, Hold(record.message), policy=way.policy)
-        shut = shut_now(record.policy_spec, way.service, self.freezes, calendar)
+        overruling = overruling_of(record.overruled, record.awaits or record.canary_hash)
+        shut = shut_now(record.policy_spec, way.service, self.freezes, calendar, overruling)
         opened = GateAnswer(step=record.step, content=record.canary_hash, is_open=True, at=at)
         decision = decide(record, shut=shut, gate=opened if gate_of(record) else None, now=at)
         if shut is None:

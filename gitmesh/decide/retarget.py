@@ -27,6 +27,7 @@ from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Hold, Phase, RolloutIntent, RolloutRecord, Snapshot, Target
 
+OVERRULED = "waits for no window"  # how the history begins to tell of that
 Resolve = Callable[[str, str], Target]  # (fully qualified host, subset) -> how metrics know it
 
 
@@ -176,6 +177,13 @@ def _obey(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
             said = f"may go out again{intent.reason('retry').text}"
             record = remembered(changed(record, revert=None), turn.now, said, turn.history_max)
         record = changed(record, retried=intent.retry, quarantined=kept)
+    if intent.overrule != record.overruled:
+        overruling = intent.overruling(turn.desired.hash)
+        record = changed(record, overruled=intent.overrule)
+        if overruling is not None:
+            named = "".join(f", past freeze {name}" for name in sorted(overruling.freezes))
+            said = f"{OVERRULED}{named}: overruled{overruling.text}"
+            record = remembered(record, turn.now, said, turn.history_max)
     unwanted = intent.roll_back
     if not unwanted or unwanted in record.quarantined:
         return record

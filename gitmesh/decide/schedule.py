@@ -13,10 +13,12 @@ from gitmesh.decide.transitions import analysis_of, deadline_of
 from gitmesh.decide.windows import Calendar
 from gitmesh.model.calendar import zone_named
 from gitmesh.model.freeze import Freeze
+from gitmesh.model.intent import Overrule, Overruling
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Hold, Phase, RolloutRecord, Verdict
 
+_FREEZE_DENIES, _POLICY_DENIES = "; it lets nobody overrule it", "; the policy lets nobody overrule them"
 _SAME_YEAR = timedelta(days=300)  # so far from now nobody takes a date for that of another year
 
 
@@ -33,18 +35,51 @@ def next_wake(record: RolloutRecord, now: datetime) -> datetime | None:
 
 
 def shut_now(
-    policy: RolloutPolicySpec | None, service: Resource, freezes: Iterable[Freeze], calendar: Calendar
+    policy: RolloutPolicySpec | None,
+    service: Resource,
+    freezes: Iterable[Freeze],
+    calendar: Calendar,
+    overruling: Overruling | None = None,
 ) -> Hold | None:
-    """Return what keeps everything from going forward for a time; None when nothing does."""
-    freeze = frozen_by(freezes, service.key, service.spec, calendar.now)
+    """Return what keeps everything from going forward for a time; None when nothing does.
+
+    `overruling`: what a person has said against windows, and against freezes by their names. Both say
+    themselves whether that counts.
+    """
+    named = overruling.freezes if overruling else frozenset()
+    in_force = [f for f in freezes if f.name not in named or f.overrule is Overrule.DENIED]
+    freeze = frozen_by(in_force, service.key, service.spec, calendar.now)
     if freeze is not None:
-        return Hold(f"{freeze.text}, until {dated(freeze.end, calendar.now)}", until=freeze.end)
+        denied = _FREEZE_DENIES if freeze.name in named else ""
+        return Hold(f"{freeze.text}, until {dated(freeze.end, calendar.now)}{denied}", until=freeze.end)
     opening = calendar.opening(policy.windows if policy else ())
-    if opening.is_open:
+    if policy is None or opening.is_open:
         return None
+    if overruling and policy.overrule is Overrule.ALLOWED:
+        return None
+    denied = _POLICY_DENIES if overruling else ""
     if opening.until is None:
-        return Hold(f"its windows never open: {opening.problem or 'there is no such day'}")
-    return Hold(f"outside its windows until {dated(opening.until, calendar.now)}", until=opening.until)
+        return Hold(f"its windows never open: {opening.problem or 'there is no such day'}{denied}")
+    return Hold(
+        f"outside its windows until {dated(opening.until, calendar.now)}{denied}", until=opening.until
+    )
+
+
+def past(
+    policy: RolloutPolicySpec | None,
+    service: Resource,
+    freezes: Iterable[Freeze],
+    calendar: Calendar,
+    overruling: Overruling | None,
+) -> str:
+    """Say what would hold a step if nobody had said otherwise, and who did; empty when nothing would."""
+    if overruling is None:
+        return ""
+    freezes = tuple(freezes)
+    if shut_now(policy, service, freezes, calendar, overruling) is not None:
+        return ""
+    would = shut_now(policy, service, freezes, calendar)
+    return f"although {would.reason}: overruled{overruling.text}" if would else ""
 
 
 def dated(moment: datetime, now: datetime, zone: tuple[tzinfo, str] = (UTC, "UTC")) -> str:

@@ -68,13 +68,16 @@ def decide(
     held: str = "",
     shut: Hold | None = None,
     gate: GateAnswer | None = None,
+    past: str = "",
     now: datetime,
 ) -> Decision:
     """Say what a rollout does now. Rolling back comes first, and nothing gates it.
 
     `held` says what holds every forward step, for example "suspended"; empty when nothing does. `shut` holds
-    them for a time: a window that is closed, a freeze. `gate` is what the gate of the present step said.
+    them for a time: a window that is closed, a freeze. `gate` is what the gate of the present step said, and
+    `past` what would shut, had nobody overruled it.
     """
+    past = f"; {past}" if past else ""
     analysis = analysis_of(record)
     if record.phase.in_motion and analysis and is_condemned(record, analysis):
         return RollBack(rollback_reason(record))
@@ -88,14 +91,13 @@ def decide(
     if late:
         return Hold(f"{late}: stays at {record.progress:g} %")
     if record.phase is Phase.WAITING:
-        return shut or Advance(
-            0, "new weights in Git" if record.steps else "new content in Git, same weights"
-        )
-    return _next_step(record, shut, gate, now)
+        why = "new weights in Git" if record.steps else "new content in Git, same weights"
+        return shut or Advance(0, f"{why}{past}")
+    return _next_step(record, shut, gate, past, now)
 
 
 def _next_step(
-    record: RolloutRecord, shut: Hold | None, gate: GateAnswer | None, now: datetime
+    record: RolloutRecord, shut: Hold | None, gate: GateAnswer | None, past: str, now: datetime
 ) -> Hold | Advance | Finish:
     """Say whether a rollout in motion goes on. What a person has to do is told before what time brings."""
     if record.effective_at is None:
@@ -110,7 +112,7 @@ def _next_step(
         return at_gate
     if shut or at_gate:  # nobody is asked for what could not be done
         return shut or at_gate or Hold("")
-    why = f"{gate.reason}; {_passed(record)}" if gate and promoted else _passed(record)
+    why = (f"{gate.reason}; {_passed(record)}" if gate and promoted else _passed(record)) + past
     if is_last(record):
         return Finish(f"finished: {why}")
     alone = not (record.policy_spec and record.policy_spec.group)  # a group goes step by step, together

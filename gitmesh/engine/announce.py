@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gitmesh.apply.executor import Applied
+from gitmesh.decide.retarget import OVERRULED
 from gitmesh.engine.memory import Moved, News, SourceMemory
 from gitmesh.engine.notices import commit_status_of, of_fetch, of_move, of_news, of_rollout, of_status
 from gitmesh.engine.ports import Ports
@@ -93,6 +94,7 @@ def note_guardrails(source: Source, memory: SourceMemory, notes: tuple[Note, ...
 def note_move(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     """Note where a rollout has gone, if it has, and who paused it."""
     _note_pause(item, memory, ports)
+    _note_overruling(item, memory, ports)
     _note_revert(item, memory, ports)
     _notice(_notice_of_move(item, memory, ports), ports)
     if not _is_news(item):
@@ -122,6 +124,17 @@ def _note_pause(item: Moved, memory: SourceMemory, ports: Ports) -> None:
     reason = "Paused" if after else "Resumed"
     _notice(_about_rollout(item, reason, said, memory, ports), ports)
     memory.news.append(News(about, "Normal", reason, said, noticed=True))
+
+
+def _note_overruling(item: Moved, memory: SourceMemory, ports: Ports) -> None:
+    """Note who let a rollout past its windows: that is for everybody to see, who set them."""
+    before = item.before.overruled if item.before else ""
+    about = ports.live.snapshot().resources.get(item.key)
+    words = [entry.message for entry in item.after.history if entry.message.startswith(OVERRULED)]
+    if not item.after.overruled or item.after.overruled == before or about is None or not words:
+        return
+    _notice(_about_rollout(item, "Overruled", words[-1], memory, ports, warns=True), ports)
+    memory.news.append(News(about, "Warning", "Overruled", words[-1], noticed=True))
 
 
 def _note_revert(item: Moved, memory: SourceMemory, ports: Ports) -> None:

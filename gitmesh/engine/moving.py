@@ -12,7 +12,7 @@ from datetime import datetime
 from gitmesh.decide.freezes import frozen_by
 from gitmesh.decide.retarget import retarget
 from gitmesh.decide.reverting import take_revert
-from gitmesh.decide.schedule import shut_now
+from gitmesh.decide.schedule import past, shut_now
 from gitmesh.decide.together import Member, missing_dependency, reliance, together
 from gitmesh.decide.transitions import advance, changed, decide, held_back
 from gitmesh.decide.windows import Calendar
@@ -42,6 +42,7 @@ class Turned:
     record: RolloutRecord
     policy: str = ""
     shut: Hold | None = None
+    past: str = ""  # what would shut, had nobody overruled it
     in_git: bool = False
     hands_off: bool = False  # somebody wants the object left alone
 
@@ -166,7 +167,7 @@ def _member(one: Turned, waits_for: str, memory: SourceMemory, held: str) -> Mem
     record, turn = one.record, one.turn
     record = memory.take(turn.key, record, untaken(turn.record, memory.verdicts.get(turn.key, ())))
     gate = answer_of(turn.key, record, turn.intent, memory.answers, turn.now)
-    decision = decide(record, held=held, shut=one.shut, gate=gate, now=turn.now)
+    decision = decide(record, held=held, shut=one.shut, gate=gate, past=one.past, now=turn.now)
     return Member(turn.key, record, decision, waits_for, one.policy or record.policy)
 
 
@@ -222,7 +223,9 @@ def _is_ours_to_move(
 
 def _follow_git(turn: _Turn, service: Resource, desired: Desired, pardoned: bool) -> Turned | None:
     policy = policy_for(service, desired, turn.now)
-    shut = shut_now(policy.spec if policy else None, service, desired.freezes, turn.calendar)
+    overruling = turn.intent.overruling(desired.content_of(service).hash)
+    times = (policy.spec if policy else None, service, desired.freezes, turn.calendar, overruling)
+    shut = shut_now(*times)
     record = retarget(
         turn.record,
         desired=service,
@@ -241,7 +244,7 @@ def _follow_git(turn: _Turn, service: Resource, desired: Desired, pardoned: bool
         return None
     alone = hands_off(service) or hands_off(turn.live.resources.get(turn.key))
     name = policy.full_name if policy else ""
-    return Turned(turn, held_back(record, shut), name, shut, in_git=True, hands_off=alone)
+    return Turned(turn, held_back(record, shut), name, shut, past(*times), in_git=True, hands_off=alone)
 
 
 def _without_git(turn: _Turn) -> Turned | None:

@@ -6,11 +6,11 @@ stops or goes back does not wait for that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitmesh.decide.requests import asking, leaving
+from gitmesh.decide.requests import asking, leaving, meant
 from gitmesh.engine.memory import WALKED, News, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import PassReport
@@ -24,7 +24,8 @@ from gitmesh.model.source import OWNER_ANNOTATION
 from gitmesh.observe.live import LiveState
 
 NOT_ASKED = frozenset({"", "false", "no", "off", "0"})
-NO_REASON = frozenset({"true", "yes", "on", "1", "now", "full"})
+NO_REASON = frozenset({"", "true", "yes", "on", "1", "now", "full"})
+_FREEZE = "freeze:"  # how the value of an annotation names a freeze that is overruled, before its reason
 _WITHOUT_WAITING = (Verb.PAUSE, Verb.ROLL_BACK)
 
 
@@ -40,7 +41,16 @@ class Request:
     @property
     def why(self) -> str:
         """The reason that was given as its value, if it is one."""
-        return "" if self.value.strip().lower() in NO_REASON else self.value
+        words = self.value
+        if self.verb is Verb.OVERRULE:
+            words = " ".join(word for word in self.value.split() if not word.startswith(_FREEZE))
+        return "" if words.strip().lower() in NO_REASON else words
+
+    @property
+    def freezes(self) -> tuple[str, ...]:
+        """The freezes that are named by it."""
+        words = self.value.split() if self.verb is Verb.OVERRULE else ()
+        return tuple(word.removeprefix(_FREEZE) for word in words if word.startswith(_FREEZE))
 
     @property
     def is_full(self) -> bool:
@@ -129,9 +139,9 @@ async def take_requests(source: str, memory: SourceMemory, ports: Ports, report:
         requests = requests_of(key, live)
         goes_back = any(request.verb is Verb.ROLL_BACK for request in requests)
         for request in requests:
-            overruled = goes_back and request.verb in (Verb.PROMOTE, Verb.RETRY)
+            overruled = goes_back and request.verb in (Verb.PROMOTE, Verb.RETRY, Verb.OVERRULE)
             try:
-                await _take(request, key, records.get(key), memory, ports, overruled=overruled)
+                await _take(request, key, records, memory, ports, overruled=overruled)
             except ClusterError as error:
                 report.failed(error)
 
@@ -139,7 +149,7 @@ async def take_requests(source: str, memory: SourceMemory, ports: Ports, report:
 async def _take(
     request: Request,
     key: ResourceKey,
-    record: RolloutRecord | None,
+    records: Mapping[ResourceKey, RolloutRecord],
     memory: SourceMemory,
     ports: Ports,
     *,
@@ -148,38 +158,64 @@ async def _take(
     """Carry one request out, and have it asked once. A pause is written before its annotation goes, so that
     it is never lost; what moves forward is written after, so that it is never done twice."""
     rollout = rollout_key(key)
-    intent = read_intent(ports.live.snapshot().rollouts.get(rollout))
+    patches: dict[ResourceKey, Mapping[str, Any]] = {}
+    record = records.get(key)
+    done = overruled or (request.verb is Verb.ROLL_BACK and record and record.phase is Phase.ROLLED_BACK)
     if record is None:
-        asked: RolloutIntent | str = "has no rollout: no policy selects it"
-    elif overruled or (request.verb is Verb.ROLL_BACK and record.phase is Phase.ROLLED_BACK):
-        asked = intent  # done already, without waiting for this
+        _refuse(request, "has no rollout: no policy selects it", memory)
+    elif not done:  # else that was done already, without waiting for this
+        patches = _asked_of(request, meant(request.verb, key, record, records), records, memory, ports)
+    ports.log.info("asked by annotation", rollout=str(key), verb=request.verb.value, by=request.by)
+    away = {"metadata": {"annotations": {request.verb.annotation: None}}}
+    if request.about.key == rollout:
+        own = patches.pop(rollout, None)
+        await _patch(rollout, {**away, **({"spec": own} if own else {})}, ports)
+    elif request.verb in _WITHOUT_WAITING:
+        await _write(patches, ports)
+        patches = {}
+        await _patch(request.about.key, away, ports)
     else:
+        await _patch(request.about.key, away, ports)
+    await _write(patches, ports)
+
+
+def _asked_of(
+    request: Request,
+    keys: Iterable[ResourceKey],
+    records: Mapping[ResourceKey, RolloutRecord],
+    memory: SourceMemory,
+    ports: Ports,
+) -> dict[ResourceKey, Mapping[str, Any]]:
+    """Return what changes in the spec of each TrafficRollout; nothing at all when one makes no sense."""
+    live, patches = ports.live.snapshot(), {}
+    for key in keys:
+        intent = read_intent(live.rollouts.get(rollout_key(key)))
         asked = asking(
             intent,
             request.verb,
-            record,
+            records[key],
             by=request.by,
             why=request.why,
             now=ports.clock.now(),
             full=request.is_full,
+            freezes=request.freezes,
         )
-    changes: Mapping[str, Any] = {}
-    if isinstance(asked, RolloutIntent):
-        changes = patch_of(intent, asked)
-    else:
-        text = f"asked to {request.verb.value}{f' by {request.by}' if request.by else ''}: it {asked}"
-        memory.news.append(News(request.about, "Warning", "RequestRefused", text))
-    ports.log.info("asked by annotation", rollout=str(key), verb=request.verb.value, by=request.by)
-    away = {"metadata": {"annotations": {request.verb.annotation: None}}}
-    if request.about.key == rollout:
-        await _patch(rollout, {**away, **({"spec": changes} if changes else {})}, ports)
-        return
-    stops = request.verb in _WITHOUT_WAITING
-    if changes and stops:
-        await _patch(rollout, {"spec": changes}, ports)
-    await _patch(request.about.key, away, ports)
-    if changes and not stops:
-        await _patch(rollout, {"spec": changes}, ports)
+        if not isinstance(asked, RolloutIntent):
+            _refuse(request, asked, memory)
+            return {}
+        if changes := patch_of(intent, asked):
+            patches[rollout_key(key)] = changes
+    return patches
+
+
+def _refuse(request: Request, why: str, memory: SourceMemory) -> None:
+    text = f"asked to {request.verb.value}{f' by {request.by}' if request.by else ''}: it {why}"
+    memory.news.append(News(request.about, "Warning", "RequestRefused", text))
+
+
+async def _write(patches: Mapping[ResourceKey, Mapping[str, Any]], ports: Ports) -> None:
+    for key, changes in patches.items():
+        await _patch(key, {"spec": changes}, ports)
 
 
 async def _patch(key: ResourceKey, patch: Mapping[str, Any], ports: Ports) -> None:

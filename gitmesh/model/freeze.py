@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gitmesh.model.calendar import zone_named, zone_problem
+from gitmesh.model.intent import Overrule
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.selector import Selector, hosts_of
 from gitmesh.model.values import ApiModel
@@ -25,7 +26,7 @@ class FreezeSpec(ApiModel):
     """The spec of a FreezeWindow.
 
     `from` and `to` are ISO 8601 with an offset, or local to `timezone`. Without `select` it is for every
-    rollout. Rolling back is never frozen.
+    rollout. Rolling back is never frozen. With `overrule: allowed` a person can except one content from it.
     """
 
     from_: Annotated[_Moment, Field(alias="from")]
@@ -34,6 +35,7 @@ class FreezeSpec(ApiModel):
     who: _Text
     why: _Text
     select: Selector | None = None
+    overrule: Overrule = Overrule.DENIED
 
 
 class FreezeWindow(ApiModel):
@@ -54,6 +56,7 @@ class Freeze:
     who: str
     why: str
     select: Selector | None = None
+    overrule: Overrule = Overrule.DENIED
 
     def covers(self, key: ResourceKey, spec: Mapping[str, Any]) -> bool:
         """Say whether the freeze is for this object."""
@@ -71,7 +74,7 @@ def read_freeze(window: FreezeWindow) -> Freeze:
     start, end = _moment(spec.from_, spec.timezone, last=False), _moment(spec.to, spec.timezone, last=True)
     if end <= start:
         raise ValueError("to is not after from")
-    return Freeze(window.name, start, end, spec.who, spec.why, spec.select)
+    return Freeze(window.name, start, end, spec.who, spec.why, spec.select, spec.overrule)
 
 
 def freeze_problems(spec: FreezeSpec) -> dict[str, str]:

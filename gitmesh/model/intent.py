@@ -6,6 +6,7 @@ Stage: none (pure). `RolloutIntent` is the spec of a TrafficRollout, field for f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ class Verb(StrEnum):
     """What a person can ask of a rollout. In a request, the later ones come first."""
 
     RESUME = "resume"
+    OVERRULE = "overrule"
     PROMOTE = "promote"
     RETRY = "retry"
     PAUSE = "pause"
@@ -31,6 +33,13 @@ class Verb(StrEnum):
     def annotation(self) -> str:
         """The annotation on a TrafficRollout or VirtualService that asks the same."""
         return f"gitmesh.dev/{self.value}"
+
+
+class Overrule(StrEnum):
+    """Whether a person may send one content past a window, or past a freeze."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
 
 
 class Asked(ApiModel):
@@ -54,6 +63,23 @@ class Reasons(ApiModel):
     roll_back: Asked = Asked()
     retry: Asked = Asked()
     promote: Asked = Asked()
+    overrule: Asked = Asked()
+
+
+@dataclass(frozen=True, slots=True)
+class Overruling:
+    """That one content waits for no window, nor for the freezes that are named. `text` says who and why."""
+
+    freezes: frozenset[str] = frozenset()
+    text: str = ""
+
+
+def overruling_of(value: str, content: str, text: str = "") -> Overruling | None:
+    """Read `RolloutIntent.overrule` for one content; None when it is about another, or nothing was asked."""
+    about, _, freezes = value.partition("@")
+    if not content or about != content:
+        return None
+    return Overruling(frozenset(filter(None, freezes.split(","))), text)
 
 
 class RolloutIntent(ApiModel):
@@ -63,6 +89,7 @@ class RolloutIntent(ApiModel):
     roll_back: str = ""  # hash of the content that must leave: quarantined from now on
     retry: str = ""  # hash of the content that may go out again, once; `hash@when` asks another time
     promote: str = ""  # `hash@step`: this content leaves this step at once; `hash@all`: every step
+    overrule: str = ""  # `hash`: this content waits for no window; `hash@a,b`: nor for the freezes a and b
     asked: Reasons = Reasons()
 
     def reason(self, name: str) -> Asked:
@@ -70,17 +97,22 @@ class RolloutIntent(ApiModel):
         asked: Asked = getattr(self.asked, name)
         return asked if asked.what == value_of(getattr(self, name)) else Asked()
 
+    def overruling(self, content: str) -> Overruling | None:
+        """Return what a content does not wait for, because somebody said so; None when nobody did."""
+        return overruling_of(self.overrule, content, self.reason("overrule").text)
+
     def attributed(self, by: str) -> RolloutIntent:
         """Return the same, with somebody who asked for what nobody is named for."""
         found: dict[str, Any] = {}
         for name in Reasons.model_fields:
             what = value_of(getattr(self, name))
             asked: Asked = getattr(self.asked, name)
-            found[name] = asked if asked.what == what else Asked(what=what, by=by)
+            found[name] = asked if asked.what == what else Asked(what=what, by=by[:WORDS_MAX])
         return self.model_copy(update={"asked": Reasons.model_construct(**found)})
 
     def asking(self, by: str, why: str, **fields: Any) -> RolloutIntent:
-        """Return the same with fields that somebody asks for."""
+        """Return the same with fields that somebody asks for. Words beyond the limit are dropped."""
+        by, why = by[:WORDS_MAX], why[:WORDS_MAX]
         reasons = {name: Asked(what=value_of(value), by=by, why=why) for name, value in fields.items()}
         return self.model_copy(update={**fields, "asked": self.asked.model_copy(update=reasons)})
 

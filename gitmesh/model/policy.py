@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from gitmesh.model.analysis import Analysis
+from gitmesh.model.intent import Overrule
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.selector import Precision, Selector, hosts_of
 from gitmesh.model.steps import STEPS_MAX, Step, check_order, expand_ramp
@@ -74,6 +75,7 @@ class RolloutPolicySpec(ApiModel):
     ramp: Annotated[str, Field(max_length=100)] = ""
     walk: Walk = Walk.WEIGHTS
     windows: Annotated[tuple[Window, ...], Field(max_length=20)] = ()
+    overrule: Overrule = Overrule.ALLOWED
     max_concurrent: Annotated[int, Field(ge=1, le=10_000)] | None = None
     after: Annotated[tuple[_Name, ...], Field(max_length=100)] = ()
     group: Annotated[str, Field(max_length=253)] = ""

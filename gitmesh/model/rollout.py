@@ -172,6 +172,7 @@ class RolloutRecord(ApiModel):
     relies_on: tuple[str, ...] = ()  # path@hash of each that it comes after, as it was when this one began
     revert: Revert | None = None  # of what is quarantined, in Git
     retried: str = ""  # the retry that was honoured, so that one request starts one attempt
+    overruled: str = ""  # the request to go past windows or freezes that was heard, see RolloutIntent
     suspended: str = ""  # "paused", with who and why, while a person has suspended it
     failed_checks: int = 0
     verdict: Verdict | None = None

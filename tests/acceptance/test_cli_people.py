@@ -10,6 +10,13 @@ from gitmesh.model.rollout import Phase
 pytestmark = [pytest.mark.anyio, pytest.mark.real, pytest.mark.usefixtures("daemon")]
 
 SLOW = policy((10, "1h"), (50, "1h"), (100, "0s"))
+FREEZE = """
+apiVersion: gitmesh.dev/v1alpha1
+kind: FreezeWindow
+metadata: {name: sale, namespace: default}
+spec:
+  {from: "2020-01-01T00:00Z", to: "2120-01-01T00:00Z", who: sre, why: Black Friday, overrule: allowed}
+"""
 FILES = {"rules.yaml": RULES, "routes.yaml": routes(100, 0), "policy.yaml": SLOW}
 
 
@@ -63,3 +70,28 @@ async def test_what_makes_no_sense_is_refused_with_a_reason(world: World):
     assert (ran.status, ran.err) == (2, "Error: default/reviews is not on its way: it is Succeeded\n")
     ran = await world.gitmesh("pause", "nope")
     assert (ran.status, ran.err) == (2, "Error: no rollout of default/nope; there are: default/reviews\n")
+
+
+async def test_a_person_lets_a_fix_past_its_windows_by_command_and_past_a_freeze_by_its_name(world: World):
+    closed = SLOW.replace("spec:", "spec:\n  windows: [{cron: '0 0 29 2 *', duration: 1s}]", 1)
+    revision = await world.publish({**FILES, "policy.yaml": closed})
+    await world.follow()
+    await world.wait_applied(revision)
+    await world.publish({"routes.yaml": routes(0, 100), "freeze.yaml": FREEZE})
+    await world.wait_phase(Phase.WAITING)
+    ran = await world.gitmesh("overrule", "reviews")
+    assert (ran.status, "--why is missing" in ran.err) == (2, True), ran
+    who = ("--as", "ada", "--why", "hotfix")
+    ran = await world.gitmesh("overrule", "reviews", *who)
+    assert ran.status == 0, ran
+    assert ran.out.startswith(
+        "default/reviews is Waiting at 0 %: freeze sale by sre: Black Friday, until "
+    ), ran
+    assert await world.weights() == (100, 0)
+    ran = await world.gitmesh("overrule", "reviews", "--freeze", "sale", *who)
+    assert ran.status == 0, ran
+    assert "although freeze sale by sre: Black Friday" in ran.out
+    assert ran.out.endswith("overruled by ada (hotfix)\n")
+    await world.wait_weights(90, 10)
+    why = await world.gitmesh("why", "reviews")
+    assert "waits for no window, past freeze sale: overruled by ada (hotfix)" in why.out

@@ -70,6 +70,7 @@ class Safety:
         self._taken: set[str] = set()
         self.ever_taken: set[str] = set()
         self.promoted: set[str] = set()  # what people asked for, as `hash@step`
+        self.overruled: set[str] = set()  # what people asked for, as `hash` or `hash@sale`
         world.cluster.asked = self._asked
         world.cluster.written = self._written
         world.metrics.answered = self._answered
@@ -254,7 +255,7 @@ class Safety:
             if weights not in allowed:
                 yield f"no record explains {weights}; the record allows {allowed}"
             judged = record.policy_spec is not None and record.policy_spec.analysis is not None
-            if grown and record.phase.in_motion and _is_shut(record, self._world.clock.now()):
+            if grown and record.phase.in_motion and self._is_shut(record, self._world.clock.now()):
                 yield f"{grown} grows outside of its windows"
             # Before the first step there is nothing of this rollout that could have failed.
             if record.phase.in_motion and grown and judged and record.step > 0:
@@ -309,9 +310,9 @@ class Safety:
             yield f"content {record.canary_hash} goes out again unasked"
         # Other steps of a new policy may give the same place another number; that enters nothing.
         if before is None or record.entered_at != before.entered_at:
-            if _is_shut(record):
+            if self._is_shut(record):
                 yield f"enters step {record.step} at {record.entered_at}, outside of its window"
-            if self._is_frozen(record.entered_at):
+            if self._is_frozen(record):
                 yield f"enters step {record.step} at {record.entered_at}, in a freeze"
         if watched.rollout is None or watched.rollout[0] != record.started_at:
             watched.rollout = (record.started_at, self._world.clock.monotonic())
@@ -351,11 +352,18 @@ class Safety:
         found = [c.files for c in repository.fetched if c.id == commit]
         return found[-1] if found else {}
 
-    def _is_frozen(self, moment: datetime | None) -> bool:
-        text = self._accepted().get("freezewindow-sale.yaml")
+    def _is_shut(self, record: RolloutRecord, late: datetime | None = None) -> bool:
+        """Nobody who was never asked is heard: only what a person let past its windows goes on outside."""
+        wanted = {record.canary_hash, f"{record.canary_hash}@sale"}
+        return _is_shut(record, late) and not wanted & self.overruled
+
+    def _is_frozen(self, record: RolloutRecord) -> bool:
+        text, moment = self._accepted().get("freezewindow-sale.yaml"), record.entered_at
         if text is None or moment is None:
             return False
         spec = orjson.loads(text)["spec"]
+        if spec["overrule"] == "allowed" and f"{record.canary_hash}@sale" in self.overruled:
+            return False
         begin, end = (datetime.fromisoformat(spec[name]) for name in ("from", "to"))
         return begin <= moment < end
 

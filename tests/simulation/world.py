@@ -271,6 +271,8 @@ class Simulation:
             self.safety.allow(name, record.canary_hash)
         elif kind == "promote" and record is not None and record.phase.in_motion:
             self.promote(name, record, all_steps=self._chance(0.3))
+        elif kind == "promote" and record is not None and record.phase is Phase.WAITING:
+            self.overrule(name, record)
         elif kind == "suspend" and record is not None:
             self.world.ask(name, suspend=self._chance(0.5))
         elif kind == "sync":
@@ -280,6 +282,13 @@ class Simulation:
         wanted = f"{record.canary_hash}@{'all' if all_steps else record.step}"
         self.safety.promoted.add(wanted)
         self.world.ask(name, promote=wanted)
+
+    def overrule(self, name: str, record: RolloutRecord) -> None:
+        """Let what waits past its windows, and half of it past a freeze."""
+        wanted = f"{record.canary_hash}{'@sale' if record.canary_hash < '8' else ''}"
+        self.safety.overruled.add(wanted)
+        self.world.log(f"person: overrule {name} {wanted}")
+        self.world.ask(name, overrule=wanted)
 
     def _sync(self, **spec: Any) -> None:
         body = {
@@ -540,7 +549,10 @@ def a_freeze(now: datetime, seconds: int) -> dict[str, Any]:
         "apiVersion": "gitmesh.dev/v1alpha1",
         "kind": "FreezeWindow",
         "metadata": {"name": "sale", "namespace": "default"},
-        "spec": {"from": now.isoformat(), "to": ends.isoformat(), "who": "ops", "why": "the sale"},
+        "spec": {
+            **{"from": now.isoformat(), "to": ends.isoformat(), "who": "ops", "why": "the sale"},
+            "overrule": "allowed" if seconds % 2 else "denied",
+        },
     }
 
 

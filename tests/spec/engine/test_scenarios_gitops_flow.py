@@ -138,8 +138,6 @@ def test_g25_outside_of_its_window_a_change_waits_and_says_until_when():
 
 
 def test_g26_a_sync_and_a_promotion_do_not_overrule_a_window_and_another_window_in_git_does():
-    """There is no way around a window but the one that is reviewed."""
-
     async def story(world: DaemonWorld, repository: Any, _: Any) -> None:
         repository.push(commit(NEW, in_windows(policy, at_thirteen)))
         await world.until(lambda: world.ready() == ("Unknown", "Waiting"))
@@ -152,6 +150,39 @@ def test_g26_a_sync_and_a_promotion_do_not_overrule_a_window_and_another_window_
 
     at_thirteen = {"cron": "0 13 * * *", "duration": "1h", "timezone": "UTC"}
     policy = a_policy("reviews", steps=STEPS)
+    tell(story, policy)
+
+
+def test_g26_a_person_lets_one_content_past_its_windows_and_that_is_on_record():
+    async def story(world: DaemonWorld, repository: Any, _: Any) -> None:
+        repository.push(commit(NEW, policy))
+        await world.until(lambda: world.ready() == ("Unknown", "Waiting"))
+        ask(world, overrule="the shop is down")
+        await world.until(lambda: world.live() == {"v1": 70, "v2": 30}, seconds=2)
+        (event,) = [e for e in world.cluster.all(EVENT, "default") if e["reason"] == "Overruled"]
+        assert event["message"] == "waits for no window: overruled by kubectl (the shop is down)"
+        await world.until(lambda: world.live() == {"v2": 100}, seconds=200)
+        repository.push(commit("v1 50, v2 50", policy))
+        await world.until(lambda: world.ready() == ("Unknown", "Waiting"))
+
+    at_thirteen = {"cron": "0 13 * * *", "duration": "1h", "timezone": "UTC"}
+    policy = in_windows(a_policy("reviews", steps=STEPS), at_thirteen)
+    tell(story, policy)
+
+
+def test_g26_where_it_is_not_allowed_nobody_goes_past_a_window():
+    async def story(world: DaemonWorld, repository: Any, _: Any) -> None:
+        repository.push(commit(NEW, policy))
+        await world.until(lambda: world.ready() == ("Unknown", "Waiting"))
+        ask(world, overrule="the shop is down")
+        await anyio.sleep(120)
+        assert world.live() == {"v1": 100}
+        (event,) = [e for e in world.cluster.all(EVENT, "default") if e["reason"] == "RequestRefused"]
+        assert "policy careful lets nobody overrule them" in event["message"]
+
+    at_thirteen = {"cron": "0 13 * * *", "duration": "1h", "timezone": "UTC"}
+    policy = in_windows(a_policy("reviews", steps=STEPS), at_thirteen)
+    policy["spec"]["overrule"] = "denied"
     tell(story, policy)
 
 
