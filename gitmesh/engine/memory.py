@@ -128,17 +128,18 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """One rollout in one pass: before, after, and why."""
+    """One rollout in one pass: before, after, and why. `waits`: it may be written down later."""
 
     key: ResourceKey  # of the VirtualService
     before: RolloutRecord | None
     after: RolloutRecord
     decision: Decision
+    waits: bool = False
 
     @property
     def changed(self) -> bool:
-        """True when there is something to write down."""
-        return self.before is not self.after and self.before != self.after
+        """True when there is something to write down now."""
+        return not self.waits and self.before is not self.after and self.before != self.after
 
 
 @dataclass(frozen=True, slots=True)

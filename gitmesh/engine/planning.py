@@ -6,11 +6,12 @@ Stage: decide, plan (pure; called by the pass).
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from anyio import to_thread
 
+from gitmesh.decide.keeping import may_wait, patience
 from gitmesh.engine.memory import Moved, SourceMemory
 from gitmesh.engine.moving import move
 from gitmesh.engine.report import Source
@@ -32,13 +33,13 @@ COMPARED_AT_ONCE_MAX = 300  # objects; they take about as long as the guard may 
 def move_rollouts(
     source: Source, memory: SourceMemory, live: LiveState, config: Config, now: datetime
 ) -> list[Moved]:
-    """Decide for each rollout of a source."""
+    """Decide for each rollout of a source, and which news of them are to be written down now."""
 
     def may_adopt(resource: Resource) -> bool:
         managers = live.managers.get(resource.key, ())
         return adoption.refusal(resource, live.resources[resource.key], managers, source.spec) is None
 
-    return move(
+    moved = move(
         memory,
         live,
         source=source.name,
@@ -49,6 +50,13 @@ def move_rollouts(
         inventory=source.inventory,
         may_adopt=may_adopt,
     )
+    most = patience(sum(item.after.phase.in_motion for item in moved), config.evidence_writes_per_minute)
+    return [_in_its_turn(item, memory, most) for item in moved]
+
+
+def _in_its_turn(item: Moved, memory: SourceMemory, most: timedelta) -> Moved:
+    unwritten = len(memory.verdicts.get(item.key, ()))
+    return replace(item, waits=True) if may_wait(item.before, item.after, unwritten, most) else item
 
 
 def plan_input(

@@ -157,6 +157,9 @@ class Config(Settings):
     """How often everything is looked at although nothing has changed."""
     removal_timeout: Positive = timedelta(hours=1)
     """After this time a deleted source leaves in the cluster what cannot be deleted."""
+    evidence_writes_per_minute: Count = 1_200
+    """How many rollouts a minute are written down although a check has changed nothing but their evidence.
+    With many in motion each waits its turn. What decides something is written at once."""
     history_max: Count = 20
     """How many entries the history of a rollout keeps."""
     findings_max: Count = 50

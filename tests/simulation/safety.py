@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -255,8 +255,11 @@ class Safety:
             if weights not in allowed:
                 yield f"no record explains {weights}; the record allows {allowed}"
             judged = record.policy_spec is not None and record.policy_spec.analysis is not None
-            if grown and record.phase.in_motion and self._is_shut(record, self._world.clock.now()):
+            now = self._world.clock.now()
+            if grown and record.phase.in_motion and self._is_shut(record, now):
                 yield f"{grown} grows outside of its windows"
+            if grown and record.phase.in_motion and self._is_frozen(record, now):
+                yield f"{grown} grows in a freeze"
             # Before the first step there is nothing of this rollout that could have failed.
             if record.phase.in_motion and grown and judged and record.step > 0:
                 yield from self._grew(name, grown, asked_at)
@@ -357,15 +360,16 @@ class Safety:
         wanted = {record.canary_hash, f"{record.canary_hash}@sale"}
         return _is_shut(record, late) and not wanted & self.overruled
 
-    def _is_frozen(self, record: RolloutRecord) -> bool:
-        text, moment = self._accepted().get("freezewindow-sale.yaml"), record.entered_at
+    def _is_frozen(self, record: RolloutRecord, late: datetime | None = None) -> bool:
+        """The same for freezes. `late`: for a write at this moment, by a pass that began before."""
+        text, moment = self._accepted().get("freezewindow-sale.yaml"), late or record.entered_at
         if text is None or moment is None:
             return False
         spec = orjson.loads(text)["spec"]
         if spec["overrule"] == "allowed" and f"{record.canary_hash}@sale" in self.overruled:
             return False
         begin, end = (datetime.fromisoformat(spec[name]) for name in ("from", "to"))
-        return begin <= moment < end
+        return begin + timedelta(seconds=OVERHANG_SECONDS if late else 0) <= moment < end
 
     def _dwelt(
         self, watched: Watched, before: RolloutRecord, after: RolloutRecord, *, by_hand: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import math
 import random
@@ -56,7 +57,7 @@ BETA = [{"headers": {"x-group": {"exact": "beta"}}}]
 EXTRAS = ("", "", "", "windows", "deadline", "gate", "group", "group", "match", "mirror", "latency", "query")
 ACCIDENTS = (
     *("chaos", "chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "version", "watch"),
-    *("clock", "lies", "lag", "lag", "lease"),
+    *("clock", "lies", "lag", "lag", "lease", "stuck", "stuck"),
 )
 ANALYSES = ("threshold", "threshold", "sequential", "")
 QUERY = "queue"
@@ -67,7 +68,9 @@ class Simulation:
     """Plays one world: accidents for a while, then none, and then everything has to be right."""
 
     def __init__(self, seed: int, steps: int) -> None:
-        self.world = DaemonWorld(seed, random.Random(seed).choice(STARTS))
+        chance = random.Random(seed)
+        start, writes = chance.choice(STARTS), chance.choice([1_200, 20])
+        self.world = DaemonWorld(seed, start, evidence_writes_per_minute=writes)
         self.random = self.world.random
         self.replicas = 2 if self._chance(0.25) else 1
         self.alive: list[Life] = self.world.replicas
@@ -79,6 +82,7 @@ class Simulation:
         self.chaos = 0.0
         self.frozen: dict[str, Any] | None = None
         self.refused: set[tuple[str, str]] = set()
+        self.stuck: dict[str, float] = {}  # services whose next step does not get through, until when
         self.git: dict[str, Any] = {name: self._new(STEPS[0]) for name in SERVICES}
         if self._chance(0.3):
             self.world.metrics.error_percent[self.random.choice(SERVICES), "v2"] = 30.0
@@ -101,6 +105,8 @@ class Simulation:
     def _fault(self, request: Request) -> Any:
         # Chance is drawn for every request, so that the same seed gives the same world.
         drawn = self.random.random()
+        if self._is_stuck(request):
+            return Fault.REQUEST_LOST
         if drawn >= self.chaos:
             return None
         kinds: list[Any] = [Delay(self.random.choice([0.02, 0.3, 1.5]))]
@@ -113,6 +119,45 @@ class Simulation:
         else:
             kinds += [Fault.REQUEST_LOST, Fault.THROTTLED, Fault.BROKEN]
         return self.random.choice(kinds)
+
+    def _is_stuck(self, request: Request) -> bool:
+        """Say whether this is the write of a step that must not get through yet.
+
+        The step is in its record meanwhile, and something comes up that speaks against it.
+        """
+        name, now = request.name, self.world.clock.monotonic()
+        if request.kind != VIRTUAL_SERVICE.kind or not request.writes or name not in self.stuck:
+            return False
+        record = self.world.record(name)
+        if (
+            record is None
+            or not record.phase.in_motion
+            or record.effective_at is not None
+            or record.step == 0
+        ):
+            return False
+        if self.stuck[name] == 0.0:
+            self.world.log(f"accident: the write of the next step of {name} is lost, again and again")
+            self.stuck[name] = now + self.random.choice([2.0, 4.0, 40.0])
+            for target in record.targets:
+                self._fail_for(self.random.choice([0.0, 1.2, 1.2, 2.2]), name, target.version)
+        if now > self.stuck[name]:
+            del self.stuck[name]
+            return False
+        return True
+
+    def _fail_for(self, seconds: float, name: str, version: str) -> None:
+        """Let requests to a version fail for a while: once or twice is not yet enough to go back."""
+        errors, before = (
+            self.world.metrics.error_percent,
+            self.world.metrics.error_percent.get((name, version)),
+        )
+        errors[name, version] = 30.0 if seconds else before or 0.0
+
+        def end() -> None:
+            errors[name, version] = before or 0.0
+
+        asyncio.get_running_loop().call_later(seconds, end)
 
     # Git
 
@@ -343,6 +388,8 @@ class Simulation:
         elif kind == "clock":
             clock = self.world.clock
             self.random.choice([clock.set_back, clock.set_forward])(self.random.choice([0.05, 0.7, 20.0]))
+        elif kind == "stuck":
+            self.stuck.setdefault(name, 0.0)
         elif kind == "lies":
             metrics.twist = self.random.choice([self._lie, self._gap, honest])
         elif kind == "lag":
@@ -369,6 +416,7 @@ class Simulation:
         for life in self.alive:
             life.cut_off = False
         self.refused.clear()
+        self.stuck.clear()
         self.world.cluster.start()
         self.repository.reachable, self.repository.hangs = True, False
         self.world.metrics.blind = False
@@ -381,7 +429,8 @@ class Simulation:
     def _healthy(self) -> bool:
         """Nothing stands between a failed check and stable routes."""
         cluster, metrics = self.world.cluster, self.world.metrics
-        ill = self.chaos or cluster.down or cluster.lag or self.refused or metrics.blind or metrics.hanging
+        ill = self.chaos or cluster.down or cluster.lag or metrics.blind or metrics.hanging
+        ill = ill or self.refused or self.stuck
         lives = all(not (life.dead or life.cut_off) and life.effects_left is None for life in self.alive)
         leads = any(life.daemon and (not life.elector or life.elector.is_leader) for life in self.alive)
         return not ill and metrics.twist is honest and lives and leads
