@@ -3,7 +3,8 @@
 Stage: decide (pure). A test is a bet against a claim. It starts with a wealth of 1, and each check multiplies
 the wealth by how much better an alternative explains the new requests than the claim does. While the claim is
 true, the wealth never exceeds 1 / alpha at any time, with a probability of at least 1 - alpha (Ville's
-inequality), so one may look after each request and stop when one likes.
+inequality), so one may look after each request and stop when one likes. Held against the stable version that
+is so for looks by the clock: when to look must not depend on how the requests since the last look went.
 
 Sources: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86 (2024);
 Turner and Grünwald, "Exact anytime-valid confidence intervals for contingency tables and beyond", Statistics

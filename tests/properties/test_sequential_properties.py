@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -88,6 +88,77 @@ def test_who_bets_against_a_version_as_good_as_stable_gains_nothing_on_average(
                 bets = bet_against(Bets(), Batch(sizes[0], canary_bad), reference)
                 expected += canary_chance * stable_chance * math.exp(evidence(bets))
         assert expected <= 1 + TINY
+
+
+Evidence = Callable[[Bets], float]
+
+
+def won_by_looking(requests: int, share: float, bound: float, evidence: Evidence) -> float:
+    """Return the most that anybody can have on average who looks, and stops, after any request he likes.
+
+    He sees how each request went before he says whether to look now: of all ways to look the best one.
+    """
+
+    def best(left: int, bets: Bets, new: int, bad: int) -> float:
+        looked = bet(bets, Batch(new, bad), bound)
+        stopped = math.exp(evidence(looked))
+        if not left:
+            return stopped
+
+        def went_on(bets: Bets, new: int, bad: int) -> float:
+            return share * best(left - 1, bets, new + 1, bad + 1) + (1 - share) * best(
+                left - 1, bets, new + 1, bad
+            )
+
+        return max(stopped, went_on(bets, new, bad), went_on(looked, 0, 0))
+
+    return best(requests, Bets(), 0, 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 6), st.floats(0.001, 0.6), st.floats(0, 1))
+def test_no_way_of_looking_and_stopping_wins_against_a_true_bound(requests: int, bound: float, part: float):
+    better, worse = bound * part, bound + (1 - bound) * part
+    assert won_by_looking(requests, better, bound, evidence_above) <= 1 + TINY
+    assert won_by_looking(requests, worse, bound, evidence_below) <= 1 + TINY
+
+
+def won_by_comparing(looks: int, shares: tuple[float, float], margin: float, evidence: Evidence) -> float:
+    """The same against stable, where it is said after each look how many requests there are until the next.
+
+    The guess of what stable does comes from the looks before.
+    """
+    canary, stable = shares
+
+    def best(left: int, bets: Bets, seen: int, seen_bad: int) -> float:
+        stopped = math.exp(evidence(bets))
+        return max([stopped, *(went_on(left, bets, seen, seen_bad, size) for size in SIZES if left)])
+
+    def went_on(left: int, bets: Bets, seen: int, seen_bad: int, size: tuple[int, int]) -> float:
+        guess, found = (seen_bad + 0.01) / (seen + 1.0), 0.0
+        for (bad,), chance in outcomes([size[0]], canary):
+            for (stable_bad,), stable_chance in outcomes([size[1]], stable):
+                reference = Reference(Batch(size[1], stable_bad), margin, guess)
+                after = bet_against(bets, Batch(size[0], bad), reference)
+                value = best(left - 1, after, seen + size[1], seen_bad + stable_bad)
+                found += chance * stable_chance * value
+        return found
+
+    return best(looks, Bets(), 0, 0)
+
+
+SIZES = ((1, 1), (3, 1), (1, 3), (2, 0))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.floats(0.01, 0.5), st.floats(0.0, 0.3), st.floats(0, 1))
+def test_no_way_of_stopping_wins_against_a_version_as_good_as_stable(
+    stable: float, margin: float, part: float
+):
+    edge = stable + margin
+    better, worse = (edge * part, stable), (edge + (1 - edge) * part, stable)
+    assert won_by_comparing(2, better, margin, evidence_above) <= 1 + TINY
+    assert won_by_comparing(2, worse, margin, evidence_below) <= 1 + TINY
 
 
 @settings(deadline=None)

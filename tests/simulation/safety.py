@@ -358,7 +358,7 @@ class Safety:
     def _is_shut(self, record: RolloutRecord, late: datetime | None = None) -> bool:
         """Nobody who was never asked is heard: only what a person let past its windows goes on outside."""
         wanted = {record.canary_hash, f"{record.canary_hash}@sale"}
-        return _is_shut(record, late) and not wanted & self.overruled
+        return is_shut(record, late) and not wanted & self.overruled
 
     def _is_frozen(self, record: RolloutRecord, late: datetime | None = None) -> bool:
         """The same for freezes. `late`: for a write at this moment, by a pass that began before."""
@@ -417,11 +417,14 @@ def _versions(record: RolloutRecord) -> set[str]:
     return {target.version for target in record.targets}
 
 
-def _is_shut(record: RolloutRecord, late: datetime | None = None) -> bool:
+def has_windows(record: RolloutRecord) -> bool:
+    return record.policy_spec is not None and bool(record.policy_spec.windows)
+
+
+def is_shut(record: RolloutRecord, late: datetime | None = None) -> bool:
     """Every policy with windows here has the same: each even minute. `late`: for a write at this moment."""
-    windows = record.policy_spec.windows if record.policy_spec else ()
     moment = late or record.entered_at
-    if not windows or moment is None or moment.minute % 2 == 0:
+    if not has_windows(record) or moment is None or moment.minute % 2 == 0:
         return False
     return late is None or moment.second > OVERHANG_SECONDS
 

@@ -24,7 +24,7 @@ from fakes.daemon_world import (
     weights_of,
 )
 from fakes.virtual_time import START
-from safety import BROKEN_MARK, FOREIGN, SECRET, Safety
+from safety import BROKEN_MARK, FOREIGN, SECRET, Safety, has_windows, is_shut
 
 from gitmesh.model.kinds import (
     DESTINATION_RULE,
@@ -57,7 +57,7 @@ BETA = [{"headers": {"x-group": {"exact": "beta"}}}]
 EXTRAS = ("", "", "", "windows", "deadline", "gate", "group", "group", "match", "mirror", "latency", "query")
 ACCIDENTS = (
     *("chaos", "chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "version", "watch"),
-    *("clock", "lies", "lag", "lag", "lease", "stuck", "stuck"),
+    *("clock", "lies", "lag", "lag", "lease"),
 )
 ANALYSES = ("threshold", "threshold", "sequential", "")
 QUERY = "queue"
@@ -80,9 +80,12 @@ class Simulation:
         self.safety = Safety(self.world, lambda: self._healthy)
         self.steps = steps
         self.chaos = 0.0
+        self.suspended = False
         self.frozen: dict[str, Any] | None = None
         self.refused: set[tuple[str, str]] = set()
-        self.stuck: dict[str, float] = {}  # services whose next step does not get through, until when
+        self.commits = self.random.choice([0.12, 0.35])  # where there are fewer, rollouts get further
+        self.loses_steps = self._chance(0.3)
+        self.stuck: dict[str, tuple[datetime | None, float]] = {}  # service -> its lost step, and since when
         self.git: dict[str, Any] = {name: self._new(STEPS[0]) for name in SERVICES}
         if self._chance(0.3):
             self.world.metrics.error_percent[self.random.choice(SERVICES), "v2"] = 30.0
@@ -126,7 +129,7 @@ class Simulation:
         The step is in its record meanwhile, and something comes up that speaks against it.
         """
         name, now = request.name, self.world.clock.monotonic()
-        if request.kind != VIRTUAL_SERVICE.kind or not request.writes or name not in self.stuck:
+        if not (self.loses_steps and request.kind == VIRTUAL_SERVICE.kind and request.writes):
             return False
         record = self.world.record(name)
         if (
@@ -136,23 +139,24 @@ class Simulation:
             or record.step == 0
         ):
             return False
-        if self.stuck[name] == 0.0:
+        step, since = self.stuck.get(name, (None, 0.0))
+        if step != record.entered_at:
             self.world.log(f"accident: the write of the next step of {name} is lost, again and again")
-            self.stuck[name] = now + self.random.choice([2.0, 4.0, 40.0])
+            self.stuck[name] = record.entered_at, now
             for target in record.targets:
-                self._fail_for(self.random.choice([0.0, 1.2, 1.2, 2.2]), name, target.version)
-        if now > self.stuck[name]:
-            del self.stuck[name]
-            return False
-        return True
+                self._fail_for(1.2, name, target.version)
+            return True
+        # Until a check has failed, or the windows have closed; in the worst moment it gets through.
+        shut = is_shut(record, self.world.clock.now())
+        return not (record.failed_checks or shut or now - since > (100 if has_windows(record) else 6))
 
     def _fail_for(self, seconds: float, name: str, version: str) -> None:
-        """Let requests to a version fail for a while: once or twice is not yet enough to go back."""
+        """Let requests to a version fail for a while: once is not yet enough to go back."""
         errors, before = (
             self.world.metrics.error_percent,
             self.world.metrics.error_percent.get((name, version)),
         )
-        errors[name, version] = 30.0 if seconds else before or 0.0
+        errors[name, version] = 30.0
 
         def end() -> None:
             errors[name, version] = before or 0.0
@@ -222,7 +226,7 @@ class Simulation:
         if says is None:
             self.git[name] = self._new(self.random.choice(STEPS))
         elif kind == "weights":
-            says["weights"] = self.random.choice(WEIGHTS)
+            says["weights"] = self.random.choice([w for w in WEIGHTS if w != says["weights"]])
             for other in self.git.values():
                 if self._chance(0.4):  # one release of several
                     other["weights"] = says["weights"]
@@ -349,9 +353,9 @@ class Simulation:
         self.world.cluster.put(body)
 
     def suspend_source(self) -> None:
-        suspended = self._chance(0.4)
-        self.world.log(f"person: source suspended: {suspended}")
-        self._sync(suspend=suspended)
+        self.suspended = self._chance(0.4)
+        self.world.log(f"person: source suspended: {self.suspended}")
+        self._sync(suspend=self.suspended)
 
     # Accidents
 
@@ -388,8 +392,6 @@ class Simulation:
         elif kind == "clock":
             clock = self.world.clock
             self.random.choice([clock.set_back, clock.set_forward])(self.random.choice([0.05, 0.7, 20.0]))
-        elif kind == "stuck":
-            self.stuck.setdefault(name, 0.0)
         elif kind == "lies":
             metrics.twist = self.random.choice([self._lie, self._gap, honest])
         elif kind == "lag":
@@ -416,7 +418,6 @@ class Simulation:
         for life in self.alive:
             life.cut_off = False
         self.refused.clear()
-        self.stuck.clear()
         self.world.cluster.start()
         self.repository.reachable, self.repository.hangs = True, False
         self.world.metrics.blind = False
@@ -430,7 +431,7 @@ class Simulation:
         """Nothing stands between a failed check and stable routes."""
         cluster, metrics = self.world.cluster, self.world.metrics
         ill = self.chaos or cluster.down or cluster.lag or metrics.blind or metrics.hanging
-        ill = ill or self.refused or self.stuck
+        ill = ill or self.refused or self.loses_steps
         lives = all(not (life.dead or life.cut_off) and life.effects_left is None for life in self.alive)
         leads = any(life.daemon and (not life.elector or life.elector.is_leader) for life in self.alive)
         return not ill and metrics.twist is honest and lives and leads
@@ -461,21 +462,33 @@ class Simulation:
             await self._end()
             group.cancel_scope.cancel()
 
+    def _recover(self) -> None:
+        """Nothing stays away for ever: a world in which nothing can happen shows nothing."""
+        if self.world.cluster.down and self._chance(0.25):
+            self.world.log("the API server is back")
+            self.world.cluster.start()
+        if not self.repository.reachable and self._chance(0.2):
+            self.repository.reachable = True
+        if self.suspended and self._chance(0.3):
+            self.suspended = False
+            self._sync(suspend=False)
+
     def _act(self) -> None:
+        self._recover()
         drawn = self.random.random()
         if drawn < self.restless:
             self.accident()
             return
         drawn = self.random.random()
-        if drawn < 0.35:
+        if drawn < self.commits:
             self.commit()
-        elif drawn < 0.55:
+        elif drawn < self.commits + 0.2:
             self.person()
-        elif drawn < 0.68:
+        elif drawn < self.commits + 0.33:
             self.kill()
-        elif drawn < 0.7:
+        elif drawn < self.commits + 0.35:
             self.suspend_source()
-        elif drawn < 0.75:
+        elif drawn < self.commits + 0.4:
             self._push_other()
 
     async def _reincarnate(self, group: anyio.abc.TaskGroup, slot: int) -> None:
@@ -496,6 +509,7 @@ class Simulation:
     async def _end(self) -> None:
         """No more accidents and no more commits: everything becomes right, and then nothing is written."""
         self.world.log("the accidents end")
+        self.loses_steps = False
         self._calm()
         for name in SERVICES:
             record = self.world.record(name)
