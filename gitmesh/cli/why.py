@@ -65,6 +65,7 @@ def lines(name: str, record: RolloutRecord) -> Iterator[str]:
         yield f"  {record.message}"
     if record.verdict is not None:
         yield from _verdict(record.verdict)
+        yield from _shared(record)
     earlier = [check for check in record.checks if record.verdict is None or check.at != record.verdict.at]
     if earlier:
         yield ""
@@ -82,6 +83,14 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
     for item in verdict.evidence:
         yield f"  {item.outcome.value:<12} {item.metric}: {item.message}"
         yield from (f"               {fact}" for fact in _facts(item))
+
+
+def _shared(record: RolloutRecord) -> Iterator[str]:
+    """Say that the evidence is about both variants, where they go to the same workloads."""
+    if not record.phase.in_motion or record.progress >= 100 or not any(t.shared for t in record.targets):
+        return
+    yield "  Both variants go to the same workloads, which telemetry does not tell apart: all requests to"
+    yield f"  them are counted, of which about {record.progress:g} % meet the new one."
 
 
 def _facts(item: Evidence) -> Iterator[str]:

@@ -299,7 +299,7 @@ def _new_content(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
         revision=turn.revision,
         canary=turn.desired,
         canary_hash=turn.desired.hash,
-        targets=_targets(turn, way.watched),
+        targets=_watched(turn, way),
         baselines=_targets(turn, way.baselines),
         awaits="",
     )
@@ -307,6 +307,11 @@ def _new_content(turn: _Turn, record: RolloutRecord) -> RolloutRecord:
         return turn.note(record, f"changed in Git on the way, same weights: stays at {record.progress:g} %")
     record = waiting(record, len(turn.policy.spec.steps) if way.moves else 0)
     return changed(record, message="new content in Git", policy_spec=turn.policy.spec)
+
+
+def _watched(turn: _Turn, way: Way) -> tuple[Target, ...]:
+    found = ((turn.resolve(d.host, d.subset), way.shares(d)) for d in way.watched)
+    return tuple(dict.fromkeys(t.model_copy(update={"shared": True}) if both else t for t, both in found))
 
 
 def _targets(turn: _Turn, destinations: tuple[Destination, ...]) -> tuple[Target, ...]:

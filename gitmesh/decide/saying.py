@@ -21,9 +21,9 @@ def span(seconds: float) -> str:
 
 
 def place(target: Target) -> str:
-    """Write a target: `reviews v2`."""
+    """Write a target: `reviews v2`. One that both variants go to can only be counted as a whole."""
     host, version = target.host.partition(".")[0], target.version or target.subset
-    return f"{host} {version}" if version else host
+    return (f"{host} {version}" if version else host) + (" as a whole" if target.shared else "")
 
 
 def percent(value: float) -> str:

@@ -108,6 +108,12 @@ def changed_destinations(
     return tuple(found)
 
 
+def served_by(spec: Spec, *, namespace: str = "") -> frozenset[tuple[str, str]]:
+    """Return host and subset of everything that takes a share of some route."""
+    legs = (item for route in all_routes(spec) for item in _shares(route, namespace).items())
+    return frozenset((destination.host, destination.subset) for (destination, _), share in legs if share)
+
+
 def describe_weights(spec: Spec) -> str:
     """Write the split of each route for people: `v1 75, v2 25`; several routes are parted by semicolons."""
     texts: dict[str, None] = {}

@@ -45,12 +45,14 @@ class Outcome(StrEnum):
 class Target(ApiModel):
     """A destination that takes more traffic through this rollout: what the guard looks at.
 
-    `host` is fully qualified; `version` is the value of the subset's `version` label, or its name.
+    `host` is fully qualified; `version` is the value of the subset's `version` label, or its name. `shared`:
+    the stable variant goes there too, and telemetry does not tell the two apart.
     """
 
     host: str
     subset: str = ""
     version: str = ""
+    shared: bool = False
 
 
 class Evidence(ApiModel):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from gitmesh.model.analysis import Analysis, Mode
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.metric import QUERY_VARIABLES, Kind, Metric
-from gitmesh.model.policy import RolloutPolicySpec
+from gitmesh.model.policy import RolloutPolicySpec, Walk
 from gitmesh.model.spelling import closest
 from gitmesh.validate.subject import Path, Subject, dotted
 
@@ -30,6 +30,7 @@ def check_analysis(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagno
         if analysis.mode is Mode.SEQUENTIAL and metric.kind.is_share:
             yield from _check_share(subject, metric, at)
     yield from _check_only_compared(subject, spec, analysis)
+    yield from _check_reach(subject, spec, analysis)
     yield from _check_effect(subject, analysis)
 
 
@@ -69,6 +70,22 @@ def _check_only_compared(
         )
         hint = "add a metric with max, or such a change bakes until somebody ends it"
         yield subject.finding("GM321", message, at, hint=hint)
+
+
+def _check_reach(subject: Subject, spec: RolloutPolicySpec, analysis: Analysis) -> Iterator[Diagnostic]:
+    """Yield limits that a variant which always fails keeps on the first share of requests."""
+    if spec.walk is not Walk.ROUTES and spec.select.kinds != ("DestinationRule",):
+        return
+    first = next(step.progress for step in spec.steps if step.progress > 0)
+    for index, metric in enumerate(analysis.metrics):
+        if metric.kind is not Kind.ERRORS or metric.max is None or metric.max < first or first >= 100:
+            continue
+        at: Path = (*_AT, "metrics", index, "max")
+        message = (
+            f"{first:g} % of all requests meet the new variant in the first step: if all of these failed,"
+        )
+        text = f"{dotted(at)}: {message} the limit would be kept"
+        yield subject.finding("GM323", text, at, hint=f"write less than {first:g}%, or a larger first step")
 
 
 def _check_effect(subject: Subject, analysis: Analysis) -> Iterator[Diagnostic]:

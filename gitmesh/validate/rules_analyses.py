@@ -1,4 +1,4 @@
-"""GM320 to GM322: findings about how rollouts are judged.
+"""GM320 to GM323: findings about how rollouts are judged.
 
 Stage: validate (pure).
 """
@@ -10,6 +10,10 @@ from gitmesh.validate.rule import Rule, documents, policy, reviews_rule
 
 _PLAIN = reviews_rule("route: [{destination: {host: reviews}}]\n")
 _QUERY = """analysis: {{metrics: [{{name: lost, query: 'sum(lost{{version="{variable}"}})', max: 1}}]}}"""
+_BOTH = (
+    "walk: routes\nsteps: [{{progress: 5, hold: 10m}}, {{progress: 100}}]\n"
+    "analysis: {{metrics: [{{name: error-rate, max: {limit}}}]}}"
+)
 _COMPARED = "{name: error-rate, compare: stable, margin: 1%}"
 
 ANALYSIS_RULES = (
@@ -47,5 +51,15 @@ ANALYSIS_RULES = (
         documents(
             _PLAIN, policy("analysis: {mode: threshold, failures: 3, metrics: [{name: error-rate, max: 1%}]}")
         ),
+    ),
+    Rule(
+        "GM323",
+        Severity.WARNING,
+        "A limit that the first share of requests cannot break",
+        "With walk: routes, and for DestinationRules, both variants go to the same workloads, which "
+        "telemetry does not tell apart. Where 5 % of requests take the new one and all of these fail, the "
+        "error rate is 5 %: a limit that is not below that lets it pass the step.",
+        documents(_PLAIN, policy(_BOTH.format(limit="5%"))),
+        documents(_PLAIN, policy(_BOTH.format(limit="1%"))),
     ),
 )

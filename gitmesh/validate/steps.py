@@ -28,7 +28,7 @@ GATE_VARIABLES = ("evidence", "rollout")  # what the expression of a gate can na
 _HINT = "a gate knows evidence, as in evidence.error_rate.value < 0.5, and rollout"
 _TEXTS = ("namespace", "name", "source", "policy", "revision", "phase", "weights")
 _ROLLOUT: Mapping[str, Any] = {**dict.fromkeys(_TEXTS, ""), "step": 1, "steps": 2, "progress": 25.0}
-_TARGET = {"host": "", "subset": "", "version": ""}
+_TARGET = {"host": "", "subset": "", "version": "", "shared": False}
 _NUMBERS = ("value", "bound", "stable", "requests", "failedRequests", "windowSeconds", "above", "below")
 _EVIDENCE: Mapping[str, Any] = {
     **dict.fromkeys(_NUMBERS, 1.0),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gitmesh.istio.canonical import canonical
 from gitmesh.istio.routes import Destination, Spec
 from gitmesh.istio.walks import rules, services
-from gitmesh.istio.weights import growing_destinations
+from gitmesh.istio.weights import growing_destinations, served_by
 from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.model.policy import Walk
 from gitmesh.model.rollout import RolloutRecord
@@ -45,6 +45,14 @@ class Way:
         if self.is_of_rule:
             return rules.watched(self.stable, self.target, namespace=self.namespace)
         return services.watched(self.stable, self.target, self.walk, namespace=self.namespace)
+
+    def shares(self, destination: Destination) -> bool:
+        """Say whether both variants go to a destination, so that their requests are counted together."""
+        if self.is_of_rule:
+            return self.moves
+        by_routes = services.walks_routes(self.stable, self.target, self.walk)
+        before = served_by(self.stable, namespace=self.namespace) if by_routes else ()
+        return (destination.host, destination.subset) in before
 
     @property
     def baselines(self) -> tuple[Destination, ...]:

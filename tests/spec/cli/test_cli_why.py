@@ -50,6 +50,17 @@ def test_why_tells_each_metric_with_its_evidence_and_query_the_checks_before_and
     assert said[-1] == "  2026-03-02 12:00:00 UTC  Progressing 5 % (v1 95, v2 5)"
 
 
+def test_why_says_when_both_variants_are_counted_together():
+    told = "Both variants go to the same workloads"
+    shared = record().model_copy(update={"targets": (a_target().model_copy(update={"shared": True}),)})
+    said = "\n".join(lines("default/reviews", shared))
+    assert told in said
+    assert "of which about 25 % meet the new one." in said
+    assert told not in "\n".join(lines("default/reviews", record()))
+    alone = shared.model_copy(update={"progress": 100.0, "phase": Phase.PROMOTING})
+    assert told not in "\n".join(lines("default/reviews", alone)), "at 100 % there is one variant"
+
+
 def test_status_of_one_rollout_shows_each_metric():
     body: Body = {
         "apiVersion": TRAFFIC_ROLLOUT.api_version,

@@ -157,9 +157,23 @@ def test_a_new_timeout_is_walked_by_the_ids_of_requests():
     assert (way.record.steps, way.record.progress) == (2, 25)
     assert way.record.weights == "25 % of requests take the new routes"
     assert names(way.live()) == ["all-gitmesh-canary", "all"]
-    assert [t.subset for t in way.record.targets] == ["v1"]
+    assert [(t.subset, t.shared) for t in way.record.targets] == [("v1", True)]
     way.hold()
     assert way.live() == reviews("v1", timeout="2s").spec
+
+
+def test_only_what_both_variants_go_to_is_counted_for_both():
+    def watched(stable: Resource, target: Resource, **spec: Any) -> list[tuple[str, bool]]:
+        way = Way(stable, target, **spec)
+        assert way.record is not None
+        return [(t.subset, t.shared) for t in way.record.targets]
+
+    half = reviews("v1 50, v2 50")
+    assert watched(reviews("v1 100, v2 0"), V2, **BY_ROUTES) == [("v2", False)]
+    assert watched(half, reviews("v1 50, v2 50", timeout="2s"), **BY_ROUTES) == [("v1", True), ("v2", True)]
+    assert watched(V1, reviews("v2", timeout="2s"), **BY_ROUTES) == [("v2", False)]
+    assert watched(half, V2, **CAREFUL) == [("v2", False)], "by weights it is the same version that grows"
+    assert watched(V1, reviews("v1", timeout="2s"), **CAREFUL) == [("v1", False)], "live at once, as a whole"
 
 
 def test_by_weights_a_new_timeout_has_no_steps():
