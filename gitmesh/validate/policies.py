@@ -68,11 +68,28 @@ def check_selected(subject: Subject, world: World) -> Iterator[Found]:
     key, spec = subject.resource.key, subject.resource.spec
     policies = world.policies()
     yield from (Selected(policy.full_name) for policy in policies if policy.matches(key, spec))
-    names = [policy.full_name for policy in most_precise(policies, key, spec)]
+    best = most_precise(policies, key, spec)
+    names = [policy.full_name for policy in best]
+    if len(best) == 1 and _judges_no_requests(best[0], subject.resource):
+        message = (
+            f"policy {names[0]} judges HTTP requests, and there are no http routes: it would hold for ever"
+        )
+        hint = "give it a policy with analysis: null, or whose metrics all have a query"
+        yield subject.finding("GM324", message, ("metadata", "name"), hint=hint)
     if len(names) > 1:
         message = f"several RolloutPolicies select this {key.kind} equally: {' and '.join(names)}"
         hint = "narrow spec.select of all but one: names before hosts before namespaces"
         yield subject.finding("GM302", message, ("metadata", "name"), hint=hint)
+
+
+def _judges_no_requests(policy: RolloutPolicy, resource: Resource) -> bool:
+    """Say whether a policy wants evidence that telemetry does not have: connections are no requests."""
+    spec, analysis = resource.spec, policy.spec.analysis
+    has_none = resource.key.kind == VIRTUAL_SERVICE.kind and not spec.get("http")
+    moves = bool(spec.get("tcp") or spec.get("tls"))
+    return (
+        has_none and moves and analysis is not None and any(not metric.query for metric in analysis.metrics)
+    )
 
 
 def check_unused(resources: ResourceSet, world: World, used: Collection[str]) -> Iterator[Diagnostic]:

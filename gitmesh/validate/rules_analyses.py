@@ -1,4 +1,4 @@
-"""GM320 to GM323: findings about how rollouts are judged.
+"""GM320 to GM324: findings about how rollouts are judged.
 
 Stage: validate (pure).
 """
@@ -6,10 +6,11 @@ Stage: validate (pure).
 from __future__ import annotations
 
 from gitmesh.model.diagnostic import Severity
-from gitmesh.validate.rule import Rule, documents, policy, reviews_rule
+from gitmesh.validate.rule import Rule, documents, policy, reviews_rule, virtual_service
 
 _PLAIN = reviews_rule("route: [{destination: {host: reviews}}]\n")
 _QUERY = """analysis: {{metrics: [{{name: lost, query: 'sum(lost{{version="{variable}"}})', max: 1}}]}}"""
+_CONNECTIONS = virtual_service("hosts: [reviews]\ntcp: [{route: [{destination: {host: reviews}}]}]\n")
 _BOTH = (
     "walk: routes\nsteps: [{{progress: 5, hold: 10m}}, {{progress: 100}}]\n"
     "analysis: {{metrics: [{{name: error-rate, max: {limit}}}]}}"
@@ -61,5 +62,16 @@ ANALYSIS_RULES = (
         "error rate is 5 %: a limit that is not below that lets it pass the step.",
         documents(_PLAIN, policy(_BOTH.format(limit="5%"))),
         documents(_PLAIN, policy(_BOTH.format(limit="1%"))),
+    ),
+    Rule(
+        "GM324",
+        Severity.WARNING,
+        "A policy judges requests where there are only connections",
+        "Error rate, latency and requests per second are counted of HTTP requests. Routes of tcp and tls "
+        "have none, so that a rollout of these alone has no evidence to advance.",
+        documents(_CONNECTIONS, policy("steps: [{progress: 10, hold: 10m}, {progress: 100}]")),
+        documents(
+            _CONNECTIONS, policy("steps: [{progress: 10, hold: 10m}, {progress: 100}]\nanalysis: null")
+        ),
     ),
 )

@@ -28,13 +28,16 @@ def destinations(story: Story) -> list[list[str]]:
 
 
 def test_f2_blue_green_gives_nothing_until_the_copies_were_good_and_then_everything():
-    policy = by_steps({"mirror": 100, "hold": "10s"})
+    policy = by_steps({"mirror": 100, "hold": "10s"}, analysis=True)
 
     async def plot(story: Story) -> None:
+        story.world.metrics.requests_per_second["reviews"] = 0
         story.push(NEW)
         await story.phase(Phase.PROGRESSING)
         await story.world.until(lambda: "mirrors" in story.spec["http"][0])
-        assert destinations(story) == [["v1"]]
+        await anyio.sleep(30)
+        assert destinations(story) == [["v1"]], "its hold is over, and no copy has been seen"
+        story.world.metrics.requests_per_second["reviews"] = 500
         await story.finish()
         assert story.canary == [0, 100]
         assert story.spec == a_service("reviews", NEW)["spec"], "nothing of the way is left"
@@ -55,7 +58,23 @@ def test_f2_the_way_back_from_blue_green_is_one_write():
     tell(plot, policy)
 
 
-def test_f3_chosen_requests_take_the_canary_and_all_others_stable_until_a_person_or_time_promotes():
+def test_f3_chosen_requests_stay_at_their_gate_until_a_person_promotes():
+    policy = by_steps({"match": [INSIDER], "hold": "5s", "gate": "manual"})
+
+    async def plot(story: Story) -> None:
+        story.push(NEW)
+        await story.world.until(lambda: len(story.spec["http"]) == 2)
+        await anyio.sleep(60)
+        assert destinations(story) == [["v2"], ["v1"]]
+        assert "until somebody promotes it" in story.record.message
+        story.world.ask("reviews", promote=f"{story.record.canary_hash}@{story.record.step}")
+        await story.finish()
+        assert story.spec == a_service("reviews", NEW)["spec"]
+
+    tell(plot, policy)
+
+
+def test_f3_chosen_requests_take_the_canary_and_all_others_stable_until_time_promotes():
     policy = by_steps({"match": [INSIDER], "hold": "20s"})
 
     async def plot(story: Story) -> None:

@@ -213,6 +213,28 @@ def test_what_waits_for_nothing_that_exists_is_a_warning():
     assert (code, "default/rating" in message) == ("GM314", True)
 
 
+@pytest.mark.parametrize(
+    ("routes", "analysis", "codes"),
+    [
+        ("tcp: [{route: [{destination: {host: reviews}}]}]", "{}", ["GM324"]),
+        ("tls: [{match: [{sniHosts: [reviews]}], route: [{destination: {host: reviews}}]}]", "{}", ["GM324"]),
+        ("tcp: [{route: [{destination: {host: reviews}}]}]", "null", []),
+        (
+            "tcp: [{route: [{destination: {host: reviews}}]}]",
+            "{metrics: [{name: lost, query: up, max: 1}]}",
+            [],
+        ),
+        ("http: [{route: [{destination: {host: reviews}}]}]", "{}", []),
+    ],
+)
+def test_connections_are_no_requests_to_judge(routes: str, analysis: str, codes: list[str]):
+    service = (
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: reviews}\n"
+        f"spec: {{hosts: [reviews], {routes}}}\n"
+    )
+    assert [code for code, *_ in found_in(service, policy(f"analysis: {analysis}"))] == codes
+
+
 def freeze(spec: str) -> str:
     head = "apiVersion: gitmesh.dev/v1alpha1\nkind: FreezeWindow\nmetadata: {name: xmas}\n"
     return head + f"spec: {{who: sre, why: holidays, {spec}}}\n"
