@@ -18,6 +18,20 @@ from gitmesh.plan.references import gateways_of
 # `Reconciled` is istiod's word for "distributed to every proxy"; `Programmed` the Gateway API's.
 CONDITIONS = ("Reconciled", "Programmed")
 TEXT_MAX = 300
+# What istiod's status has no words for: it gives the code, and where to read about it.
+# Source: istio.io, "Analysis Messages": those whose level is Error.
+ERRORS = {
+    "IST0101": "ReferencedResourceNotFound",
+    "IST0106": "SchemaValidationError",
+    "IST0109": "ConflictingMeshGatewayVirtualServiceHosts",
+    "IST0110": "ConflictingSidecarWorkloadSelectors",
+    "IST0111": "MultipleSidecarsWithoutWorkloadSelectors",
+    "IST0112": "VirtualServiceDestinationPortSelectorRequired",
+    "IST0145": "ConflictingGateways",
+    "IST0149": "JwtClaimBasedRoutingWithoutRequestAuthN",
+    "IST0161": "InvalidGatewayCredential",
+    "IST0173": "DestinationRuleSubsetNotSelectPods",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +84,22 @@ def _said(live: Resource) -> str:
             continue
         said = condition.get("message") or condition.get("reason") or "no reason is given"
         return f"its status says {condition['type']} is False: {str(said)[:TEXT_MAX]}"
-    for message in _mappings(status.get("validationMessages")):
-        if str(message.get("level", "")).upper() == "ERROR":
-            return f"its status has an error: {_worded(message)}"
+    errors = [
+        m for m in _mappings(status.get("validationMessages")) if str(m.get("level")).upper() == "ERROR"
+    ]
+    if words := list(dict.fromkeys(map(_worded, errors))):
+        found = "an error" if len(words) == 1 else f"{len(words)} errors"
+        return f"its status has {found}: {'; '.join(words)}"[:TEXT_MAX]
     return ""
 
 
 def _worded(message: Mapping[str, Any]) -> str:
     kind = message.get("type")
-    parts = [str(kind.get(name) or "") for name in ("code", "name")] if isinstance(kind, Mapping) else []
-    parts += [str(message.get("message") or message.get("documentationUrl") or "")]
-    return " ".join(part for part in parts if part)[:TEXT_MAX]
+    code, name = (
+        (str(kind.get(part) or "") for part in ("code", "name")) if isinstance(kind, Mapping) else ("", "")
+    )
+    said = str(message.get("message") or message.get("documentationUrl") or "")
+    return " ".join(part for part in (code, name or ERRORS.get(code, ""), said) if part)
 
 
 def _is_older(observed: Any, live: Resource) -> bool:

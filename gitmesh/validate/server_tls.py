@@ -29,6 +29,11 @@ def check_server_tls(subject: Subject, tls: ServerTLS, path: Path) -> Iterator[D
             yield subject.finding("GM128", message, (*path, name), hint="remove it", wants_key=True)
         return
     if tls.mode in PASSING_THROUGH:
+        if tls.credential_name and tls.ca_crl:
+            message = "caCrl does not go with credentialName: the credential holds the list"
+            hint = "move it into the credential, or remove it"
+            yield subject.finding("GM128", message, (*path, "caCrl"), hint=hint, wants_key=True)
+            return
         named = [*written, *(["caCrl"] if tls.ca_crl else [])]
         for name in named[:1]:
             message = f"{', '.join(named)} in {dotted(path)} has no effect: TLS is not ended here"

@@ -5,7 +5,7 @@ Stage: validate (pure). Source: CRD serviceentries.networking.istio.io of Istio 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -48,6 +48,14 @@ class ServiceEntrySpec(IstioModel):
     export_to: Items[str] = ()
     subject_alt_names: Items[str] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_null_endpoints(cls, written: Any) -> Any:
+        """Drop a null, as the API server does: rules of the CRD ask whether a list is there at all."""
+        if isinstance(written, dict) and written.get("endpoints", ()) is None:
+            return {name: value for name, value in written.items() if name != "endpoints"}
+        return written
+
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         names: set[str] = set()
@@ -63,12 +71,13 @@ class ServiceEntrySpec(IstioModel):
 
     @model_validator(mode="after")
     def _endpoints_fit_resolution(self) -> Self:
-        if self.workload_selector is not None and self.endpoints:
+        has_endpoints = "endpoints" in self.model_fields_set
+        if self.workload_selector is not None and has_endpoints:
             raise excluded(("workloadSelector", "endpoints"))
         resolution = self.resolution or "NONE"
         if resolution not in ("NONE", "STATIC") and any("/" in address for address in self.addresses):
             raise refused("addresses in CIDR form go only with resolution NONE or STATIC", "addresses")
-        if resolution == "NONE" and self.endpoints:
+        if resolution == "NONE" and has_endpoints:
             raise refused(
                 "endpoints cannot go with resolution NONE; set resolution: STATIC or DNS", "endpoints"
             )

@@ -50,6 +50,26 @@ def test_an_error_of_istiods_analysis_is_trouble_and_a_warning_is_not():
     assert reported(validationMessages=[{**message, "level": "WARNING"}]) == ""
 
 
+def test_errors_are_listed_with_the_names_that_istiod_leaves_out():
+    url = "https://istio.io/v1.30/docs/reference/config/analysis"
+    messages = [
+        {"type": {"code": code}, "level": "ERROR", "documentationUrl": f"{url}/{code.lower()}/"}
+        for code in ("IST0101", "IST0109", "IST0101")
+    ]
+    assert reported(validationMessages=messages, observedGeneration="3") == (
+        f"its status has 2 errors: IST0101 ReferencedResourceNotFound {url}/ist0101/; "
+        f"IST0109 ConflictingMeshGatewayVirtualServiceHosts {url}/ist0109/"
+    )
+    assert len(reported(validationMessages=[{"level": "ERROR", "message": "x" * 9_999}])) <= 300
+
+
+@pytest.mark.parametrize("kind", [None, 7, {}, {"code": None}, {"code": ["IST0101"]}, {"code": "IST9999"}])
+def test_an_error_without_a_known_code_is_an_error_all_the_same(kind: object):
+    assert reported(validationMessages=[{"type": kind, "level": "ERROR"}]).startswith(
+        "its status has an error"
+    )
+
+
 @pytest.mark.parametrize(
     ("gateways", "found"),
     [

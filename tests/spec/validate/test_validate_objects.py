@@ -157,6 +157,16 @@ PORT = "ports: [{number: 80, name: http, protocol: HTTP}]"
             f"workloadSelector: {{labels: {{}}}}, endpoints: [{{address: a}}], {PORT}",
             ["GM105"],
         ),
+        (f"hosts: [a.b], endpoints: [], {PORT}", ["GM109"]),
+        (
+            f"hosts: [a.b], resolution: STATIC, workloadSelector: {{labels: {{}}}}, endpoints: [], {PORT}",
+            ["GM105"],
+        ),
+        (
+            f"hosts: [a.b], resolution: STATIC, endpoints: null, {PORT}, "
+            "workloadSelector: {labels: {a: b}}",
+            [],
+        ),
         ("hosts: [a.b], resolution: DNS, ports: [{number: 80, name: a}, {number: 80, name: b}]", ["GM110"]),
         (
             "hosts: [a.b, c.d], resolution: DNS, ports: [{number: 80, name: a, protocol: TCP}]",
