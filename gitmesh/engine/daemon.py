@@ -13,9 +13,7 @@ from typing import Any
 
 import anyio
 
-from gitmesh.apply.records import write_source_status
 from gitmesh.decide.schedule import next_wake
-from gitmesh.engine.announce import tell
 from gitmesh.engine.clock import watch_steps
 from gitmesh.engine.contests import next_look_seconds
 from gitmesh.engine.counting import count
@@ -24,6 +22,8 @@ from gitmesh.engine.effects import Verifier
 from gitmesh.engine.fetcher import Fetcher, asks_for
 from gitmesh.engine.gates import Gatekeeper, Question
 from gitmesh.engine.guard import Guard, Measurable
+from gitmesh.engine.handover import Handover
+from gitmesh.engine.invalid import report_invalid
 from gitmesh.engine.leaving import Leaver, deleted_at, takes_along
 from gitmesh.engine.limits import Alive, within_limits
 from gitmesh.engine.memory import Memory
@@ -35,11 +35,9 @@ from gitmesh.engine.requests import asked_back
 from gitmesh.engine.retries import ROLLBACK_RETRY, retry_delay
 from gitmesh.engine.reverts import Job, Reverter
 from gitmesh.engine.shards import ours
-from gitmesh.engine.status import invalid_status
-from gitmesh.kube.errors import ClusterError
 from gitmesh.model.config import Config
 from gitmesh.model.kinds import TRAFFIC_SOURCE
-from gitmesh.model.resource import Resource, ResourceKey
+from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import Outcome
 from gitmesh.model.source import SYNC_ANNOTATION
 
@@ -60,6 +58,7 @@ class Daemon:
         self.verifier = Verifier(ports, self.memory, config)
         self.reconciler = Reconciler(ports, config, self._settle)
         self.leaver = Leaver(ports, config, self._settle)
+        self.handover = Handover(ports, config.lease)
         self._pass_wanted = anyio.Event()
         self._check_wanted = anyio.Event()
         self._fetch_wanted = anyio.Event()
@@ -266,6 +265,8 @@ class Daemon:
             self.reconciler.gauges.forget(f"{key.namespace}/{key.name}")
             self._ports.alarms.cancel(f"pass {key}")
             await self.fetcher.discard(key)
+        if not await self.handover.let_go():
+            self._look_again("let go")
         await self._roll_back_all(present)
         for key in in_order(present):
             await self._pass_one(key)
@@ -281,9 +282,13 @@ class Daemon:
         leaves = takes_along(resource)
         if deleted_at(resource) and not leaves:
             return  # somebody else's finalizer keeps it; nothing more is done for it
+        resource = await self.handover.take(resource)
+        if resource is None:
+            self._look_again(f"pass {key}")
+            return
         source = guarded_source(resource) if leaves else read_source(resource)
         if not isinstance(source, Source):
-            await self._report_invalid(resource, source)
+            await report_invalid(resource, source, self.memory.of(key), self._ports)
             return
         memory, log = self.memory.of(key), self._log(source)
         self.lookout.before_pass(source, ours(self._ports))
@@ -305,6 +310,11 @@ class Daemon:
             self._revert_wanted.set()
         if lets_others_go(report.moved):
             self.wake()
+
+    def _look_again(self, name: str) -> None:
+        """Pass again after a moment: what another daemon or the API server kept from us may go then."""
+        again = self._ports.clock.now() + self._config.lease.retry_period
+        self._ports.alarms.at(name, again, self.wake)
 
     def _log(self, source: Source) -> Any:
         said = {"source": source.name, "revision": self.memory.of(source.resource.key).at}
@@ -328,7 +338,7 @@ class Daemon:
         """Do for one source what nothing may hold up: not a settle time, not a pass of another source."""
         self._rollbacks_due.discard(key)
         resource = ours(self._ports).get(key)
-        if resource is None or takes_along(resource):
+        if resource is None or takes_along(resource) or not self.handover.holds(resource):
             return
         source, report = guarded_source(resource), PassReport()
 
@@ -336,7 +346,8 @@ class Daemon:
             await self.reconciler.roll_back(source, self.memory.of(key), report)
             return report
 
-        await within_limits(work, self._config.pass_timeout, self._log(source))
+        with self.handover.at_work(key):
+            await within_limits(work, self._config.pass_timeout, self._log(source))
         if report.rollback_pending:
             again = self._ports.clock.now() + ROLLBACK_RETRY
             self._ports.alarms.at(f"rollback {key}", again, lambda: self._rollback_again(key))
@@ -373,16 +384,6 @@ class Daemon:
 
     def _check_wanted_now(self) -> None:
         self._check_wanted.set()
-
-    async def _report_invalid(self, resource: Resource, problem: str) -> None:
-        status = invalid_status(resource, problem, self._ports.clock.now())
-        await tell(self.memory.of(resource.key), self._ports)
-        try:
-            stored = await write_source_status(self._ports.cluster, resource, status)
-            self._ports.live.absorb(stored.body)
-        except ClusterError as error:
-            source = f"{resource.key.namespace}/{resource.key.name}"
-            self._ports.log.warning("status not written", stage="engine", source=source, error=str(error))
 
     def guarded(self) -> list[Source]:
         """Return every source as the guard sees it: also one whose spec makes no sense has rollouts."""

@@ -217,6 +217,7 @@ class Ports:
     urgent: ClusterClient
     hooks: Hooks | None = None
     notices: Notices | None = None
+    worker: str = ""  # our Lease, as `namespace/name`, where there is leader election
     jitter: Callable[[], float] = random  # between 0 and 1
     tracer: Tracer = NO_TRACES
     follows: Callable[[Resource], bool] = everything  # which sources are this daemon's to work on

@@ -77,6 +77,7 @@ def status_of(
         **_signed(source, memory),
         last_applied_revision=applied,
         last_handled_sync=report.handled_sync or source.status.last_handled_sync,
+        worker=source.status.worker,
         inventory=source.status.inventory,
         packed_inventory=source.status.packed_inventory,
         findings=tuple(_finding(d) for d in _sorted(memory).findings[: config.findings_max]),

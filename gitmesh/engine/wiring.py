@@ -160,7 +160,8 @@ async def daemon(config: Config, kubeconfig: Path | None, context: str = "") -> 
 
     def outside(writing: KubeClient, urgent: KubeClient, alarms: SchedulerAlarms, shard: Shard) -> Ports:
         said = (EventRecorder(writing, clock), alarms, clock, open_git, meters, log, urgent, *told)
-        return Ports(writing, live, metrics, *said, tracer=tracer, follows=shard.follows)
+        lease = f"{config.lease.namespace}/{shard.lease(config.lease.name)}" if config.leader_election else ""
+        return Ports(writing, live, metrics, *said, tracer=tracer, follows=shard.follows, worker=lease)
 
     crew = Crew(hire(config, connections, clock, meters, outside))
     crew.start()

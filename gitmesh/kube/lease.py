@@ -156,7 +156,7 @@ class LeaderElector:
         seen = self._others.get(metadata["name"])
         if seen is None or seen.version != metadata.get("resourceVersion"):
             seen = self._others[metadata["name"]] = _Seen(str(metadata.get("resourceVersion")), now)
-        return now - seen.since >= _seconds_of(live, self._duration)
+        return now - seen.since >= seconds_of(live, self._duration)
 
     async def _lead(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do the work and renew beside it. Return whether the work ended by itself."""
@@ -239,7 +239,7 @@ class LeaderElector:
         return now - self._seen.since
 
     def _expired(self, live: Body) -> bool:
-        return self._age(live) >= _seconds_of(live, self._duration)
+        return self._age(live) >= seconds_of(live, self._duration)
 
     def _note(self, stored: Body) -> None:
         self.holder = str((stored.get("spec") or {}).get("holderIdentity") or "")
@@ -302,7 +302,7 @@ class LeaderElector:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _seconds_of(live: Body, otherwise: int) -> int:
+def seconds_of(live: Body, otherwise: int) -> int:
     """Return for how long a Lease counts."""
     duration = (live.get("spec") or {}).get("leaseDurationSeconds")
     return duration if isinstance(duration, int) and duration > 0 else otherwise

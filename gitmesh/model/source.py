@@ -125,6 +125,7 @@ class TrafficSourceStatus(ApiModel):
     verified_by: str = ""
     last_applied_revision: str = ""
     last_handled_sync: str = ""
+    worker: str = ""  # the Lease, as `namespace/name`, whose holder works on the source; empty: there is none
     inventory: tuple[str, ...] = ()
     packed_inventory: str = ""
     findings: tuple[Finding, ...] = ()

@@ -15,6 +15,7 @@ from gitmesh.playground.repository import GitRepository
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real, pytest.mark.timeout(400)]
 SHARDS = 3
+NOBODYS = "of-a-daemon-that-is-not-there"
 NAMES = [f"team-{number}" for number in range(5)]
 ROUTE = """\
 apiVersion: networking.istio.io/v1
@@ -105,3 +106,26 @@ async def test_a_label_is_for_its_own_daemon_alone(tmp_path: Path):
         assert writers(world, "checkout") == [payments.identity]
         leases = (await world.client.list(LEASE, namespace="default")).items
         assert {lease["metadata"]["name"] for lease in leases} == {"gitmesh", "gitmesh-payments"}
+
+
+async def test_a_source_whose_label_moves_is_let_go_before_another_daemon_works_on_it(tmp_path: Path):
+    """By what the API server answered: nobody writes routes but whom the status names as its worker."""
+    async with replicas(tmp_path, 1) as world:
+        payments = world.add("--shard", "payments")
+        team = Team(world, tmp_path, "shop")
+        await team.follow()
+        await all_applied([team])
+        for label in ("payments", "", "payments", NOBODYS, "payments", ""):
+            commit = team.publish()
+            await team.follow(label)
+            if label != NOBODYS:
+                await world.wait_applied(commit, "shop")
+        worker, workers = "", set()
+        identities = {"default/gitmesh": world.all[0].identity, "default/gitmesh-payments": payments.identity}
+        for seen in world.proxy.writes():
+            if seen.path.endswith("/trafficsources/shop/status"):
+                worker = str(seen.body["status"].get("worker", ""))
+            elif seen.path.endswith("/virtualservices/shop"):
+                assert seen.agent == identities[worker], f"{worker or 'nobody'} is its worker"
+                workers.add(worker)
+        assert workers == set(identities)

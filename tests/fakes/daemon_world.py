@@ -25,7 +25,8 @@ from fakes.virtual_time import START, VirtualAlarms, VirtualClock
 
 from gitmesh.engine.daemon import Daemon
 from gitmesh.engine.meters import Meters
-from gitmesh.engine.ports import Ports
+from gitmesh.engine.ports import Ports, everything
+from gitmesh.engine.shards import Shard
 from gitmesh.engine.tracing import NO_TRACES
 from gitmesh.fetch.errors import FetchError, LoginError, MovedError
 from gitmesh.fetch.push import Proposal
@@ -76,6 +77,13 @@ class Life:
     effects_left: int | None = None
     elector: LeaderElector | None = None
     cut_off: bool = False  # its Lease cannot be renewed
+    shard: Shard | None = None
+
+    @property
+    def lease(self) -> str:
+        """The name of its Lease."""
+        return self.shard.lease("gitmesh") if self.shard else "gitmesh"
+
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     def kill(self) -> None:
@@ -557,15 +565,15 @@ class DaemonWorld:
 
     # The daemon
 
-    def spawn(self, group: anyio.abc.TaskGroup, *, elects: bool = False) -> Life:
+    def spawn(self, group: anyio.abc.TaskGroup, *, elects: bool = False, shard: Shard | None = None) -> Life:
         """Start a daemon with an empty memory. If it elects, it works only while it holds the Lease."""
         self.lives += 1
-        life = self.life = Life(self.lives, anyio.CancelScope())
-        if elects:
+        life = self.life = Life(self.lives, anyio.CancelScope(), shard=shard)
+        if elects or shard:
             life.elector = LeaderElector(
                 self.cluster,
                 identity=f"replica-{self.lives}",
-                lease=LeaseConfig(namespace="default"),
+                lease=LeaseConfig(namespace="default", name=life.lease),
                 clock=self.clock,
                 jitter=self.random.random,
             )
@@ -600,6 +608,8 @@ class DaemonWorld:
                 notices=self.notices,
                 jitter=lambda: self.jitter,
                 tracer=self.tracer,
+                follows=life.shard.follows if life.shard else everything,
+                worker=f"default/{life.lease}" if life.shard else "",
             )
             async with anyio.create_task_group() as group:
                 group.start_soon(live.run)

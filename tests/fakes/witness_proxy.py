@@ -33,6 +33,7 @@ class Seen:
     status: int = 0
     answered: float = 0.0
     version: str = ""  # of the object as stored
+    heard: bool = True  # whoever asked was still there for the answer
 
     @property
     def wrote(self) -> bool:
@@ -91,7 +92,12 @@ class WitnessProxy:
             return await self._stream(request, seen, agent)
         work = asyncio.ensure_future(self._ask(request, raw, seen))
         self._open.add(work)
-        status, answer = await asyncio.shield(work)  # it is carried out also when nobody waits for it
+        try:
+            status, answer = await asyncio.shield(work)  # it is carried out also when nobody waits for it
+        except asyncio.CancelledError:
+            seen.heard = False
+            raise
+        seen.heard = request.transport is not None and not request.transport.is_closing()
         if seen.harm == "drop after" or agent in self.cut:
             return _dropped(request)
         if seen.harm == "truncate":
