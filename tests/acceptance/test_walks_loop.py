@@ -209,3 +209,30 @@ async def test_a_good_canary_gets_weight_after_its_copies_were_judged(world: Wor
         first = next(entry for entry in record.history if entry.progress == 30)
         assert "nothing to measure" not in first.message
         assert load.record.failed == 0
+
+
+async def test_blue_green_switches_everything_after_the_copies_and_back_in_one_go(world: World):
+    steps = [{"mirror": 100, "hold": "1s"}, {"progress": 100}]
+    switch = policy(select={"names": ["reviews"]}, steps=steps, bake="30s")
+    async with at_rest(world, rules=RULES, routes=routes(), policy=switch) as load:
+        await world.publish({"routes.yaml": routes("v2")})
+        splits: set[tuple[int, ...]] = set()
+
+        async def switched() -> bool:
+            entries = (await spec_of(world, VIRTUAL_SERVICE))["http"][-1]["route"]
+            splits.add(tuple(entry.get("weight", 100) for entry in entries))
+            return await is_live(world, routes("v2"))
+
+        await until("the switch", switched)
+        record = await wait_record(world, "reviews", Phase.PROMOTING)
+        assert "nothing to measure" not in record.message, "its copies were judged"
+        assert load.record.failed == 0
+        await world.make_fail("reviews-v2", 100)
+        record = await wait_record(world, "reviews", Phase.ROLLED_BACK)
+
+        async def back() -> bool:
+            return await is_live(world, routes())
+
+        await until("the stable routes", back)
+        assert "errors" in record.message
+        assert all(set(split) <= {0, 100} for split in splits), "nothing between none and all"
