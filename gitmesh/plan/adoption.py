@@ -22,10 +22,11 @@ class _Tool:
     """One tool that keeps objects as it wants them, and how it is told to let one go.
 
     `owner` says by labels and annotations which of its own objects an object belongs to; empty: to none.
-    `lets_go` says whether the marks tell the tool to leave the object alone.
+    `lets_go` says whether the marks tell the tool to leave the object alone. `mark` makes it the tool's.
     """
 
     name: str
+    mark: str
     owner: Callable[[Marks, Marks], str]
     lets_go: Callable[[Marks], bool]
     advice: str
@@ -63,6 +64,7 @@ def _helm(labels: Marks, annotations: Marks) -> str:
 _TOOLS = (
     _Tool(
         "Flux",
+        f"label {FLUX_LABELS}/name",
         _flux(FLUX_LABELS, "Kustomization"),
         lambda marks: (
             "disabled" in (marks.get(f"{FLUX_LABELS}/reconcile"), marks.get(f"{FLUX_LABELS}/prune"))
@@ -72,12 +74,14 @@ _TOOLS = (
     ),
     _Tool(
         "Flux",
+        f"label {FLUX_HELM_LABELS}/name",
         _flux(FLUX_HELM_LABELS, "HelmRelease"),
         lambda marks: marks.get(HELM_POLICY) == "keep",
         f"annotate it in the chart with {HELM_POLICY}: keep, let Flux apply that, and then remove it there",
     ),
     _Tool(
         "Argo CD",
+        f"annotation {ARGO_TRACKING}",
         _argo,
         lambda marks: bool(
             {"Prune=false", "Delete=false"} & {o.strip() for o in marks.get(ARGO_OPTIONS, "").split(",")}
@@ -87,6 +91,7 @@ _TOOLS = (
     ),
     _Tool(
         "Helm",
+        f"annotation {HELM_RELEASE}",
         _helm,
         lambda marks: marks.get(HELM_POLICY) == "keep",
         f"annotate it in the chart with {HELM_POLICY}: keep, upgrade the release, and then remove it there",
@@ -112,18 +117,26 @@ def refusal(
     if owner:
         hint = "keep it in one of the two repositories, or remove that annotation to hand it over"
         return Refusal(f"it belongs to TrafficSource {owner} ({OWNER_ANNOTATION})", hint, live.key)
+    kept = _kept_by(live, managers)
     if not is_wanted(resource, spec):
-        hint = f"annotate it in Git with {ADOPT_ANNOTATION}: enabled to take it over (or set spec.adopt), or "
-        hint += "rename it in Git"
-        by = _written_by(managers)
-        return Refusal(f"it exists already{by} and does not come from this source", hint, live.key)
+        hint = (
+            f"to take it over, annotate it in Git with {ADOPT_ANNOTATION}: enabled (or set spec.adopt: true)"
+        )
+        hint = f"{kept.hint}; {hint}" if kept else f"{hint}, or rename it in Git"
+        by = f"{_written_by(managers)}{f'; {kept.reason}' if kept else ''}"
+        return Refusal(f"it exists already and does not come from this source{by}", hint, live.key)
     if controller := _controller_of(live):
         reason = f"it belongs to {controller}, which will write it again"
         return Refusal(reason, f"delete {controller}, or rename the object in Git", live.key)
+    return kept
+
+
+def _kept_by(live: Resource, managers: tuple[FieldManager, ...]) -> Refusal | None:
+    """Return the tool that would write a live object again, as a refusal; None when there is none."""
     for tool in _TOOLS:
         of = tool.owner(live.labels, live.annotations)
         if of and not tool.lets_go(live.annotations):
-            hint = f"{tool.advice}; if {tool.name} is gone, remove its marks from the live object"
+            hint = f"{tool.advice}; if {tool.name} is gone, remove the {tool.mark} from the live object"
             return Refusal(f"{tool.name} manages it still ({of}{_last(managers, tool.name)})", hint, live.key)
     return None
 

@@ -147,7 +147,9 @@ def conflict(key: ResourceKey, contested: tuple[Opponent, ...]) -> Refusal:
     if not advice:
         names = ", ".join(dict.fromkeys(o.manager for o in contested))
         advice = [f"let {names} give these fields up"]
-    force = f"to take them, annotate it in Git with {CONFLICTS_ANNOTATION}: force (or set spec.conflicts)"
+    force = (
+        f"to take them, annotate it in Git with {CONFLICTS_ANNOTATION}: force (or set spec.conflicts: force)"
+    )
     return Refusal(f"fields that Git sets belong to {told}", f"{'; '.join(advice)}; {force}", key, CONFLICT)
 
 

@@ -100,6 +100,12 @@ def test_what_another_tool_keeps_is_not_adopted_and_the_refusal_says_what_to_do_
     text = the_refusal(planned(live, (manager, "Apply")))
     assert f"manages it still ({owner}, which wrote at {TIME})" in text
     assert advice in text
+    mark = next(iter(labels or annotations))
+    assert f"is gone, remove the {'label' if labels else 'annotation'} {mark} from the live object" in text
+    unasked = the_refusal(planned(live, (manager, "Apply"), adopt=None))
+    assert f"manages it still ({owner}" in unasked
+    assert advice in unasked, "both steps are said at once"
+    assert "gitmesh.dev/adopt: enabled (or set spec.adopt: true)" in unasked
 
 
 @pytest.mark.parametrize(
