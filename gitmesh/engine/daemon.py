@@ -214,9 +214,9 @@ class Daemon:
             if await self.fetcher.restore(source, memory):
                 self.wake()  # an unreachable remote may keep us waiting for long
             again = await self.fetcher.fetch(source, memory)
-        except Exception:
+        except Exception as error:
             self._ports.log.exception("fetch failed unexpectedly", stage="fetch", source=source.name)
-            again = source.spec.interval
+            memory.fetch_error, again = f"{type(error).__name__}: {error}", source.spec.interval
         finally:
             self._fetching.discard(key)
         self._ports.meters.fetches.labels("failure" if memory.fetch_error else "success").inc()

@@ -14,9 +14,24 @@ def matches(pattern: str, path: str) -> bool:
     return _compiled(pattern).fullmatch(path) is not None
 
 
+def reaches(pattern: str, folder: str) -> bool:
+    """Say whether a pattern may mean something below a folder of the repository; `folder` "" is the root."""
+    parts = _parts(pattern)
+    for index, name in enumerate(folder.split("/") if folder else ()):
+        if index >= len(parts) or parts[index] == "**":
+            return True
+        if not matches(parts[index], name):
+            return False
+    return True
+
+
+def _parts(pattern: str) -> list[str]:
+    return [part for part in pattern.split("/") if part not in ("", ".")]
+
+
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    parts = _parts(pattern)
     text = ""
     for index, part in enumerate(parts):
         last = index == len(parts) - 1

@@ -72,7 +72,8 @@ class Signature:
 
     def is_by(self, name: str) -> bool:
         """Say whether a name of a path rule means this signer."""
-        names = {self.signer, *re.findall(r"<([^<>]+)>", self.signer)}
+        # Of the user ID of a GPG key only what stands last is an address; before it, its owner says anything.
+        names = {self.signer, *re.findall(r"<([^<>]+)>\s*$", self.signer)}
         return name in names or name.replace(" ", "").upper() in {key.upper() for key in self.keys if key}
 
 
@@ -188,6 +189,8 @@ def _some(git: GitRunner, commits: Sequence[str]) -> Mapping[str, Signature]:
     fields = answer.split("\0")
     size = len(_FIELDS)
     rows = [fields[at : at + size] for at in range(0, len(fields) - size + 1, size)]
+    if [row[0] for row in rows] != list(commits):
+        raise FetchError("git did not answer for each commit whose signature was asked for", retryable=True)
     return {
         commit: Signature(commit, verdict or "N", signer, tuple(filter(None, keys)), _plain(author))
         for commit, verdict, signer, *keys, author in rows

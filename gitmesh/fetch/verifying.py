@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from posixpath import basename, dirname
 
 from gitmesh.fetch.changes import COMMITS_MAX, History, changed_paths, differences, history
 from gitmesh.fetch.command import GitRunner
-from gitmesh.fetch.globs import matches
+from gitmesh.fetch.globs import matches, reaches
 from gitmesh.fetch.origins import Brought, brought, carried
 from gitmesh.fetch.pull import has_commit
 from gitmesh.fetch.signatures import Signature, read_signatures, said_of
 from gitmesh.fetch.tag_signatures import has_signed_tag
 from gitmesh.fetch.trust import Trust
 from gitmesh.model.verify import PathRule
+from gitmesh.parse.selection import HIDING
 
 _SHOWN = 3
 
@@ -93,7 +95,7 @@ def _unsigned(git: GitRunner, signature: Signature, demand: Demand) -> Unverifie
 
 def _against(git: GitRunner, tip: str, base: str, past: History, rule: PathRule) -> str:
     """Return what a rule has against a commit; empty when it has nothing."""
-    paths = changed_paths(git, base, tip, lambda path: matches(rule.path, path))
+    paths = changed_paths(git, base, tip, lambda path: _is_under(rule, path))
     if not paths:
         return ""
     differing = differences(git, past, paths)
@@ -108,6 +110,12 @@ def _against(git: GitRunner, tip: str, base: str, past: History, rule: PathRule)
         if len(signed_by) < rule.min:
             return _unmet(rule, path, sorted(found.origins, key=past.commits.index), signatures, signed_by)
     return ""
+
+
+def _is_under(rule: PathRule, path: str) -> bool:
+    """Say whether a file is one of a rule, or can make files of it seem to be deleted."""
+    hides = basename(path) in HIDING and reaches(rule.path, dirname(path))
+    return hides or matches(rule.path, path)
 
 
 def _signers(rule: PathRule, found: Brought, signatures: Mapping[str, Signature]) -> frozenset[str]:

@@ -20,6 +20,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 STANDARD_INPUT = "<stdin>"  # no file of a repository is read under this name: it has no such ending
 _KUSTOMIZATION = frozenset(("kustomization.yaml", "kustomization.yml"))
 _CHART = "Chart.yaml"
+HIDING = frozenset((IGNORE_FILE, _CHART))  # names of files for which others below their folder are not read
 
 
 @dataclass(frozen=True, slots=True)

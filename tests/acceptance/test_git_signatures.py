@@ -453,3 +453,31 @@ def test_a_mirror_without_the_content_of_files_is_enough(repo: GitRepository, pe
         subprocess.run(command, check=True, capture_output=True)
     assert isinstance(judge(mirror, everybody, good, base, each=True, rules=[prod]), Verified)
     refused(judge(mirror, everybody, bad, base, rules=[prod]), "prod/a")
+
+
+@pytest.mark.parametrize("name", [".gitmeshignore", "Chart.yaml"])
+@pytest.mark.parametrize("folder", ["", "eu/", "eu/prod/"])
+def test_what_makes_files_below_a_path_seem_to_be_deleted_is_a_change_there(
+    repo: GitRepository, people: People, folder: str, name: str
+):
+    everybody, prod = [people.ada, people.bob], rule("eu/prod/**", people.ada)
+    base = commit_by(repo, people.ada, {"eu/prod/a": "1", "dev/a": "1"})
+    elsewhere = commit_by(repo, people.bob, {f"dev/{name}": "a"})
+    assert isinstance(judge(repo, everybody, elsewhere, base, rules=[prod]), Verified)
+    hiding = commit_by(repo, people.bob, {f"{folder}{name}": "prod"})
+    refused(judge(repo, everybody, hiding, base, rules=[prod]), f"{folder}{name}", "signed by bob@")
+    repo.git("reset", "--quiet", "--hard", base)
+    meant = commit_by(repo, people.ada, {f"{folder}{name}": "prod"})
+    assert isinstance(judge(repo, everybody, meant, base, rules=[prod]), Verified)
+
+
+def test_the_name_in_a_gpg_key_does_not_make_it_the_key_of_another_address(
+    repo: GitRepository, people: People, home: GpgHome
+):
+    mallory = home.signer("mallory@example.com", name="Ada <ada@example.com>")
+    base = commit_by(repo, people.ada, {"prod/a": "1"})
+    tip = commit_by(repo, mallory, {"prod/a": "2"})
+    everybody = [people.ada, mallory]
+    assert isinstance(judge(repo, everybody, tip, base), Verified)
+    refused(judge(repo, everybody, tip, base, rules=[rule("prod", people.ada)]), "prod/a")
+    assert isinstance(judge(repo, everybody, tip, base, rules=[rule("prod", mallory)]), Verified)

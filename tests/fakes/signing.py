@@ -68,10 +68,11 @@ class GpgHome:
             "gpg", "--batch", "--yes", "--quiet", "--pinentry-mode=loopback", *arguments, **self.environment
         )
 
-    def signer(self, email: str, expires: str = "0") -> Signer:
+    def signer(self, email: str, expires: str = "0", name: str = "") -> Signer:
         """Make a key that signs; `expires` is a time as gpg writes it."""
-        self.run("--passphrase", "", "--quick-gen-key", f"{email} <{email}>", "ed25519", "sign", expires)
-        listing = self.run("--with-colons", "--list-keys", f"={email} <{email}>")
+        user = f"{name or email} <{email}>"
+        self.run("--passphrase", "", "--quick-gen-key", user, "ed25519", "sign", expires)
+        listing = self.run("--with-colons", "--list-keys", f"={user}")
         (key,) = [row.split(":")[9] for row in listing.splitlines() if row.startswith("fpr")]
         how = ("-c", "gpg.format=openpgp", "-c", f"user.signingKey={key}")
         return Signer(email, how, self.environment, public=self.export(key), key=key)

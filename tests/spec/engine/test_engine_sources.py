@@ -9,7 +9,16 @@ from typing import Any
 import anyio
 import pytest
 from fakes.cluster import Fault
-from fakes.daemon_world import DaemonWorld, Repository, a_rule, a_service, files, in_world, without_threads
+from fakes.daemon_world import (
+    DaemonWorld,
+    FakeMirror,
+    Repository,
+    a_rule,
+    a_service,
+    files,
+    in_world,
+    without_threads,
+)
 from fakes.virtual_time import run_virtually
 
 from gitmesh.engine import accept
@@ -451,5 +460,25 @@ def test_a_revision_that_we_stumble_over_is_told_and_the_last_good_one_is_healed
             assert world.status().last_applied_revision == f"main@{repository.commits[0].id}"
         repository.push(files(*THIRD))
         await world.until(lambda: world.live() == {"v2": 100})
+
+    tell(story)
+
+
+def test_a_fetch_that_we_stumble_over_is_told_and_what_is_live_is_healed(monkeypatch):
+    async def story(world: DaemonWorld, repository: Repository, group: Any) -> None:
+        async def stumble(*arguments: Any, **named: Any) -> Any:
+            raise KeyError("a bug")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(FakeMirror, "fetch", stumble)
+            repository.push(files(*SECOND))
+            await world.until(lambda: world.ready() == ("False", "FetchFailed"))
+            assert "KeyError: 'a bug'" in world.status().conditions[0].message
+            edited = {"spec": a_service("reviews", "v2 100")["spec"]}
+            world.patch(VIRTUAL_SERVICE, "reviews", edited, manager="kubectl-edit")
+            await world.until(lambda: world.live() == {"v1": 100})
+            assert "a bug" in world.crashes[0]
+        await world.until(lambda: world.live() == {"v1": 50, "v2": 50})
+        world.crashes.clear()
 
     tell(story)
