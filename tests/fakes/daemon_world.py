@@ -113,7 +113,7 @@ class WorldCluster(FakeCluster):
     """A cluster whose API server can be down, whose writes can be refused, and that is looked at."""
 
     def __init__(self, clock: VirtualClock) -> None:
-        super().__init__(now=clock.now, sleep=clock.sleep)
+        super().__init__(now=clock.steady, sleep=clock.sleep)  # its machine is another one
         self.down = False
         self.lag = 0.0  # how long news travel
         self.refuses: Callable[[Request], bool] = lambda request: False
@@ -351,6 +351,11 @@ class FakeMetrics:
         self._flow((service, query.target.version, query.copies))
 
     async def count(self, query: RequestQuery) -> RequestStats:
+        stats = await self._count(query)
+        self.answered(query.target.host.partition(".")[0], query.target.version, stats)
+        return stats
+
+    async def _count(self, query: RequestQuery) -> RequestStats:
         count_effect()
         service, version = query.target.host.partition(".")[0], query.target.version
         await self._answer(query)
@@ -364,14 +369,12 @@ class FakeMetrics:
             begin = end - query.window.total_seconds()
             (r1, f1), (r0, f0) = (self._total(flow, moment) for moment in (end, begin))
             requests, failed = r1 - r0, f1 - f0
-        stats = self.twist(RequestStats(requests, failed, "count"))
-        self.answered(service, version, stats)
-        return stats
+        return self.twist(RequestStats(requests, failed, "count"))
 
     async def latency(self, query: LatencyQuery) -> LatencyStats:
         service, version = query.target.host.partition(".")[0], query.target.version
         asked = RequestQuery(query.target, query.window, query.since, copies=query.copies)
-        requests = (await self.count(asked)).requests
+        requests = (await self._count(asked)).requests
         fast = requests * (1 - self.slow_percent.get((service, version), 0.0) / 100)
         return LatencyStats(((100, 0), (250, fast), (500, fast), (1000, requests), (math.inf, requests)), "")
 

@@ -56,6 +56,10 @@ class VirtualClock:
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self.monotonic() - self._set_back)
 
+    def steady(self) -> datetime:
+        """The time of day of another machine, whose clock nobody sets."""
+        return self._start + timedelta(seconds=self.monotonic())
+
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
 
