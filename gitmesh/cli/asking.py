@@ -16,6 +16,7 @@ import click
 from gitmesh.cli.connection import Connection, cluster, watching
 from gitmesh.cli.main import Refused
 from gitmesh.cli.options import cluster_options
+from gitmesh.cli.plain import plain
 from gitmesh.decide.requests import asking, meant
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.rollouts import read_intent, read_record
@@ -112,9 +113,9 @@ async def fulfil(
         with anyio.move_on_after(wish.timeout):
             while not is_done(before, now := find_record(cache.snapshot(), wish.key)):
                 await changed()
-            return f"{wish.name} {said(now)}"
+            return plain(f"{wish.name} {said(now)}")
         if waiting is not None:
-            return f"{wish.name} {waiting(find_record(cache.snapshot(), wish.key))}"
+            return plain(f"{wish.name} {waiting(find_record(cache.snapshot(), wish.key))}")
     raise Refused(f"asked, but not done within {wish.timeout:g} s: does a daemon run for this cluster?")
 
 

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async, watching
 from gitmesh.cli.main import Refused
+from gitmesh.cli.plain import plain
 from gitmesh.cli.source_text import effect_lines, finding_lines, headline, held_lines, skipped_lines
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.report import Source, read_source
@@ -163,7 +164,7 @@ def _source_table(sources: list[tuple[ResourceKey, Resource]]) -> Table:
     for key, resource in sources:
         name, source = f"{key.namespace}/{key.name}", read_source(resource)
         if isinstance(source, str):
-            table.add_row(name, Text("False", style="red"), "-", "-", f"InvalidSpec: {source}")
+            table.add_row(name, Text("False", style="red"), "-", "-", _words(f"InvalidSpec: {source}"))
             continue
         ready = next((c for c in source.status.conditions if c.type == "Ready"), None)
         colour = {"True": "green", "False": "red"}.get(ready.status if ready else "", "cyan")
@@ -171,9 +172,9 @@ def _source_table(sources: list[tuple[ResourceKey, Resource]]) -> Table:
         table.add_row(
             name,
             Text(ready.status if ready else "-", style=colour),
-            f"{branch}@{commit[:7]}" if commit else "-",
+            _words(f"{branch}@{commit[:7]}" if commit else "-"),
             str(len(source.inventory)),
-            headline(source) or "no daemon has looked at it yet",
+            _words(headline(source) or "no daemon has looked at it yet"),
         )
     return table
 
@@ -181,7 +182,7 @@ def _source_table(sources: list[tuple[ResourceKey, Resource]]) -> Table:
 def _findings(sources: list[tuple[ResourceKey, Resource]]) -> list[RenderableType]:
     """Return what there is to say of each source below the table, where it has the whole width."""
     return [
-        Padding(Text(line), (0, 0, 0, 2))
+        Padding(_words(line), (0, 0, 0, 2))
         for _, resource in sources
         if isinstance(source := read_source(resource), Source)
         for line in (
@@ -191,6 +192,11 @@ def _findings(sources: list[tuple[ResourceKey, Resource]]) -> list[RenderableTyp
             *effect_lines(source),
         )
     ]
+
+
+def _words(text: str) -> Text:
+    """Return text as it is: what others say is neither markup nor anything else that is obeyed."""
+    return Text(plain(text))
 
 
 def _table(*titles: str) -> Table:
@@ -211,10 +217,10 @@ def _rollout_table(records: list[tuple[str, RolloutRecord]], now: datetime) -> T
             name,
             Text(record.phase.value, style=COLOURS[record.phase]),
             step,
-            record.weights or "-",
+            _words(record.weights or "-"),
             _until(record.next_at, now),
-            record.message,
-            verdict,
+            _words(record.message),
+            _words(verdict),
         )
     return table
 
@@ -222,7 +228,7 @@ def _rollout_table(records: list[tuple[str, RolloutRecord]], now: datetime) -> T
 def _evidence(records: list[tuple[str, RolloutRecord]]) -> list[RenderableType]:
     """Return each metric of the last checks below the table, where it has the whole width."""
     return [
-        Padding(Text(f"{item.outcome.value}: {item.metric}: {item.message}"), (0, 0, 0, 2))
+        Padding(_words(f"{item.outcome.value}: {item.metric}: {item.message}"), (0, 0, 0, 2))
         for _, record in records
         for item in (record.verdict.evidence if record.verdict else ())
     ]

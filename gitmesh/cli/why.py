@@ -14,6 +14,7 @@ import click
 
 from gitmesh.cli.asking import find_record
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async
+from gitmesh.cli.plain import plain
 from gitmesh.model.kinds import TRAFFIC_ROLLOUT
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.rollout import Evidence, RolloutRecord, Verdict
@@ -49,7 +50,7 @@ def why(
         click.echo(json.dumps({key: said[key] for key in keys if key in said}, indent=2))
         return
     for line in lines(f"{namespace}/{name}", record):
-        click.echo(line)
+        click.echo(plain(line))
 
 
 async def _read(where: Connection, key: ResourceKey) -> RolloutRecord:

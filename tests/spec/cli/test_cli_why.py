@@ -8,7 +8,7 @@ from rich.console import Console
 from gitmesh.cli.status import tables
 from gitmesh.cli.why import lines
 from gitmesh.kube.protocol import Body
-from gitmesh.model.kinds import TRAFFIC_ROLLOUT
+from gitmesh.model.kinds import TRAFFIC_ROLLOUT, TRAFFIC_SOURCE
 from gitmesh.model.resource import resource_from_body
 from gitmesh.model.rollout import Evidence, HistoryEntry, Outcome, Phase, RolloutRecord, Verdict
 from gitmesh.observe.live import LiveState
@@ -80,3 +80,39 @@ def test_status_of_one_rollout_shows_each_metric():
     assert f"fail: latency-p99: {SLOW.message}" in shown("reviews")
     assert "pass: error-rate: 0 % errors" in shown("reviews")
     assert "pass: error-rate" not in shown(None)
+
+
+HOSTILE = "parse error [/red] at [bold]5m[/], [link=https://evil.example]here \x1b[2J\u202e"
+
+
+def test_what_a_provider_says_is_shown_and_not_obeyed():
+    """Neither as markup, which could end the command, nor as an escape sequence of the terminal."""
+    evidence = Evidence(metric="error-rate", outcome=Outcome.BLIND, target=a_target(), message=HOSTILE)
+    blind = record().model_copy(
+        update={
+            "message": f"blind: {HOSTILE}",
+            "verdict": Verdict(at=NOON, outcome=Outcome.BLIND, evidence=(evidence,)),
+        }
+    )
+    rollout: Body = {
+        "apiVersion": TRAFFIC_ROLLOUT.api_version,
+        "kind": TRAFFIC_ROLLOUT.kind,
+        "metadata": {"namespace": "default", "name": "reviews"},
+        "status": blind.as_json(),
+    }
+    ready = {"type": "Ready", "status": "False", "reason": "FetchFailed", "message": HOSTILE}
+    source: Body = {
+        "apiVersion": TRAFFIC_SOURCE.api_version,
+        "kind": TRAFFIC_SOURCE.kind,
+        "metadata": {"namespace": "default", "name": "mesh"},
+        "spec": {"url": "https://git.example.com/mesh.git"},
+        "status": {"conditions": [ready]},
+    }
+    found, followed = resource_from_body(rollout), resource_from_body(source)
+    live = LiveState(resources={}, services={}, sources={followed.key: followed}, rollouts={found.key: found})
+    for name in (None, "reviews"):
+        console = Console(width=4_000, color_system=None)
+        with console.capture() as captured:
+            console.print(tables(live, name, NOON))
+        assert "[/red] at [bold]5m[/], [link=https://evil.example]here \\x1b[2J\\u202e" in captured.get()
+        assert "\x1b" not in captured.get()
