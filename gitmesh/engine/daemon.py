@@ -151,6 +151,7 @@ class Daemon:
                 group.start_soon(self._revert_loop, group)
                 group.start_soon(watch_steps, self._ports.clock, self._ports.alarms.ring_all)
                 group.start_soon(self.verifier.run, self.wake)
+                group.start_soon(self.reconciler.ground.run, self.memory, self.wake)
                 await self._fetch_loop(group)
         finally:
             self.reconciler.gauges.clear()

@@ -6,6 +6,7 @@ Stage: engine (shell).
 from __future__ import annotations
 
 from gitmesh.apply.foundations import look_at
+from gitmesh.engine.ground import GroundWatch
 from gitmesh.engine.memory import Desired, SourceMemory
 from gitmesh.engine.ports import Ports
 from gitmesh.engine.report import Source
@@ -24,17 +25,24 @@ async def with_foundations(plan: Plan, source: Source, desired: Desired, client:
 
 
 async def with_foundations_due(
-    plan: Plan, source: Source, memory: SourceMemory, ports: Ports, config: Config
+    plan: Plan, source: Source, memory: SourceMemory, ports: Ports, config: Config, watch: GroundWatch
 ) -> Plan:
-    """Do so unless they were found right a while ago. Nothing watches them: that would be one right more."""
+    """Do so unless they were found right, and nobody has changed one since. Have them watched from now on."""
     assert memory.desired is not None
     name, now = name_of(source, memory.desired), ports.clock.monotonic()
     known, when = memory.founded
+    if not name and memory.ground:
+        memory.ground = frozenset()
+        watch.look()
     if not name or (known == name and now - when < config.resync.total_seconds()):
         return plan
     whole = await with_foundations(plan, source, memory.desired, ports.cluster)
     if whole.waves[:1] == plan.waves[:1] and whole.refusals == plan.refusals:
         memory.founded = name, now
+        ground = frozenset(foundations_in(memory.desired.foundations, source.spec.foundations))
+        if memory.ground != ground:  # it is watched once it is there
+            memory.ground = ground
+            watch.look()
     return whole
 
 

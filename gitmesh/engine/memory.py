@@ -275,6 +275,7 @@ class SourceMemory:
     # apply
     contests: dict[ResourceKey, Contest] = field(default_factory=dict)  # what was written lately
     founded: tuple[str, float] = ("", 0.0)  # which foundations were found right, and when (monotonic)
+    ground: frozenset[ResourceKey] = frozenset()  # the foundations that are wanted
     effects: dict[ResourceKey, Watch] = field(default_factory=dict)  # whether what changed is in effect
     reported: Reported | None = None
     effects_restored: bool = False  # what the status said of them was taken up

@@ -22,6 +22,7 @@ from gitmesh.engine.dependencies import waits_for
 from gitmesh.engine.effects import note_written, restore
 from gitmesh.engine.founding import with_foundations_due
 from gitmesh.engine.gauges import Gauges
+from gitmesh.engine.ground import GroundWatch
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go, settled_before
 from gitmesh.engine.leaving import keep_finalizer
 from gitmesh.engine.limits import Alive, nobody_waits
@@ -69,6 +70,7 @@ class Reconciler:
         self._doubts = Doubts()
         self._patience = Patience(config.api_timeout.total_seconds())
         self.gauges = Gauges(ports.meters)
+        self.ground = GroundWatch(ports)
         self._writer: Writer = ports.cluster
         self.moving: ResourceKey | None = None  # the source whose pass is moving forward
         self.going_back: set[ResourceKey] = set()  # the VirtualServices that are being rolled back now
@@ -216,7 +218,7 @@ class Reconciler:
         given = self._plan_input(source, memory, memory.desired.resources, report.moved)
         plan, notes = guarded(await self._allowed(source, memory, given), memory.desired.guardrails)
         note_guardrails(source, memory, notes, self._ports)
-        plan = await with_foundations_due(plan, source, memory, self._ports, self._config)
+        plan = await with_foundations_due(plan, source, memory, self._ports, self._config, self.ground)
         report.refusals += plan.refusals
         report.skipped = plan.skipped
         await self._carry_out(plan, source, memory, report)

@@ -81,7 +81,13 @@ class KubeClient:
         raise ClusterError(f"list {kind.plural}: more than {PAGES_MAX} pages", retryable=True)
 
     async def watch(
-        self, kind: Kind, *, resource_version: str, namespace: str = "", timeout_seconds: int = 300
+        self,
+        kind: Kind,
+        *,
+        resource_version: str,
+        namespace: str = "",
+        name: str = "",
+        timeout_seconds: int = 300,
     ) -> AsyncIterator[WatchEvent]:
         """Yield events after `resource_version` until the server ends the watch.
 
@@ -92,6 +98,7 @@ class KubeClient:
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(timeout_seconds),
+            **({"fieldSelector": f"metadata.name={name}"} if name else {}),
         }
         call = Call(f"watch {kind.plural}", "GET", _path(kind, namespace), query)
         async for line in self._transport.lines(call, seconds=timeout_seconds):

@@ -38,10 +38,17 @@ class ClusterClient(Protocol):
         """Return every object; all namespaces when `namespace` is empty. NotFoundError: kind not served."""
 
     def watch(
-        self, kind: Kind, *, resource_version: str, namespace: str = "", timeout_seconds: int = 300
+        self,
+        kind: Kind,
+        *,
+        resource_version: str,
+        namespace: str = "",
+        name: str = "",
+        timeout_seconds: int = 300,
     ) -> AsyncIterator[WatchEvent]:
         """Yield events after `resource_version`, with bookmarks, until the server ends the watch.
 
+        With `name` only those of objects of that name.
         The first event is a bookmark at that very version: the watch stands.
         Raises WatchExpiredError when the version is too old.
         """

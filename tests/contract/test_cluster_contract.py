@@ -327,6 +327,27 @@ async def test_a_quiet_watch_is_told_how_far_it_has_got(own_client: ClusterClien
     assert int(version_of(bookmark.object)) > int(start)
 
 
+async def test_a_watch_of_one_name_begins_at_its_version_and_sees_nothing_else(
+    client: ClusterClient, namespace: str
+):
+    made = await client.create(VIRTUAL_SERVICE, reviews(namespace))
+    await client.create(VIRTUAL_SERVICE, reviews(namespace, name="ratings"))
+    await client.apply(VIRTUAL_SERVICE, reviews(namespace, 75), force=True)
+    await client.delete(VIRTUAL_SERVICE, namespace, "reviews")
+    found: list[tuple[str, str]] = []
+    with anyio.fail_after(10):
+        events = client.watch(
+            VIRTUAL_SERVICE, resource_version=version_of(made), namespace=namespace, name="reviews"
+        )
+        async with aclosing(events):  # type: ignore[type-var]  # an async generator
+            async for event in events:
+                if event.type != "BOOKMARK":
+                    found.append((event.type, event.object["metadata"]["name"]))
+                if len(found) == 2:
+                    break
+    assert found == [("MODIFIED", "reviews"), ("DELETED", "reviews")]
+
+
 async def test_a_watch_ends_when_its_time_is_up(client: ClusterClient):
     start = (await client.list(VIRTUAL_SERVICE)).resource_version
     with anyio.fail_after(5):

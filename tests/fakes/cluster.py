@@ -174,11 +174,18 @@ class FakeCluster:
         return await self._do(request, work)
 
     async def watch(
-        self, kind: Kind, *, resource_version: str, namespace: str = "", timeout_seconds: int = 300
+        self,
+        kind: Kind,
+        *,
+        resource_version: str,
+        namespace: str = "",
+        name: str = "",
+        timeout_seconds: int = 300,
     ) -> AsyncIterator[WatchEvent]:
-        request = Request("watch", kind.kind, namespace)
+        request = Request("watch", kind.kind, namespace, name)
         target = await self._do(request, lambda: self._target(kind, namespace))
-        listed = reads.ListOptions(resource_version=resource_version)
+        fields = f"metadata.name={name}" if name else ""
+        listed = reads.ListOptions(resource_version=resource_version, field_selector=fields)
         options = watches.WatchOptions(listed, bookmarks=True, timeout_seconds=timeout_seconds)
         yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": resource_version}})
         async with aclosing(watches.watch(self.api, target, options)) as events:

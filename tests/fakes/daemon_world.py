@@ -149,10 +149,20 @@ class WorldCluster(FakeCluster):
         return await super()._do(request, watched)
 
     async def watch(
-        self, kind: Kind, *, resource_version: str, namespace: str = "", timeout_seconds: int = 300
+        self,
+        kind: Kind,
+        *,
+        resource_version: str,
+        namespace: str = "",
+        name: str = "",
+        timeout_seconds: int = 300,
     ) -> AsyncIterator[WatchEvent]:
         events = super().watch(
-            kind, resource_version=resource_version, namespace=namespace, timeout_seconds=timeout_seconds
+            kind,
+            resource_version=resource_version,
+            namespace=namespace,
+            name=name,
+            timeout_seconds=timeout_seconds,
         )
         async for event in events:
             if self.lag:

@@ -55,6 +55,7 @@ VARIABLE_KINDS: dict[str, tuple[Kind, ...]] = {
     "apply/answered.py": TRAFFIC_KINDS,
     "apply/records.py": (TRAFFIC_SOURCE, TRAFFIC_ROLLOUT),
     "apply/takeover.py": TRAFFIC_KINDS,
+    "engine/ground.py": (),  # what manifests/foundations grants
     "engine/requests.py": (VIRTUAL_SERVICE, DESTINATION_RULE, TRAFFIC_ROLLOUT),
     "kube/reflector.py": CACHED_KINDS,
 }
@@ -158,9 +159,9 @@ def test_the_daemon_may_do_no_more_than_its_code_does():
     assert all_granted() - needed() == set()
 
 
-def test_foundations_may_be_read_and_applied_by_the_component_for_them_and_never_deleted():
+def test_foundations_may_be_watched_and_applied_by_the_component_for_them_and_never_deleted():
     role, binding = documents(FOUNDATIONS / "rbac.yaml")
-    verbs = VERBS["get"] | VERBS["apply"]
+    verbs = VERBS["get"] | VERBS["watch"] | VERBS["apply"]
     assert granted(role) == {(k.group, k.plural, verb) for k in FOUNDATION_KINDS for verb in verbs}
     assert binding["subjects"] == the("ClusterRoleBinding")["subjects"]
     (component,) = documents(FOUNDATIONS / "kustomization.yaml")

@@ -24,6 +24,7 @@ def in_shop(*bodies: Any) -> list[Any]:
     return [{**body, "metadata": {**body["metadata"], "namespace": "shop"}} for body in bodies]
 
 
+REVIEWS = (a_service("reviews", "v1 100"), a_rule("reviews"))
 ALL = (SHOP, *in_shop(a_service("reviews", "v1 100"), a_rule("reviews")))
 
 
@@ -77,9 +78,12 @@ def test_a_namespace_in_git_comes_first_when_the_source_asks_for_that():
         assert namespace is not None
         assert namespace["metadata"]["labels"]["istio-injection"] == "enabled"
         assert not [path for path in world.status().inventory if "Namespace" in path]
-        reads = len([r for r in world.cluster.requests if r.kind == "Namespace"])
+        await anyio.sleep(30)
+        reads = len([r for r in world.cluster.requests if r.kind == "Namespace" and r.verb != "watch"])
         await anyio.sleep(300)
-        assert len([r for r in world.cluster.requests if r.kind == "Namespace"]) == reads
+        assert (
+            len([r for r in world.cluster.requests if r.kind == "Namespace" and r.verb != "watch"]) == reads
+        )
 
     tell(story, foundations=["Namespace"])
 
@@ -98,18 +102,75 @@ def test_a_namespace_that_git_drops_stays_with_everything_in_it():
     tell(story, foundations=["Namespace"])
 
 
-def test_a_change_of_it_by_hand_is_put_right_when_everything_is_looked_at_again():
+def _disable(world: DaemonWorld) -> None:
+    labels = {"metadata": {"labels": {"istio-injection": "disabled"}}}
+    world.cluster.edit(NAMESPACE, "", "shop", labels, manager="kubectl-edit")
+
+
+def test_a_change_of_it_by_hand_is_put_right_within_a_second():
     async def story(world: DaemonWorld, repository: Any) -> None:
         repository.push(files(*ALL))
         await world.until(lambda: world.ready() == ("True", "Applied"))
-        world.cluster.edit(
-            NAMESPACE,
-            "",
-            "shop",
-            {"metadata": {"labels": {"istio-injection": "disabled"}}},
-            manager="kubectl-edit",
+        for pause in (0, 30, 1_000):
+            await anyio.sleep(pause)
+            _disable(world)
+            assert await world.until(lambda: _injection(world) == "enabled", seconds=5) < 1
+
+    tell(story, foundations=["Namespace"])
+
+
+def test_one_that_is_deleted_by_hand_comes_back():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(files(SHOP, *REVIEWS))
+        await world.until(lambda: world.ready() == ("True", "Applied"))
+        await world.cluster.delete(NAMESPACE, "", "shop")
+        await world.until(lambda: world.cluster.find(NAMESPACE, "", "shop"), seconds=5)
+
+    tell(story, foundations=["Namespace"])
+
+
+def test_one_that_is_changed_again_and_again_is_put_right_at_growing_intervals():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(files(*ALL))
+        await world.until(lambda: world.ready() == ("True", "Applied"))
+        before = len(written(world))
+        for _ in range(600):
+            await anyio.sleep(1)
+            if _injection(world) == "enabled":
+                _disable(world)
+        assert len(written(world)) - before < 15
+        await world.until(lambda: _injection(world) == "enabled", seconds=400)
+
+    tell(story, foundations=["Namespace"])
+
+
+def test_where_it_may_not_be_watched_it_is_put_right_when_everything_is_looked_at_again():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        world.cluster.refuses = lambda request: (request.verb, request.kind) == ("watch", "Namespace")
+        repository.push(files(*ALL))
+        await world.until(lambda: world.ready() == ("True", "Applied"))
+        await anyio.sleep(60)
+        asked = len([r for r in world.cluster.requests if r.verb == "watch" and r.kind == "Namespace"])
+        _disable(world)
+        await anyio.sleep(300)
+        assert _injection(world) == "disabled"
+        assert (
+            len([r for r in world.cluster.requests if r.verb == "watch" and r.kind == "Namespace"]) == asked
         )
         await world.until(lambda: _injection(world) == "enabled", seconds=1300)
+
+    tell(story, foundations=["Namespace"])
+
+
+def test_one_that_git_drops_is_watched_no_more():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        repository.push(files(SHOP, *REVIEWS))
+        await world.until(lambda: world.ready() == ("True", "Applied"))
+        repository.push(files(*REVIEWS))
+        await anyio.sleep(30)
+        _disable(world)
+        await anyio.sleep(1_300)
+        assert _injection(world) == "disabled"
 
     tell(story, foundations=["Namespace"])
 
@@ -141,8 +202,10 @@ def test_one_that_never_becomes_active_keeps_everything_back_and_says_so():
 
         world.cluster.get = get  # type: ignore[method-assign]
         repository.push(files(*ALL))
-        await world.until(lambda: world.ready() == ("False", "ApplyFailed"), seconds=90)
-        assert "Namespace shop: not established within 60 s" in world.status().conditions[0].message
+        await world.until(lambda: written(world) == ["Namespace"])
+        await anyio.sleep(55)
         assert written(world) == ["Namespace"]
+        await world.until(lambda: world.ready() == ("False", "ApplyFailed"), seconds=35)
+        assert "Namespace shop: not established within 60 s" in world.status().conditions[0].message
 
     tell(story, foundations=["Namespace"])
