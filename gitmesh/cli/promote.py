@@ -33,8 +33,8 @@ def promote(
     """Let the rollout of VirtualService NAME leave its present step now: its hold is over, its gate is open.
 
     At 100 % that ends the bake. With --full every step that is left is skipped, and the bake stays. The guard
-    judges as ever: without evidence, or after a failed check, nothing moves. Windows, freezes and a pause are
-    not overruled either. A group is promoted as one.
+    judges as ever: without evidence, or after a failed check, nothing moves. Windows, freezes and a pause
+    hold as ever; for windows there is `gitmesh overrule`. A group is promoted as one.
     """
     wish = a_wish(Verb.PROMOTE, name, namespace, who, why, timeout, full=full)
     where = connection(kubeconfig, context, playground, playground_dir)

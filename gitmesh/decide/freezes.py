@@ -19,11 +19,3 @@ def frozen_by(
     """Return the freeze in force for an object at a moment; of several the one that ends last."""
     in_force = (f for f in freezes if f.start <= at < f.end and f.covers(key, spec))
     return max(in_force, key=lambda freeze: freeze.end, default=None)
-
-
-def next_freeze(
-    freezes: Iterable[Freeze], key: ResourceKey, spec: Mapping[str, Any], after: datetime
-) -> Freeze | None:
-    """Return the first freeze for an object that begins after a moment."""
-    to_come = (f for f in freezes if f.start > after and f.covers(key, spec))
-    return min(to_come, key=lambda freeze: freeze.start, default=None)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes.builders import a_virtual_service
 
-from gitmesh.decide.freezes import frozen_by, next_freeze
+from gitmesh.decide.freezes import frozen_by
 from gitmesh.model.freeze import Freeze, FreezeSpec, FreezeWindow, freeze_problems, read_freeze
 
 REVIEWS = a_virtual_service()
@@ -62,15 +62,6 @@ def test_of_several_the_one_that_ends_last_is_told():
 def test_a_selector_limits_what_is_frozen():
     assert frozen("2026-12-22T00:00", a_freeze(select={"names": ["ratings"]})) == ""
     assert frozen("2026-12-22T00:00", a_freeze(select={"hosts": ["rev*"]})) == "xmas"
-
-
-def test_the_next_freeze_is_the_first_that_begins_later():
-    freezes = (a_freeze("later"), a_freeze("sooner", **{"from": "2026-11-27T00:00"}))
-    after = utc("2026-11-01T00:00")
-    found = next_freeze(freezes, REVIEWS.key, REVIEWS.spec, after)
-    assert found is not None
-    assert found.name == "sooner"
-    assert next_freeze(freezes, REVIEWS.key, REVIEWS.spec, utc("2027-01-01T00:00")) is None
 
 
 def test_a_freeze_says_who_and_why():

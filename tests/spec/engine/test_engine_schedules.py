@@ -14,6 +14,7 @@ from fakes.virtual_time import run_virtually
 
 from gitmesh.decide.gates import pass_for
 from gitmesh.decide.timeline import Standing, timelines
+from gitmesh.model.calendar import zone_named
 from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
 from gitmesh.model.resource import resource_from_body
 from gitmesh.model.rollout import Phase, RolloutRecord
@@ -301,6 +302,52 @@ def test_a_rollout_that_is_not_done_in_time_goes_back():
         assert record_of(world).message == "rolled back: not done within 5m"
 
     tell(story)
+
+
+# What cannot be read
+
+
+NIGHTS = [{"cron": "0 22 * * *", "duration": "1h", "timezone": "Europe/Berlin"}]
+LOST = {"name": "lost", "query": "sum(lost)", "max": 1}
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ({"windows": NIGHTS}, "its windows never open: there is no time zone 'Europe/Berlin'"),
+        (
+            gated({"cel": "evidence.error_rate.stable < 0.5"}),
+            "gate at 10 % is closed: there is no field stable",
+        ),
+        (
+            gated({"http": {"url": "https://gates.example.com"}}),
+            "gate at 10 % is closed: this daemon asks no",
+        ),
+        ({"analysis": {"interval": "1s", "metrics": [LOST]}}, "blind: "),
+    ],
+)
+def test_what_cannot_be_read_at_run_time_holds_its_own_rollout_alone(
+    spec: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+):
+    def commit(*canaries: str) -> dict[str, str]:
+        odd, other = (copy.deepcopy(a_policy(name, policy=name)) for name in NAMES)
+        odd["spec"] |= spec
+        bodies = [odd, other]
+        for name in NAMES:
+            bodies += [a_service(name, "v1 0, v2 100" if name in canaries else "v1 100, v2 0"), a_rule(name)]
+        return files(*bodies)
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        # What was known when the commit was validated may be known no more: a host with other zones.
+        known = {"UTC": zone_named("UTC")}
+        monkeypatch.setattr("gitmesh.model.calendar.zone_named", known.get)
+        monkeypatch.setattr("gitmesh.decide.windows.zone_named", known.get)
+        repository.push(commit(*NAMES))
+        await is_live(world, "ratings")
+        await world.until(lambda: record_of(world).message.startswith(told))
+        assert world.live("reviews") != {"v2": 100}
+
+    tell(story, commit())
 
 
 # Several rollouts
