@@ -14,12 +14,12 @@ from gitmesh.decide.gates import gate_of
 from gitmesh.decide.schedule import shut_now
 from gitmesh.decide.together import Member, missing_dependency, together
 from gitmesh.decide.transitions import TABLE, changed, decide, move_of, progress_at
-from gitmesh.decide.windows import Calendar
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.intent import overruling_of
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Advance, Decision, Finish, GateAnswer, Hold, Phase, RolloutRecord
 from gitmesh.model.steps import Step
+from gitmesh.model.windows import Calendar
 
 HORIZON = timedelta(days=366)
 _LOOKS_MAX = 20_000  # decisions of single rollouts, all together

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from gitmesh.decide.freezes import frozen_by
 from gitmesh.decide.transitions import analysis_of, deadline_of
-from gitmesh.decide.windows import Calendar
 from gitmesh.model.calendar import zone_named
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.intent import Overrule, Overruling
 from gitmesh.model.policy import RolloutPolicySpec
 from gitmesh.model.resource import Resource
 from gitmesh.model.rollout import Hold, Phase, RolloutRecord, Verdict
+from gitmesh.model.windows import Calendar
 
 _FREEZE_DENIES, _POLICY_DENIES = "; it lets nobody overrule it", "; the policy lets nobody overrule them"
 _SAME_YEAR = timedelta(days=300)  # so far from now nobody takes a date for that of another year

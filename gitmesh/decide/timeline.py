@@ -15,12 +15,12 @@ from gitmesh.decide.ahead import Stop as Stop
 from gitmesh.decide.freezes import frozen_by
 from gitmesh.decide.schedule import dated, zone_of
 from gitmesh.decide.transitions import deadline_of
-from gitmesh.decide.windows import opening_at
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.policy import OnDeadline
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.values import format_duration
+from gitmesh.model.windows import opening_at
 
 _UTC = (UTC, "UTC")
 NEVER = "not within a year"

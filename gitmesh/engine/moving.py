@@ -15,7 +15,6 @@ from gitmesh.decide.reverting import take_revert
 from gitmesh.decide.schedule import past, shut_now
 from gitmesh.decide.together import Member, missing_dependency, reliance, together
 from gitmesh.decide.transitions import advance, changed, decide, held_back
-from gitmesh.decide.windows import Calendar
 from gitmesh.engine.gates import answer_of
 from gitmesh.engine.memory import WALKED, Desired, Moved, SourceMemory
 from gitmesh.engine.requests import intent_of
@@ -27,6 +26,7 @@ from gitmesh.model.policy import RolloutPolicy, RolloutPolicySpec
 from gitmesh.model.resource import Resource, ResourceKey, resource_from_body
 from gitmesh.model.rollout import Decision, Finish, Hold, Phase, RollBack, RolloutIntent, RolloutRecord
 from gitmesh.model.source import DISABLED, OWNER_ANNOTATION, RECONCILE_ANNOTATION
+from gitmesh.model.windows import Calendar
 from gitmesh.observe.live import LiveState
 from gitmesh.plan.skips import hands_off
 

@@ -6,13 +6,12 @@ Stage: validate (pure).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from gitmesh.model.calendar import cron_problem, zone_problem
 from gitmesh.model.diagnostic import Diagnostic
 from gitmesh.model.freeze import FreezeSpec, freeze_problems
 from gitmesh.model.policy import RolloutPolicySpec
-from gitmesh.model.values import format_duration
+from gitmesh.validate.deadlines import check_deadline
 from gitmesh.validate.steps import check_steps
 from gitmesh.validate.subject import Path, Subject, dotted
 
@@ -29,7 +28,7 @@ def check_policy(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagnost
             message = f"{dotted((*place, 'cron'))}: {window.cron[:60]!r} is no cron expression: {problem}"
             yield subject.finding("GM305", message, (*place, "cron"), hint=_CRON_HINT)
     yield from check_steps(subject, spec)
-    yield from _check_deadline(subject, spec)
+    yield from check_deadline(subject, spec)
     yield from _check_compared(subject, spec)
 
 
@@ -56,12 +55,3 @@ def _check_compared(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagn
             message = "a subset and its twin are counted together: there is no stable version to compare with"
             path: Path = ("spec", "analysis", "metrics", index, "compare")
             yield subject.finding("GM307", message, path, hint="hold it against max")
-
-
-def _check_deadline(subject: Subject, spec: RolloutPolicySpec) -> Iterator[Diagnostic]:
-    takes = sum((step.hold for step in spec.steps), timedelta(0)) + spec.bake
-    if spec.deadline is None or takes < spec.deadline:
-        return
-    holds, deadline = format_duration(takes), format_duration(spec.deadline)
-    message = f"holds and bake take {holds}, and the deadline is {deadline}: no rollout could end in time"
-    yield subject.finding("GM307", message, ("spec", "deadline"), hint="make it longer, or hold for less")

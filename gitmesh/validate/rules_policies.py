@@ -76,8 +76,9 @@ POLICY_RULES = (
         "GM307",
         Severity.ERROR,
         "A policy cannot be met",
-        "The deadline is for the whole rollout, from its first step to the end of its bake. Holds and bake "
-        "that take as long, or longer, would let no rollout ever succeed.",
+        "The deadline is for the whole rollout, from its first step to the end of its bake, and time outside "
+        "of windows counts. Holds, bake and windows that need as long, or longer, would let no rollout ever "
+        "succeed.",
         documents(_PLAIN, policy("deadline: 10m\n" + _STEPS)),
         documents(_PLAIN, policy("deadline: 1h\n" + _STEPS)),
     ),

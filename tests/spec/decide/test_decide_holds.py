@@ -12,7 +12,6 @@ from gitmesh.decide.gates import closed, opened_by_hand, pass_for
 from gitmesh.decide.retarget import retarget
 from gitmesh.decide.schedule import next_wake, shut_now
 from gitmesh.decide.transitions import advance, decide, held_back
-from gitmesh.decide.windows import Calendar
 from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.policy import OnDeadline, RolloutPolicy, RolloutPolicySpec, Window
@@ -27,6 +26,7 @@ from gitmesh.model.rollout import (
     RolloutRecord,
 )
 from gitmesh.model.steps import Gate, HttpGate
+from gitmesh.model.windows import Calendar
 from gitmesh.plan.overlay import overlay
 
 LATER = NOON + seconds(10)

@@ -11,12 +11,12 @@ from gitmesh.decide.requests import asking, meant
 from gitmesh.decide.schedule import past, shut_now
 from gitmesh.decide.timeline import Standing, timelines
 from gitmesh.decide.transitions import decide
-from gitmesh.decide.windows import Calendar
 from gitmesh.model.freeze import Freeze
 from gitmesh.model.intent import Overrule, Overruling, RolloutIntent, Verb
 from gitmesh.model.kinds import VIRTUAL_SERVICE
 from gitmesh.model.policy import Window
 from gitmesh.model.rollout import Hold, Phase, RolloutRecord
+from gitmesh.model.windows import Calendar
 
 SERVICE = a_virtual_service()
 NIGHT = Window(cron="0 22 * * *", duration=seconds(3600))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitmesh.decide.windows import Calendar, Opening, opening_at
 from gitmesh.model.calendar import cron_problem, zone_problem
 from gitmesh.model.policy import Window
 from gitmesh.model.values import parse_duration
+from gitmesh.model.windows import Calendar, Opening, opening_at
 
 
 def a_window(cron: str = "0 9 * * mon-fri", duration: str = "8h", timezone: str = "Europe/Berlin") -> Window:

@@ -341,7 +341,7 @@ def test_what_cannot_be_read_at_run_time_holds_its_own_rollout_alone(
         # What was known when the commit was validated may be known no more: a host with other zones.
         known = {"UTC": zone_named("UTC")}
         monkeypatch.setattr("gitmesh.model.calendar.zone_named", known.get)
-        monkeypatch.setattr("gitmesh.decide.windows.zone_named", known.get)
+        monkeypatch.setattr("gitmesh.model.windows.zone_named", known.get)
         repository.push(commit(*NAMES))
         await is_live(world, "ratings")
         await world.until(lambda: record_of(world).message.startswith(told))

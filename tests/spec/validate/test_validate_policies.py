@@ -9,6 +9,7 @@ import pytest
 from fakes.examined import findings, parsed
 
 from gitmesh.model.policy import most_precise
+from gitmesh.model.values import parse_duration
 from gitmesh.validate.policies import read_freezes, read_policies
 
 REVIEWS = (
@@ -105,6 +106,12 @@ def found_in(*documents: str) -> list[tuple[str, str, int]]:
             "30s",
         ),
         ("deadline: 10m, bake: 10m", "GM307", "no rollout could end in time"),
+        (
+            WINDOW % ("0 9 * * *", "UTC")
+            + ", deadline: 12h, steps: [{progress: 5, hold: 9h}, {progress: 100}]",
+            "GM307",
+            "by its windows a rollout ends 16h1s after its first step at the soonest",
+        ),
         ("deadline: 0s", "GM301", "more than 0s"),
         (
             "steps: [{match: [{cookies: {a: b}, headers: {cookie: {exact: c}}}]}, {progress: 100}]",
@@ -132,6 +139,47 @@ def test_a_rule_has_no_stable_version_to_compare_with_because_a_twin_looks_like_
     found = findings(f"{RULE}---\n{policy(spec)}")
     assert [d.code for d in found] == ["GM307"]
     assert "no stable version to compare with" in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("windows", "rest", "takes"),
+    [
+        # 9:00 to 17:00. A hold of 9 h never ends on the day on which it begins.
+        ("{cron: '0 9 * * *', duration: 8h}", "steps: [{progress: 5, hold: 9h}, {progress: 100}]", "16h1s"),
+        ("{cron: '0 9 * * *', duration: 8h}", "steps: [{progress: 5, hold: 7h}, {progress: 100}]", "7h"),
+        # Two holds of 5 h: the first may end before the window closes, and the second in the night.
+        (
+            "{cron: '0 9 * * *', duration: 8h}",
+            "steps: [{progress: 5, hold: 5h}, {progress: 9, hold: 5h}, {progress: 100}]",
+            "21h1s",
+        ),
+        (
+            "{cron: '0 9 * * mon', duration: 1h}",
+            "steps: [{progress: 5, hold: 2h}, {progress: 100}]",
+            "167h1s",
+        ),
+        ("{cron: '0 0 * * *', duration: 24h}", "steps: [{progress: 5, hold: 9h}, {progress: 100}]", "9h"),
+        ("{cron: '0 9 * * *', duration: 8h}", "bake: 10h", "16h1s"),
+    ],
+)
+def test_a_deadline_that_windows_let_nobody_keep_is_told_and_a_longer_one_is_fine(
+    windows: str, rest: str, takes: str
+):
+    def codes(deadline: timedelta) -> list[str]:
+        text = policy(f"windows: [{windows}], {rest}, deadline: {deadline.total_seconds():.0f}s")
+        return [d.code for d in findings(REVIEWS + "---\n" + text)]
+
+    least = parse_duration(takes)
+    assert codes(least) == ["GM307"]
+    assert codes(least + timedelta(seconds=2)) == []
+
+
+def test_looking_for_a_way_to_keep_a_deadline_costs_a_bounded_time():
+    steps = ", ".join(f"{{progress: {i / 2:g}, hold: 61m}}" for i in range(1, 100))
+    text = (
+        f"windows: [{{cron: '0 9 * * *', duration: 1h}}], steps: [{steps}, {{progress: 100}}], deadline: 200h"
+    )
+    assert findings(REVIEWS + "---\n" + policy(text)) == ()
 
 
 def test_findings_point_to_the_line():

@@ -1,6 +1,6 @@
 """Windows: whether steps forward may be taken now, until when, and when they may again.
 
-Stage: decide (pure). A window is open for a time that has passed, not for what a clock on the wall shows: one
+Stage: none (pure). A window is open for a time that has passed, not for what a clock on the wall shows: one
 of 8h is open for 8 hours also in the night in which clocks are set.
 Source: Debian cron(8) for times that do not exist or come twice: 02:30 runs at 03:00, or once.
 """
