@@ -114,6 +114,7 @@ class Daemon:
 
     def _source_changed(self, key: ResourceKey) -> None:
         resource = ours(self._ports).get(key)
+        self.reconciler.source_changed(key, resource)
         source = read_source(resource) if resource else None
         if not isinstance(source, Source):
             self._known.pop(key, None)

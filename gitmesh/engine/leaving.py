@@ -38,6 +38,14 @@ def deleted_at(resource: Resource) -> datetime | None:
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
+def wants_otherwise(source: Source, now: Resource | None) -> bool:
+    """Say whether a source wants something else by now, or is gone. What is made anew is another one."""
+    if now is None or deleted_at(now) != deleted_at(source.resource):
+        return True
+    same_object = now.metadata.get("uid") == source.resource.metadata.get("uid")
+    return not (same_object and now.spec == source.resource.spec)
+
+
 def takes_along(resource: Resource) -> bool:
     """Say whether a TrafficSource is being deleted and has to see to its objects first."""
     return bool(resource.metadata.get("deletionTimestamp")) and FINALIZER in _finalizers(resource)

@@ -25,7 +25,7 @@ from gitmesh.model.policy import RolloutPolicy, most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet, content_hash
 from gitmesh.model.revert import Revert
 from gitmesh.model.revision import Revision
-from gitmesh.model.rollout import Decision, GateAnswer, RolloutRecord, Snapshot, Verdict
+from gitmesh.model.rollout import Decision, GateAnswer, Phase, RolloutRecord, Snapshot, Verdict
 from gitmesh.model.standing import Approval, HeldPlan
 from gitmesh.observe.reported import Look
 from gitmesh.parse.manifests import NOTHING_READ, Parsed
@@ -140,6 +140,16 @@ class Moved:
     def changed(self) -> bool:
         """True when there is something to write down now."""
         return not self.waits and self.before is not self.after and self.before != self.after
+
+    @property
+    def goes_back(self) -> bool:
+        """True when it was rolled back and that has not been seen live yet."""
+        return self.after.phase is Phase.ROLLED_BACK and self.after.effective_at is None
+
+    @property
+    def may_have_moved(self) -> bool:
+        """True when a step was on its way: its write may come late, whoever sent it."""
+        return self.before is not None and self.before.phase.in_motion and self.before.effective_at is None
 
 
 @dataclass(frozen=True, slots=True)

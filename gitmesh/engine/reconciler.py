@@ -24,7 +24,7 @@ from gitmesh.engine.founding import with_foundations_due
 from gitmesh.engine.gauges import Gauges
 from gitmesh.engine.ground import GroundWatch
 from gitmesh.engine.holding import approval_of, close_approval, let_through, may_go, settled_before
-from gitmesh.engine.leaving import keep_finalizer
+from gitmesh.engine.leaving import keep_finalizer, wants_otherwise
 from gitmesh.engine.limits import Alive, nobody_waits
 from gitmesh.engine.memory import Decided, Moved, SourceMemory
 from gitmesh.engine.planning import make_plan_aside, move_rollouts, plan_input
@@ -46,7 +46,6 @@ from gitmesh.model.config import Config
 from gitmesh.model.kinds import NETWORKING, TRAFFIC_ROLLOUT
 from gitmesh.model.plan import ChangeKind, Plan
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
-from gitmesh.model.rollout import Phase
 from gitmesh.plan.foundations import stages
 from gitmesh.plan.planner import PlanInput, is_live, make_rollback_plan
 from gitmesh.plan.twins import sharers
@@ -72,13 +71,23 @@ class Reconciler:
         self.gauges = Gauges(ports.meters)
         self.ground = GroundWatch(ports)
         self._writer: Writer = ports.cluster
-        self.moving: ResourceKey | None = None  # the source whose pass is moving forward
+        self._source: Source | None = None  # whose pass is moving forward
         self.going_back: set[ResourceKey] = set()  # the VirtualServices that are being rolled back now
 
     def configure(self, config: Config) -> None:
         """Go by other settings from now on."""
         self._config = config
         self._patience.most_seconds = config.api_timeout.total_seconds()
+
+    @property
+    def moving(self) -> ResourceKey | None:
+        """The source whose pass is moving forward."""
+        return self._source.resource.key if self._source is not None else None
+
+    def source_changed(self, key: ResourceKey, now: Resource | None) -> None:
+        """Stop the pass that moves forward, if its source wants something else by now, or is gone."""
+        if self._source is not None and self.moving == key and wants_otherwise(self._source, now):
+            self.preempt()
 
     def preempt(self) -> None:
         """Stop a pass that is moving forward, between two writes, because something more urgent is due."""
@@ -94,13 +103,13 @@ class Reconciler:
         report = PassReport(handled_sync=memory.handled_sync)
         restore(source, memory, self._ports)
         await self.roll_back(source, memory, report)
-        self.moving = source.resource.key
+        self._source = source
         try:
             with anyio.CancelScope() as self._forward:
                 await self._go_forward(source, memory, report, alive)
             report.preempted = self._forward.cancelled_caught
         finally:
-            self._forward = self.moving = None
+            self._forward = self._source = None
         return report
 
     # Back: decide, plan and apply what was rolled back, one by one, so that none waits for another ---------
@@ -111,7 +120,7 @@ class Reconciler:
         Another call may be at work meanwhile: what it does is left to it.
         """
         moved = self._move(source, memory)
-        back = [item for item in moved if _goes_back(item)]
+        back = [item for item in moved if item.goes_back]
         async with anyio.create_task_group() as group:
             for item in [item for item in back if self._takes(item.key, report)]:
                 group.start_soon(self._roll_back_alone, source, memory, item, moved, report)
@@ -147,10 +156,10 @@ class Reconciler:
         await write_down_urgently(item, memory, self._ports)
         live = self._ports.live.snapshot().resources
         follows = {} if source.spec.suspend or memory.desired is None else memory.desired.resources
-        back = [other.key for other in moved if _goes_back(other)]
+        back = [other.key for other in moved if other.goes_back]
         desired = {**{key: live[key] for key in back if key in live}, **follows}
         given = self._plan_input(source, memory, desired, moved)
-        if _may_have_moved(item):
+        if item.may_have_moved:
             given = replace(given, doubtful=given.doubtful | {item.key})
         plan = make_rollback_plan(given, frozenset({item.key}))
         report.refusals += plan.refusals
@@ -380,13 +389,3 @@ def _reading_seconds(memory: SourceMemory) -> float:
         return 0.0
     files = memory.fetched.files.values()
     return sum(READ_SECONDS_MAX + len(file.content) * READ_SECONDS_PER_BYTE_MAX for file in files)
-
-
-def _may_have_moved(item: Moved) -> bool:
-    """Say whether a step was on its way when it was rolled back: its write may come late, whoever sent it."""
-    before = item.before
-    return before is not None and before.phase.in_motion and before.effective_at is None
-
-
-def _goes_back(item: Moved) -> bool:
-    return item.after.phase is Phase.ROLLED_BACK and item.after.effective_at is None
