@@ -233,7 +233,9 @@ def a_large_commit(repository: GitRepository, megabytes: int) -> str:
     return name
 
 
-async def test_a_few_bytes_that_stand_for_gigabytes_do_not_take_our_memory(repository, tmp_path):
+async def test_cve_2023_40584_a_few_bytes_that_stand_for_gigabytes_do_not_take_our_memory(
+    repository, tmp_path
+):
     repository.publish({"a.yaml": "a: 1"}, "good")
     mirror = a_mirror(tmp_path, memory_bytes_max=50_000_000)
     with git_over_http(repository.origin.parent) as server:
@@ -244,6 +246,21 @@ async def test_a_few_bytes_that_stand_for_gigabytes_do_not_take_our_memory(repos
             await mirror.fetch(url, "main", ".")
         assert refused.value.retryable
         assert (await mirror.read(good.commit, "main", ".")).files == good.files
+
+
+async def test_replacements_and_grafts_of_a_repository_change_nothing(repository, tmp_path):
+    old, mirror = repository.publish({"a.yaml": "a: old"}, "old"), a_mirror(tmp_path)
+    new = repository.publish({"a.yaml": "a: new"}, "new")
+    repository.git("replace", new, old)
+    repository.git("push", "--quiet", "origin", "refs/replace/*:refs/replace/*")
+    (repository.origin / "info").mkdir(exist_ok=True)
+    (repository.origin / "info" / "grafts").write_text(f"{old} {new}\n")
+    revision = await mirror.fetch(repository.url, "main", ".")
+    assert (revision.commit, revision.files["a.yaml"].content) == (new, b"a: new")
+    repository.git("replace", "-d", new)
+    newest = repository.publish({"a.yaml": "a: newest"}, "newest")
+    again = await mirror.fetch(repository.url, "main", ".", since=f"main@{new}")
+    assert (again.commit, again.forced) == (newest, False)
 
 
 async def test_a_commit_that_says_too_much_is_refused_and_says_so(repository, tmp_path):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -23,7 +24,7 @@ from gitmesh.kube.client import KubeClient
 from gitmesh.kube.connect import connect
 from gitmesh.kube.errors import NotFoundError
 from gitmesh.model.config import Config
-from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_SOURCE, VIRTUAL_SERVICE
+from gitmesh.model.kinds import DESTINATION_RULE, EVENT, TRAFFIC_SOURCE, VIRTUAL_SERVICE
 from gitmesh.model.source import FINALIZER, TrafficSourceStatus
 from gitmesh.playground.repository import GitRepository
 
@@ -287,3 +288,32 @@ async def test_g9_a_delete_that_a_webhook_denies_stays_in_the_inventory_and_is_t
         await stage.wait_ready("Applied")  # at the latest with the next resync
         assert not await stage.is_live("other1")
         assert len((await stage.status()).inventory) == 5
+
+
+async def test_g34_what_a_webhook_repeats_of_a_secret_is_in_no_status_event_or_log(tmp_path: Path, capfd):
+    secret = "hunter2-hunter2"
+    async with a_stage(tmp_path) as stage:
+        await stage.wait_ready("Applied")
+        stage.proxy.denies = lambda method, path: method == "PATCH" and path.endswith("/reviews")
+        stage.proxy.repeats = True
+        header = f"headers: {{request: {{set: {{authorization: Bearer {secret}}}}}}}"
+        text = routes(100, 0).replace("- name: all", f"- name: all\n      {header}")
+        assert secret in text
+        stage.repository.publish({"routes.yaml": text}, "secret")
+        message = await stage.wait_ready("PlanRefused")
+        assert "not before Monday" in message
+        assert "***" in message
+
+        async def told() -> bool:
+            return any("not before Monday" in e.get("message", "") for e in (await events(stage)))
+
+        await until("an event", told)
+        written = json.dumps([(await stage.status()).as_json(), await events(stage)])
+        assert secret not in written
+    said = capfd.readouterr()
+    assert "not before Monday" in said.err + said.out
+    assert secret not in said.err + said.out
+
+
+async def events(stage: Stage) -> list[dict[str, Any]]:
+    return [dict(event) for event in (await stage.client.list(EVENT, namespace="default")).items]

@@ -30,6 +30,7 @@ class HangingProxy:
         self.holds: Holds = lambda method, path: 0
         self.held: list[tuple[str, str]] = []
         self.denies: Callable[[str, str], bool] = lambda method, path: False  # as an admission webhook does
+        self.repeats = False  # what it denies
         self.seen: list[str] = []  # `GET /api/v1/services?watch=true`, in order
         self.address = ""
         self._late: set[asyncio.Task[tuple[int, bytes]]] = set()
@@ -38,7 +39,10 @@ class HangingProxy:
         body, url = await request.read(), f"{self._target}{request.raw_path}"
         self.seen.append(f"{request.method} {request.raw_path}")
         if self.denies(request.method, request.path):
-            return web.json_response(DENIED, status=403)
+            answer = (
+                {**DENIED, "message": f"{DENIED['message']}: {body.decode()}"} if self.repeats else DENIED
+            )
+            return web.json_response(answer, status=403)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
         seconds = self.holds(request.method, request.path) if request.method != "GET" else 0
         if seconds:
