@@ -118,7 +118,7 @@ async def _serve(
         async with anyio.create_task_group() as group:
             group.start_soon(_stop_on_signal, group.cancel_scope)
             if config.listen_port:
-                health = app(lambda: running.ready, running.meters.registry)
+                health = app(lambda: running.ready, running.shards, running.meters.registry)
                 group.start_soon(serve, health, config.listen_host, config.listen_port)
             hooks = receiver_of(running, config) if config.receiver_port else None
             if hooks is not None:

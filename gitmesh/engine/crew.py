@@ -38,6 +38,14 @@ class Worker:
     elector: LeaderElector | None
     meters: Meters
 
+    @property
+    def standing(self) -> str:
+        """Who works on the shard, as far as is known here, for example `shard 0/1: works here`."""
+        if self.elector is None or self.elector.is_leader:
+            return f"shard {self.shard.name}: works here"
+        holder = self.elector.holder
+        return f"shard {self.shard.name}: {f'works at {holder}' if holder else 'nobody known works on it'}"
+
     async def run(self) -> None:
         """Work until cancelled; with leader election, only while it holds the lease."""
         self._lead(False)
@@ -88,7 +96,16 @@ def _worker(
         elector.unsure = lambda: fence.is_open(config.lease.duration.total_seconds())
         writing, urgent = connections.behind(fence)
     alarms = SchedulerAlarms()
-    return Worker(shard, Daemon(outside(writing, urgent, alarms, shard), config), alarms, elector, meters)
+    ports = outside(writing, urgent, alarms, shard)
+    daemon = Daemon(ports, config)
+    if elector is not None:
+        elector.lost = lambda: _leave_notices(daemon, ports)
+    return Worker(shard, daemon, alarms, elector, meters)
+
+
+def _leave_notices(daemon: Daemon, ports: Ports) -> None:
+    if ports.notices is not None:
+        ports.notices.leave(frozenset(f"{key.namespace}/{key.name}" for key in daemon.memory.sources))
 
 
 class Crew:

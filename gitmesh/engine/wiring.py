@@ -82,6 +82,10 @@ class Running:
         found = (read_source(present[key]) for key in sorted(present))
         return [source for source in found if isinstance(source, Source)]
 
+    def shards(self) -> list[str]:
+        """Say of each shard who works on it."""
+        return [worker.standing for worker in self.crew.workers]
+
     @property
     def ready(self) -> bool:
         """True once the cluster is known and reachable."""
