@@ -7,7 +7,7 @@ its own clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -34,7 +34,7 @@ from gitmesh.engine.report import PassReport, Source, guarded_source, read_sourc
 from gitmesh.engine.requests import asked_back
 from gitmesh.engine.retries import ROLLBACK_RETRY, retry_delay
 from gitmesh.engine.reverts import Job, Reverter
-from gitmesh.engine.shards import ours
+from gitmesh.engine.shards import guarded_sources, our_sources, ours
 from gitmesh.model.config import Config
 from gitmesh.model.kinds import TRAFFIC_SOURCE
 from gitmesh.model.resource import ResourceKey
@@ -100,7 +100,7 @@ class Daemon:
 
     def repository_changed(self) -> None:
         """Ask for a fetch of every source: a repository on this machine has moved."""
-        for source in self.sources():
+        for source in our_sources(self._ports):
             self.want_fetch(source.resource.key)
 
     def live_changed(self, key: ResourceKey) -> None:
@@ -134,9 +134,10 @@ class Daemon:
     async def run(self) -> None:
         """Work until cancelled. Begins with an empty memory: another replica may have led meanwhile."""
         self.memory.sources.clear()
-        self.guard.forget()
-        self.gatekeeper.forget()
-        self.reverter.forget()
+        if self._ports.notices is not None:
+            self._ports.notices.begin()
+        for part in (self.guard, self.gatekeeper, self.reverter):
+            part.forget()
         self._known.clear()
         for key in ours(self._ports):
             self._source_changed(key)
@@ -169,7 +170,7 @@ class Daemon:
     async def _guard_loop(self, group: anyio.abc.TaskGroup) -> None:
         while True:
             self._check_wanted = anyio.Event()
-            turn = self.guard.turn(self.guarded())
+            turn = self.guard.turn(guarded_sources(self._ports))
             if turn.new:
                 group.start_soon(self.guard.prepare, turn.new)
             for item in turn.due:
@@ -200,7 +201,7 @@ class Daemon:
         while True:
             await self._fetch_wanted.wait()
             self._fetch_wanted = anyio.Event()
-            for source in self.sources():
+            for source in our_sources(self._ports):
                 if source.resource.key in self._fetches_due - self._fetching:
                     self._fetches_due.discard(source.resource.key)
                     self._fetching.add(source.resource.key)
@@ -386,15 +387,3 @@ class Daemon:
 
     def _check_wanted_now(self) -> None:
         self._check_wanted.set()
-
-    def guarded(self) -> list[Source]:
-        """Return every source as the guard sees it: also one whose spec makes no sense has rollouts."""
-        return [guarded_source(resource) for resource in ours(self._ports).values()]
-
-    def sources(self) -> Iterator[Source]:
-        """Yield the sources whose specs make sense, in a fixed order."""
-        present = ours(self._ports)
-        for key in sorted(present):
-            source = read_source(present[key])
-            if isinstance(source, Source):
-                yield source

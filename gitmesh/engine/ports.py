@@ -169,6 +169,12 @@ class Notices(Protocol):
     def tell(self, item: Notice | CommitStatus) -> None:
         """Take something to be told. Returns at once and never raises."""
 
+    def begin(self) -> None:
+        """Take note that our work begins: another daemon may have told things meanwhile."""
+
+    def leave(self, sources: frozenset[str]) -> None:
+        """Leave it to another daemon to tell how these sources stand."""
+
 
 class Tracer(Protocol):
     """Where pieces of work are traced."""

@@ -6,10 +6,11 @@ Stage: engine (pure). See docs/replicas.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gitmesh.engine.ports import Ports, everything
+from gitmesh.engine.report import Source, guarded_source, read_source
 from gitmesh.model.config import Config
 from gitmesh.model.resource import Resource, ResourceKey
 
@@ -67,3 +68,17 @@ def ours(ports: Ports) -> Mapping[ResourceKey, Resource]:
     if ports.follows is everything:
         return sources
     return {key: resource for key, resource in sources.items() if ports.follows(resource)}
+
+
+def guarded_sources(ports: Ports) -> list[Source]:
+    """Return every source of ours as the guard sees it: also one whose spec makes no sense has rollouts."""
+    return [guarded_source(resource) for resource in ours(ports).values()]
+
+
+def our_sources(ports: Ports) -> Iterator[Source]:
+    """Yield the sources of ours whose specs make sense, in a fixed order."""
+    present = ours(ports)
+    for key in sorted(present):
+        source = read_source(present[key])
+        if isinstance(source, Source):
+            yield source

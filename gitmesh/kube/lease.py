@@ -94,6 +94,7 @@ class LeaderElector:
         self._others: dict[str, _Seen] = {}
         self._renewed = 0.0  # when the request began that renewed it last
         self._gives_way = False  # another replica asked for it, and we have others
+        self.lost: Callable[[], None] = lambda: None  # called when the Lease was lost, and not at an end
         self.unsure: Callable[[], bool] = lambda: False  # whether a write of ours may be carried out yet
 
     def seconds_left(self) -> float:
@@ -123,6 +124,7 @@ class LeaderElector:
                 self.is_leader = False
                 with anyio.CancelScope(shield=True):
                     await self._release()
+            self.lost()
             _log.warning("no longer leading", holder=self.holder, lease=self._name)
             # Who asked for it gets it, and nobody takes back at once what he gave up.
             await self._clock.sleep(2 * self._retry if self._spread.led else 0.0)

@@ -48,6 +48,9 @@ class AppriseOutlet:
         """Say whether the target is told of this."""
         return isinstance(item, Notice) and wants(self._target, item)
 
+    def begin(self) -> None:
+        """Do nothing: it remembers nothing of what it told."""
+
     async def deliver(self, item: Item) -> None:
         """Tell it, in a thread. Raises DeliveryError."""
         assert isinstance(item, Notice)

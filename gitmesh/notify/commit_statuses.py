@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 
 from gitmesh.model.notice import CommitState, CommitStatus, clipped
-from gitmesh.model.notifications import NotificationTarget
 from gitmesh.notify.choosing import wants_status
 from gitmesh.notify.errors import DeliveryError
 from gitmesh.notify.mailbox import Item
-from gitmesh.notify.outlet import Clock
-from gitmesh.notify.post import Poster
+from gitmesh.notify.posting import PostingOutlet
 from gitmesh.notify.repositories import place_of
 from gitmesh.notify.secrets import reveal
 
@@ -24,16 +22,10 @@ _STATES = {
 }
 
 
-class CommitStatuses:
+class CommitStatuses(PostingOutlet):
     """Posts the state of a commit, once for each change of state."""
 
     merges = True
-
-    def __init__(self, target: NotificationTarget, poster: Poster, clock: Clock) -> None:
-        self.name = target.name
-        self._target = target
-        self._poster = poster
-        self._clock = clock
 
     def takes(self, item: Item) -> bool:
         """Say whether the target is told of this."""
@@ -63,10 +55,6 @@ class CommitStatuses:
         # Source: gitlab-org/gitlab issue 25807.
         if answer.status == 400 and b"Cannot transition status" not in answer.body:
             raise DeliveryError(f"{self.name}: HTTP 400; check repository and token", retryable=False)
-
-    async def close(self) -> None:
-        """Release connections."""
-        await self._poster.close()
 
     def _login(self) -> dict[str, str]:
         assert self._target.token is not None

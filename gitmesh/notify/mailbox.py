@@ -63,6 +63,14 @@ class Mailbox:
         self._items = [item for item in self._items if item is not dropped]
         return dropped
 
+    def leave(self, sources: frozenset[str]) -> None:
+        """Forget how these sources and their rollouts stand; what happened stays to be told."""
+        self._items = [i for i in self._items if _thing(i) is None or i.source not in sources]
+
+    def holds(self, item: Item) -> bool:
+        """Say whether an item is still to be told."""
+        return any(one is item for one in self._items)
+
 
 class Recently:
     """What was told last of each topic, so that the same news is told once in a while.

@@ -50,6 +50,7 @@ class Notifier:
         self._clock = clock
         self._count = count
         self._give_up_seconds = config.give_up.total_seconds()
+        self._window = config.window
         self._lines = _lines(outlets, config)
         self._changed = anyio.Event()
         self._states = Recently(None)
@@ -57,11 +58,25 @@ class Notifier:
     def configure(self, outlets: Sequence[Outlet], config: NotificationConfig) -> None:
         """Tell these targets from now on. What waits for those before is tried once more."""
         self._give_up_seconds = config.give_up.total_seconds()
+        self._window = config.window
         for line in self._lines:
             if line.scope is not None:
                 line.scope.cancel()
         self._lines = _lines(outlets, config)
         self._changed.set()
+
+    def begin(self) -> None:
+        """Take note that work begins here. What others told meanwhile is not known: nothing is a repeat."""
+        self._states = Recently(None)
+        for line in self._lines:
+            line.told = Recently(self._window)
+            line.outlet.begin()
+
+    def leave(self, sources: frozenset[str]) -> None:
+        """Leave it to another daemon to say how sources stand: what waits here is older than its word."""
+        for line in self._lines:
+            if line.outlet.merges:
+                line.box.leave(sources)
 
     @property
     def waiting(self) -> int:
@@ -158,6 +173,8 @@ class Notifier:
                     "notice not delivered yet", target=line.outlet.name, error=str(error), **_about(item)
                 )
             await self._clock.sleep(delay)
+            if not line.box.holds(item):
+                break
         line.box.done()
 
     async def _try(self, line: _Line, item: Item) -> DeliveryError | None:

@@ -33,6 +33,9 @@ class Outlet(Protocol):
     def takes(self, item: Item) -> bool:
         """Say whether the target is told of this."""
 
+    def begin(self) -> None:
+        """Take note that somebody else may have told the target things meanwhile."""
+
     async def deliver(self, item: Item) -> None:
         """Tell it. May be called again with the same. Raises DeliveryError."""
 

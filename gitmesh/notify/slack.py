@@ -12,11 +12,11 @@ from typing import Any
 
 from gitmesh.model.notice import Importance, Notice
 from gitmesh.model.notifications import NotificationTarget
-from gitmesh.notify.choosing import wants
 from gitmesh.notify.errors import DeliveryError
 from gitmesh.notify.mailbox import Item
 from gitmesh.notify.outlet import Clock
 from gitmesh.notify.post import Poster
+from gitmesh.notify.posting import PostingOutlet
 from gitmesh.notify.secrets import reveal
 from gitmesh.notify.slack_text import METADATA_TYPE, message, metadata
 from gitmesh.notify.webhook import address
@@ -30,20 +30,8 @@ _LATER = frozenset({"ratelimited", "rate_limited", "internal_error", "fatal_erro
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 
 
-class SlackHook:
+class SlackHook(PostingOutlet):
     """An incoming webhook: every message is a new one."""
-
-    merges = False
-
-    def __init__(self, target: NotificationTarget, poster: Poster, clock: Clock) -> None:
-        self.name = target.name
-        self._target = target
-        self._poster = poster
-        self._clock = clock
-
-    def takes(self, item: Item) -> bool:
-        """Say whether the target is told of this."""
-        return isinstance(item, Notice) and wants(self._target, item)
 
     async def deliver(self, item: Item) -> None:
         """Post it. Raises DeliveryError."""
@@ -51,30 +39,27 @@ class SlackHook:
         body = json.dumps(message(item, self._target.link)).encode()
         await self._poster.post(address(self._target), body, _JSON, now=self._clock.now())
 
-    async def close(self) -> None:
-        """Release connections."""
-        await self._poster.close()
 
-
-class SlackApp:
+class SlackApp(PostingOutlet):
     """An app with a bot token. A rollout has one message, which is found again by its metadata."""
 
     merges = True
 
     def __init__(self, target: NotificationTarget, poster: Poster, clock: Clock) -> None:
-        self.name = target.name
-        self._target = target
-        self._poster = poster
-        self._clock = clock
+        super().__init__(target, poster, clock)
         self._api = target.url.rstrip("/") or API
         self._messages: OrderedDict[str, tuple[str, str]] = OrderedDict()  # run -> channel id, ts
         self._looked = False
 
     def takes(self, item: Item) -> bool:
         """Say whether the target is told of this."""
-        if not (isinstance(item, Notice) and wants(self._target, item)):
+        if not (super().takes(item) and isinstance(item, Notice)):
             return False
         return item.rollout is not None or not item.again
+
+    def begin(self) -> None:
+        """Look back once more: another daemon may have begun messages that are ours to change now."""
+        self._looked = False
 
     async def deliver(self, item: Item) -> None:
         """Post it, or bring its message up to date. Raises DeliveryError."""
@@ -95,10 +80,6 @@ class SlackApp:
             del reply["metadata"]
             await self._call("chat.postMessage", reply)
 
-    async def close(self) -> None:
-        """Release connections."""
-        await self._poster.close()
-
     async def _update(self, place: tuple[str, str], said: dict[str, Any]) -> bool:
         """Change a message; False when it is gone."""
         try:
@@ -108,7 +89,7 @@ class SlackApp:
         return True
 
     async def _look_back(self) -> None:
-        """Once after a start: find the messages of rollouts among the last of the channel.
+        """Once after work begins: find the messages of rollouts among the last of the channel.
 
         It needs the scope channels:history (groups:history), and the channel's id. Without them, a rollout
         that was under way gets a second message.

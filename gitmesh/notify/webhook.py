@@ -7,29 +7,15 @@ from __future__ import annotations
 
 from gitmesh.model.notice import Notice
 from gitmesh.model.notifications import NotificationTarget
-from gitmesh.notify.choosing import wants
 from gitmesh.notify.cloudevents import CONTENT_TYPE, as_bytes, cloud_event, signature_headers
 from gitmesh.notify.errors import DeliveryError
 from gitmesh.notify.mailbox import Item
-from gitmesh.notify.outlet import Clock
-from gitmesh.notify.post import Poster
+from gitmesh.notify.posting import PostingOutlet
 from gitmesh.notify.secrets import reveal
 
 
-class Webhook:
+class Webhook(PostingOutlet):
     """Posts CloudEvents. Each attempt is signed anew, for its own moment."""
-
-    merges = False
-
-    def __init__(self, target: NotificationTarget, poster: Poster, clock: Clock) -> None:
-        self.name = target.name
-        self._target = target
-        self._poster = poster
-        self._clock = clock
-
-    def takes(self, item: Item) -> bool:
-        """Say whether the target is told of this."""
-        return isinstance(item, Notice) and wants(self._target, item)
 
     async def deliver(self, item: Item) -> None:
         """Post it. Raises DeliveryError."""
@@ -47,10 +33,6 @@ class Webhook:
             except ValueError as error:
                 raise DeliveryError(f"the secret of {self.name}: {error}") from None
         await self._poster.post(address(self._target), body, headers, now=now)
-
-    async def close(self) -> None:
-        """Release connections."""
-        await self._poster.close()
 
 
 def address(target: NotificationTarget) -> str:

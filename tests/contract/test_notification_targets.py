@@ -236,6 +236,21 @@ async def test_after_a_restart_the_message_of_a_rollout_is_found_again(secret: P
     assert "100 %" in message["blocks"][1]["text"]["text"]
 
 
+async def test_after_another_leader_its_messages_are_found_and_not_begun_anew(secret: Path):
+    """One leads, then the other, then the first again: a rollout of the other has still one message."""
+    slack = FakeSlack()
+    async with serving(slack) as served, an_app(served, secret) as one, an_app(served, secret) as other:
+        for outlet, item in (
+            (one, a_step(10)),
+            (other, a_step(50, 1)),
+            (other, a_step(10, run="run-2")),
+            (one, a_step(60, 2, run="run-2")),
+        ):
+            outlet.begin()
+            await outlet.deliver(item)
+    assert len(slack.messages) == 2
+
+
 async def test_without_the_right_to_look_back_a_restart_begins_a_second_message(secret: Path):
     slack = FakeSlack()
     slack.scopes.clear()

@@ -54,10 +54,17 @@ def a_commit_status(state: str = "pending", **fields: Any) -> CommitStatus:
 
 
 class Listener:
-    """Takes everything and keeps it."""
+    """Takes everything and keeps it. `begun` counts the daemons that have begun to work."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
+        self.begun = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def leave(self, sources: frozenset[str]) -> None:
+        raise AssertionError("nobody lost a Lease here")
 
     def tell(self, item: Item) -> None:
         self.items.append(item)
@@ -90,6 +97,10 @@ class FakeOutlet:
         self.tried: list[Item] = []
         self.taken: list[Item] = []
         self.closed = False
+        self.begun = 0
+
+    def begin(self) -> None:
+        self.begun += 1
 
     def takes(self, item: Item) -> bool:
         return True

@@ -206,6 +206,7 @@ def test_after_a_restart_where_things_stand_is_told_again_under_the_same_names()
             again = next(n for n in listener.notices if n.rollout)
             assert (again.again, again.id) == (True, before.id)
             assert all(n.again for n in listener.notices)
+            assert listener.begun == 2
 
         await in_world(world, act)
 

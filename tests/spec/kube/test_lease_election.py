@@ -103,3 +103,19 @@ async def test_work_that_is_done_or_fails_gives_the_lease_up() -> None:
     with pytest.raises(ValueError, match="broken"):
         await elector(server, clock, "a").run(fails)
     assert server.history == ["a", "", "a", ""]
+
+
+async def test_who_loses_the_lease_is_told_and_who_ends_is_not() -> None:
+    server, clock, log = LeaseServer(), FakeClock(), []
+    async with anyio.create_task_group() as group:
+        leader = elector(server, clock, "a")
+        leader.lost = lambda: log.append("a has lost it")
+        group.start_soon(leader.run, for_ever(log, "a"))
+        await clock.advance(5)
+        server.down = True
+        await clock.advance(RENEW_DEADLINE_SECONDS + 0.5)
+        assert log == ["a begins", "a ends", "a has lost it"]
+        server.down = False
+        await clock.advance(5)
+        group.cancel_scope.cancel()
+    assert log[3:] == ["a begins", "a ends"]

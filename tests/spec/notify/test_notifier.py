@@ -12,6 +12,7 @@ import pytest
 from fakes.notices import NOON, FakeOutlet, a_commit_status, a_notice, a_rollback, a_step
 from fakes.virtual_time import VirtualClock, run_virtually
 
+from gitmesh.model.notice import CommitStatus, Notice
 from gitmesh.model.notifications import NotificationConfig
 from gitmesh.notify.errors import DeliveryError
 from gitmesh.notify.mailbox import Mailbox, Recently
@@ -273,3 +274,46 @@ def test_other_targets_are_told_from_the_moment_of_a_change_and_what_waited_is_t
         assert (len(before.taken), after.taken) == (1, [a_rollback()])
 
     at_desk(desk, work)
+
+
+# Another leader ------------------------------------------------------------------------------------------
+
+
+def test_what_another_leader_told_meanwhile_is_not_known_so_the_same_is_told_again():
+    desk = Desk(FakeOutlet(), FakeOutlet("commits", merges=True))
+
+    async def work() -> None:
+        for item in (a_step(10), a_commit_status("success")):
+            desk.notifier.tell(item)
+            desk.notifier.tell(item)
+        await anyio.sleep(1)
+        desk.notifier.begin()
+        for item in (a_step(10), a_commit_status("success")):
+            desk.notifier.tell(item)
+        await anyio.sleep(1)
+
+    at_desk(desk, work)
+    for outlet in desk.outlets:
+        assert Counter(map(type, outlet.taken)) == {Notice: 2, CommitStatus: 2}
+        assert outlet.begun == 1
+
+
+def test_who_leads_no_more_does_not_say_how_things_stood():
+    """The new leader has said how they stand; what happened is told all the same."""
+    chat, hook = FakeOutlet("chat", merges=True), FakeOutlet("hook")
+    desk = Desk(chat, hook)
+    happened = a_notice("DriftHealed", "warning")
+    other = a_step(70, source="default/other", run="run-9")
+
+    async def work() -> None:
+        for outlet in desk.outlets:
+            outlet.answers = [DOWN]
+        for item in (a_step(10), a_commit_status(), happened, other):
+            desk.notifier.tell(item)
+        await anyio.sleep(0.5)  # the first attempt has failed
+        desk.notifier.leave(frozenset({"default/mesh"}))
+        await anyio.sleep(60)
+
+    at_desk(desk, work)
+    assert chat.taken == [happened, other]
+    assert hook.taken == [a_step(10), a_commit_status(), happened, other]
