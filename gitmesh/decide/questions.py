@@ -29,10 +29,19 @@ def questions(record: RolloutRecord, now: datetime) -> tuple[Query, ...]:
 
 
 def _all(record: RolloutRecord, analysis: Analysis, now: datetime) -> Iterator[Query]:
-    for metric in analysis.metrics:
+    for metric in judged_by(record, analysis):
         compared = record.baselines if metric.compare else ()
         for target in (*record.targets, *compared):
             yield question(record, analysis, metric, target, now)
+
+
+def judged_by(record: RolloutRecord, analysis: Analysis) -> tuple[Metric, ...]:
+    """Return the metrics that say something of a rollout: a comparison needs a stable version beside it.
+
+    Where all are comparisons they stay: then nothing is known, and nothing goes forward.
+    """
+    bounded = tuple(metric for metric in analysis.metrics if not metric.compare)
+    return analysis.metrics if record.baselines or not bounded else bounded
 
 
 def question(

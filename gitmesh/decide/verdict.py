@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from gitmesh.decide.measuring import Look
-from gitmesh.decide.questions import anchor_of
+from gitmesh.decide.questions import anchor_of, judged_by
 from gitmesh.decide.saying import blind_text, weighed_evidence
 from gitmesh.decide.transitions import analysis_of, changed, judged_of, reaches_canary
 from gitmesh.decide.weighing import Weighed, weigh
@@ -29,7 +29,7 @@ def judge(record: RolloutRecord, answers: Mapping[Query, Answer], now: datetime)
     analysis = analysis_of(record)
     evidence: list[Evidence] = []
     counts: list[Count] = []
-    for metric in analysis.metrics if analysis else ():
+    for metric in judged_by(record, analysis) if analysis else ():
         for target in record.targets:
             assert analysis is not None
             found = Look(record, analysis, metric, target, answers, now).seen(len(evidence))

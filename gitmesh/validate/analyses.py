@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from gitmesh.model.analysis import Analysis, Mode
 from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.kinds import DESTINATION_RULE
 from gitmesh.model.metric import QUERY_VARIABLES, Kind, Metric
 from gitmesh.model.policy import RolloutPolicySpec, Walk
 from gitmesh.model.spelling import closest
@@ -63,12 +64,13 @@ def _check_share(subject: Subject, metric: Metric, at: Path) -> Iterator[Diagnos
 def _check_only_compared(
     subject: Subject, spec: RolloutPolicySpec, analysis: Analysis
 ) -> Iterator[Diagnostic]:
-    if spec.bake and all(metric.compare for metric in analysis.metrics):
+    lacks = spec.bake or spec.walk is Walk.ROUTES or DESTINATION_RULE.kind in spec.select.kinds
+    if lacks and all(metric.compare for metric in analysis.metrics):
         at: Path = (*_AT, "metrics")
         message = (
             f"{dotted(at)}: every metric is compared with stable, which a change that moves no weight lacks"
         )
-        hint = "add a metric with max, or such a change bakes until somebody ends it"
+        hint = "add a metric with max, or such a change stays where it is until somebody ends it"
         yield subject.finding("GM321", message, at, hint=hint)
 
 

@@ -31,8 +31,9 @@ ANALYSIS_RULES = (
         "GM321",
         Severity.WARNING,
         "Every metric is compared with stable",
-        "A change that moves no weight is live at once and then bakes. There is no stable version beside it, "
-        "so a comparison says nothing, and without another metric the bake does not end by itself.",
+        "A change that moves no weight is live at once and then bakes, or is walked by the ids of requests, "
+        "or through a twin. There is no stable version beside it, so a comparison says nothing, and without "
+        "another metric it does not go on by itself.",
         documents(
             _PLAIN,
             policy(f"bake: 10m\nanalysis: {{metrics: [{_COMPARED}]}}"),

@@ -292,6 +292,14 @@ def test_without_a_stable_version_a_comparison_holds():
     assert "nothing to compare with" in world.summary
 
 
+def test_without_a_stable_version_other_metrics_judge_alone():
+    world = World(AS_STABLE, Metric(max=5.0))
+    world.record = world.record.model_copy(update={"baselines": ()})
+    assert [world.step((400, 0)) for _ in range(3)][-1] is Outcome.PASS
+    assert [item.bound for item in world.record.verdict.evidence] == [5.0]  # type: ignore[union-attr]
+    assert Outcome.FAIL in [world.step((400, 200)) for _ in range(3)]
+
+
 # Latency ---------------------------------------------------------------------------------------------------
 
 

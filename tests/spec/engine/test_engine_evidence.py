@@ -67,6 +67,37 @@ def test_a_bad_version_is_back_within_an_interval_and_a_second():
     played(act)
 
 
+BOTH = [{"name": "error-rate", "max": "5%"}, {"name": "error-rate", "compare": "stable", "margin": "1%"}]
+
+
+@pytest.mark.parametrize("walk", ["weights", "routes"])
+def test_a_change_that_moves_no_weight_is_judged_without_the_comparisons_that_it_lacks(walk: str):
+    def changed(seconds: str) -> dict[str, str]:
+        policy = a_policy("reviews", steps="50 3s, 100", bake="3s", mode="sequential")
+        policy["spec"]["analysis"]["metrics"] = BOTH
+        policy["spec"]["walk"] = walk
+        return files(a_service("reviews", "v1 100, v2 0", timeout=seconds), a_rule("reviews"), policy)
+
+    async def story() -> None:
+        world = DaemonWorld()
+        world.add_source().push(changed("3s"))
+
+        async def whole(group: anyio.abc.TaskGroup) -> None:
+            (repository,) = world.repositories.values()
+            await world.until(lambda: world.ready() == ("True", "Applied"))
+            repository.push(changed("4s"))
+            await world.until(lambda: the_record(world).phase.in_motion)
+            await world.until(lambda: the_record(world).phase is Phase.SUCCEEDED, seconds=60)
+            repository.push(changed("5s"))
+            await world.until(lambda: the_record(world).phase.in_motion)
+            world.metrics.error_percent["reviews", "v1"] = 60
+            await world.until(lambda: the_record(world).phase is Phase.ROLLED_BACK, seconds=10)
+
+        await in_world(world, whole)
+
+    run_virtually(story)
+
+
 def test_little_traffic_holds_until_it_is_enough():
     async def act(world: DaemonWorld, group: Any) -> None:
         world.metrics.requests_per_second["reviews"] = 5.0
