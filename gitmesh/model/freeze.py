@@ -15,11 +15,17 @@ from pydantic import Field
 from gitmesh.model.calendar import zone_named, zone_problem
 from gitmesh.model.intent import Overrule
 from gitmesh.model.resource import ResourceKey
-from gitmesh.model.selector import Selector, hosts_of
+from gitmesh.model.selector import SelectedKind, Selector, hosts_of
 from gitmesh.model.values import ApiModel
 
 _Moment = Annotated[str, Field(min_length=1, max_length=40)]
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Frozen(Selector):
+    """What a freeze is for. Unlike a policy it means every kind, unless it names some."""
+
+    kinds: tuple[SelectedKind, ...] = ("VirtualService", "DestinationRule")
 
 
 class FreezeSpec(ApiModel):
@@ -34,7 +40,7 @@ class FreezeSpec(ApiModel):
     timezone: Annotated[str, Field(max_length=100)] = ""
     who: _Text
     why: _Text
-    select: Selector | None = None
+    select: Frozen | None = None
     overrule: Overrule = Overrule.DENIED
 
 

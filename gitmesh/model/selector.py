@@ -14,13 +14,14 @@ from gitmesh.model.resource import ResourceKey
 from gitmesh.model.values import ApiModel
 
 _WILD = re.compile(r"[*?\[]")
+SelectedKind = Literal["VirtualService", "DestinationRule"]
 Precision = tuple[int, int, int]  # of names, hosts and namespaces: 0 not asked for, 1 by wildcard, 2 exactly
 
 
 class Selector(ApiModel):
     """Which objects are meant. An empty list matches everything; patterns use `*` and `?`."""
 
-    kinds: tuple[Literal["VirtualService", "DestinationRule"], ...] = ("VirtualService",)
+    kinds: tuple[SelectedKind, ...] = ("VirtualService",)
     namespaces: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()

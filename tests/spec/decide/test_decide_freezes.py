@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fakes.builders import a_virtual_service
+from fakes.builders import a_destination_rule, a_virtual_service
 
 from gitmesh.decide.freezes import frozen_by
 from gitmesh.model.freeze import Freeze, FreezeSpec, FreezeWindow, freeze_problems, read_freeze
@@ -62,6 +62,18 @@ def test_of_several_the_one_that_ends_last_is_told():
 def test_a_selector_limits_what_is_frozen():
     assert frozen("2026-12-22T00:00", a_freeze(select={"names": ["ratings"]})) == ""
     assert frozen("2026-12-22T00:00", a_freeze(select={"hosts": ["rev*"]})) == "xmas"
+
+
+def test_a_freeze_of_a_namespace_is_for_every_kind_that_can_be_held_unless_it_names_one():
+    rule, at = a_destination_rule(), utc("2026-12-22T00:00")
+    for select, holds in (
+        ({"namespaces": ["default"]}, True),
+        ({"hosts": ["reviews"]}, True),
+        ({"namespaces": ["default"], "kinds": ["VirtualService"]}, False),
+        ({"namespaces": ["default"], "kinds": ["DestinationRule"]}, True),
+    ):
+        freeze = a_freeze(select=select)
+        assert (frozen_by([freeze], rule.key, rule.spec, at) is not None) == holds, select
 
 
 def test_a_freeze_says_who_and_why():
