@@ -19,6 +19,7 @@ from gitmesh.kube.errors import (
     StaleWriteError,
     WatchExpiredError,
 )
+from gitmesh.model.kinds import GITMESH
 from gitmesh.plan.masking import blotted, secrets_in
 
 MESSAGE_CHARS_MAX = 2_000
@@ -63,7 +64,7 @@ def error_of(doing: str, status: int, reason: str, answer: object, sent: object 
         return WatchExpiredError(message, retryable=True, status=status)
     if status == 500 and told.startswith(NOT_TYPED):
         return RejectedError(f"{message}; {_HINTS[400]}", retryable=False, status=status)
-    hint = _HINTS.get(status)
+    hint = _older(told, sent) or _HINTS.get(status)
     text = f"{message}; {hint}" if hint else message
     if status in _RETRYABLE or status > 504:
         return ClusterError(text, retryable=True, status=status)
@@ -72,6 +73,14 @@ def error_of(doing: str, status: int, reason: str, answer: object, sent: object 
             f"{message}; the address is not the API server itself", retryable=False, status=status
         )
     return RejectedError(text, retryable=False, status=status)
+
+
+def _older(told: str, sent: object) -> str:
+    """Return what to do where the cluster's definition of one of our own kinds lacks what we write."""
+    version = sent.get("apiVersion") if isinstance(sent, Mapping) else None
+    if "unknown field" not in told or not str(version).startswith(f"{GITMESH}/"):
+        return ""
+    return "the custom resource definitions are of another GitMesh; apply manifests/install of this one"
 
 
 def _conflict(message: str, details: Mapping[str, Any]) -> ClusterError:

@@ -148,6 +148,20 @@ async def test_status_and_spec_are_written_apart(client: ClusterClient, namespac
     assert changed["metadata"]["generation"] == 2
 
 
+async def test_a_status_that_the_definition_lacks_a_field_for_is_refused_with_what_to_do(
+    client: ClusterClient, namespace: str
+):
+    body = {
+        "metadata": {"name": "mesh", "namespace": namespace},
+        "spec": {"url": "https://example.org/x.git"},
+    }
+    made = await client.create(TRAFFIC_SOURCE, body)
+    with pytest.raises(RejectedError) as caught:
+        await client.replace_status(TRAFFIC_SOURCE, {**made, "status": {"ofTheNextVersion": "a"}})
+    assert 'unknown field "status.ofTheNextVersion"' in str(caught.value)
+    assert "definitions are of another GitMesh; apply manifests/install of this one" in str(caught.value)
+
+
 async def test_a_status_of_an_older_version_is_stale(client: ClusterClient, namespace: str):
     body = {
         "metadata": {"name": "mesh", "namespace": namespace},

@@ -278,12 +278,17 @@ class FakeCluster:
         namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
         given = {**_copy(body), "apiVersion": kind.api_version, "kind": kind.kind}
 
+        request = Request(verb, kind.kind, namespace, name, dry_run)
+
         def write() -> Body:
             target = self._target(kind, namespace, name)
-            done = work(target, given, _options(force=force, dry_run=dry_run))
+            try:
+                done = work(target, given, _options(force=force, dry_run=dry_run))
+            except ApiError as error:
+                raise error_of(str(request), error.code, error.reason, error.status(), given) from error
             return target.kind.as_version(done, kind.version)
 
-        return await self._do(Request(verb, kind.kind, namespace, name, dry_run), write)
+        return await self._do(request, write)
 
     async def _do(self, request: Request, work: Callable[[], Any]) -> Any:
         self.requests.append(request)
