@@ -13,8 +13,6 @@ from gitmesh.model.rollout import Outcome, RolloutRecord, Verdict
 
 # What a check changes in a record although it decides nothing.
 _OF_CHECKS = ("verdict", "checks", "judged", "message")
-_OTHERS = tuple(name for name in RolloutRecord.model_fields if name not in _OF_CHECKS)
-UNWRITTEN_MAX = 20  # checks of one rollout
 
 
 def patience(in_motion: int, writes_per_minute: int) -> timedelta:
@@ -22,15 +20,12 @@ def patience(in_motion: int, writes_per_minute: int) -> timedelta:
     return timedelta(minutes=1) * in_motion / writes_per_minute
 
 
-def may_wait(before: RolloutRecord | None, after: RolloutRecord, unwritten: int, most: timedelta) -> bool:
+def may_wait(before: RolloutRecord | None, after: RolloutRecord, most: timedelta) -> bool:
     """Say whether a record that is stored as `before` may stay so for now, for `most` altogether.
 
-    `unwritten` checks have come since. By time and not by what they say: to lose only good ones, or only bad
-    ones, would be no fair test any more.
+    By time and not by what checks say: to lose only good ones, or only bad ones, would be no fair test.
     """
-    if before is None or before.verdict is None or after.verdict is None or unwritten > UNWRITTEN_MAX:
-        return False
-    if any(getattr(before, name) != getattr(after, name) for name in _OTHERS):
+    if before is None or before is after or before.verdict is None or after.verdict is None:
         return False
     if after.verdict.at - before.verdict.at >= most or after.verdict.outcome is Outcome.FAIL:
         return False
@@ -38,7 +33,9 @@ def may_wait(before: RolloutRecord | None, after: RolloutRecord, unwritten: int,
     alike = before.verdict.outcome is after.verdict.outcome and _decides(before.judged) == _decides(
         after.judged
     )
-    return of_this_step and alike and _says(before) == _says(after)
+    if not (of_this_step and alike and _says(before) == _says(after)):
+        return False
+    return before.model_copy(update={name: getattr(after, name) for name in _OF_CHECKS}) == after
 
 
 def _decides(judged: Judged) -> tuple[object, ...]:

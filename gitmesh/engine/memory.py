@@ -309,6 +309,16 @@ class SourceMemory:
         """Keep a verdict until a record with it is written."""
         self.verdicts[key] = (*self.verdicts.get(key, ()), verdict)[-VERDICTS_MAX:]
 
+    def fold(self, key: ResourceKey) -> None:
+        """Keep only the last verdict of a record that waits to be written, and what all of them made of it.
+
+        Should they have to be taken again, the last one has counted what those before it had.
+        """
+        known, verdicts = self.taken.get(key), self.verdicts.get(key, ())
+        if known is not None and known.verdicts == verdicts:
+            self.verdicts[key] = last = verdicts[-1:]
+            self.taken[key] = Taken(known.before, last, known.after)
+
     @property
     def heard(self) -> tuple[object, ...]:
         """Everything here that decisions are made from, as it is now."""

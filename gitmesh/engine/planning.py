@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from anyio import to_thread
 
@@ -51,12 +51,7 @@ def move_rollouts(
         may_adopt=may_adopt,
     )
     most = patience(sum(item.after.phase.in_motion for item in moved), config.evidence_writes_per_minute)
-    return [_in_its_turn(item, memory, most) for item in moved]
-
-
-def _in_its_turn(item: Moved, memory: SourceMemory, most: timedelta) -> Moved:
-    unwritten = len(memory.verdicts.get(item.key, ()))
-    return replace(item, waits=True) if may_wait(item.before, item.after, unwritten, most) else item
+    return [replace(m, waits=True) if may_wait(m.before, m.after, most) else m for m in moved]
 
 
 def plan_input(

@@ -100,8 +100,10 @@ def untaken(record: RolloutRecord | None, verdicts: tuple[Verdict, ...]) -> tupl
 
 
 async def write_down(item: Moved, memory: SourceMemory, ports: Ports) -> None:
-    """Write a changed record, before the change that it explains. Raises ClusterError."""
+    """Write a changed record, before the change that it explains, unless it waits. Raises ClusterError."""
     if not item.changed and item.key not in memory.records:
+        if item.waits:
+            memory.fold(item.key)
         return
     key = rollout_key(item.key)
     stored = await write_record(ports.cluster, key, item.after, ports.live.get(key))

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from fakes.builders import NOON, a_rollout, a_target, seconds
 
-from gitmesh.decide.keeping import UNWRITTEN_MAX, may_wait, patience
+from gitmesh.decide.keeping import may_wait, patience
 from gitmesh.decide.questions import questions
 from gitmesh.decide.transitions import advance, decide
 from gitmesh.decide.verdict import judge, take_verdict
@@ -45,8 +45,8 @@ def stored() -> RolloutRecord:
     return checked(checked(rollout, 5, good(50)), 10, good(100))
 
 
-def waits(before: RolloutRecord, after: RolloutRecord, unwritten: int = 1, most: timedelta = MOST) -> bool:
-    return may_wait(before, after, unwritten, most)
+def waits(before: RolloutRecord, after: RolloutRecord, most: timedelta = MOST) -> bool:
+    return may_wait(before, after, most)
 
 
 def test_one_more_check_that_says_the_same_can_wait():
@@ -57,8 +57,8 @@ def test_one_more_check_that_says_the_same_can_wait():
 
 def test_it_waits_no_longer_than_its_turn_takes():
     before, after = stored(), checked(stored(), 15, good(150))
+    assert waits(before, after, most=seconds(6))
     assert not waits(before, after, most=seconds(5))
-    assert not waits(before, after, unwritten=UNWRITTEN_MAX + 1)
 
 
 @pytest.mark.parametrize(("in_motion", "seconds_"), [(1, 0.05), (100, 5), (1_000, 50)])
@@ -105,11 +105,12 @@ def test_every_field_of_a_record_is_news_but_for_those_of_checks():
     before = stored()
     after = checked(before, 15, good(150))
     for name in RolloutRecord.model_fields.keys() - {"verdict", "checks", "judged", "message"}:
-        assert not waits(before, after.model_copy(update={name: object()})), name
+        another = NOON - seconds(1) if name == "effective_at" else object()
+        assert not waits(before, after.model_copy(update={name: another})), name
 
 
 def test_without_a_record_there_is_nothing_to_wait_for():
-    assert not may_wait(None, stored(), 1, MOST)
+    assert not may_wait(None, stored(), MOST)
 
 
 def test_what_a_crash_loses_is_counted_by_the_next_check():

@@ -69,6 +69,17 @@ def test_records_are_written_as_often_as_their_number_allows(per_minute: int, le
     play(act, per_minute)
 
 
+def test_what_waits_to_be_written_does_not_pile_up():
+    async def act(world: DaemonWorld, group: Any) -> None:
+        await anyio.sleep(30)
+        assert world.life
+        assert world.life.daemon
+        (memory,) = world.life.daemon.memory.sources.values()
+        assert max(len(verdicts) for verdicts in memory.verdicts.values()) <= 1
+
+    play(act)
+
+
 def test_what_decides_is_written_and_done_at_once():
     async def act(world: DaemonWorld, group: Any) -> None:
         world.metrics.error_percent["s7", "v2"] = 100
