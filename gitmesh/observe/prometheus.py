@@ -118,6 +118,9 @@ class PrometheusMetrics:
         warnings = [str(w) for w in warned if not str(w).startswith("PromQL info")]
         if warnings:
             raise self._odd(f"the answer may be partial: {'; '.join(warnings)[:300]}")
+        # Source: docs.victoriametrics.com, cluster version, "Cluster availability": its word for the same.
+        if answer.get("isPartial"):
+            raise self._odd("the answer is partial: part of its storage is away")
         data = answer.get("data")
         result = data.get("result") if isinstance(data, Mapping) else None
         kind = data.get("resultType") if isinstance(data, Mapping) else None

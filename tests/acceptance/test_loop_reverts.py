@@ -80,3 +80,35 @@ async def test_a_branch_waits_for_review(world: World):
     in_origin(world, "update-ref", "refs/heads/main", in_origin(world, "rev-parse", branch))
     await world.gitmesh("sync", world.name)
     await world.wait_ready("True", "Applied")
+
+
+async def test_a_remote_that_declines_holds_nothing_up_and_is_told_of(world: World):
+    begin = files("push")
+    revision = await world.publish(begin)
+    await world.follow(push="allowed", author="Shop robot <robot@shop.example>")
+    await world.wait_applied(revision)
+    text = begin["mesh/all.yaml"]
+    await world.publish({"mesh/all.yaml": text.replace(routes(100, 0), routes(0, 100))})
+    await world.wait_weights(90, 10)
+    moved = world.repository.head
+    hook = world.repository.origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'protected branch' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    ran = await world.gitmesh("rollback", "reviews", "--as", "ada", "--why", "too slow")
+    assert ran.status == 0
+
+    async def told() -> bool:
+        record = await world.rollout()
+        return bool(record and record.revert and record.revert.state is RevertState.FAILED)
+
+    await until("the refusal in the record", told)
+    record = await world.rollout()
+    assert record
+    assert record.revert
+    assert "revert it by hand" in record.revert.message
+    assert "pre-receive hook declined" in record.revert.message
+    assert record.phase is Phase.ROLLED_BACK
+    assert await world.events(VIRTUAL_SERVICE, "reviews", "RevertFailed")
+    assert in_origin(world, "rev-parse", "main") == moved
+    await world.wait_weights(100, 0)

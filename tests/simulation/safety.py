@@ -34,6 +34,7 @@ BROKEN_MARK = "666s"  # a timeout that only broken commits have
 SECRET = "s3cr3t-of-a-header"
 REACTION_SECONDS = 1.0  # from the answer that condemns to stable routes
 CALM_SECONDS = 5.0  # so long nothing may have gone wrong before a reaction is timed
+HANGING_SECONDS = 11.0  # a query that was asked meanwhile is given up so long after it
 OVERHANG_SECONDS = 12.0  # a pass that began in a window may end so long after it
 FOREIGN = "foreign"
 _TRAFFIC = {kind.kind for kind in TRAFFIC_KINDS}
@@ -162,7 +163,7 @@ class Safety:
         if not self._healthy():
             return
         seen = [answers[-1][1] for (service, _), answers in self._answers.items() if service == name]
-        since = max([*seen, watched.live_since, self._disturbed_at + CALM_SECONDS])
+        since = max([*seen, watched.live_since, self._disturbed_at + HANGING_SECONDS])
         most = analysis.interval.total_seconds() + REACTION_SECONDS + self._world.metrics.slow_values
         if now - since > most:
             self._say(f"nobody has looked at {name} for {now - since:.3f} s")

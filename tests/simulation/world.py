@@ -54,7 +54,8 @@ STARTS = (
 )
 EVEN_MINUTES = [{"cron": "*/2 * * * *", "duration": "1m", "timezone": "Europe/Berlin"}]
 BETA = [{"headers": {"x-group": {"exact": "beta"}}}]
-EXTRAS = ("", "", "", "windows", "deadline", "gate", "group", "group", "match", "mirror", "latency", "query")
+EXTRAS = ("", "", "", "windows", "deadline", "gate", "group", "group", "match", "mirror")
+METRICS = ("", "", "latency", "query")  # beside the error rate
 ACCIDENTS = (
     *("chaos", "chaos", "calm", "api", "git", "metrics", "refuse", "traffic", "version", "version", "watch"),
     *("clock", "lies", "lag", "lag", "lease"),
@@ -81,6 +82,7 @@ class Simulation:
         self.steps = steps
         self.chaos = 0.0
         self.suspended = False
+        self.pause = 0.0  # in which nothing else happens
         self.frozen: dict[str, Any] | None = None
         self.refused: set[tuple[str, str]] = set()
         self.commits = self.random.choice([0.12, 0.35])  # where there are fewer, rollouts get further
@@ -91,6 +93,7 @@ class Simulation:
             self.world.metrics.error_percent[self.random.choice(SERVICES), "v2"] = 30.0
         self.good: dict[str, Any] = copy.deepcopy(self.git)
         self.world.metrics.values[QUERY] = 0.5
+        self.world.metrics.slow_values = self.random.choice([0.01, 0.01, 3.0])
         self.world.cluster.faults = self._fault
         self.world.cluster.refuses = lambda r: (r.kind, r.name) in self.refused
         self._group: anyio.abc.TaskGroup | None = None
@@ -183,6 +186,7 @@ class Simulation:
                     policy=f"careful-{name}",
                 )
                 add_extra(policy["spec"], says["extra"])
+                add_metric(policy["spec"], says["metric"])
                 bodies.append(policy)
         if self.frozen:
             bodies.append(self.frozen)
@@ -196,6 +200,7 @@ class Simulation:
             "policy": steps,
             "analysis": self.random.choice(ANALYSES),
             "extra": self.random.choice(EXTRAS),
+            "metric": self.random.choice(METRICS),
             "token": self._chance(0.2),
         }
 
@@ -391,7 +396,8 @@ class Simulation:
             cluster.expire_watches()
         elif kind == "clock":
             clock = self.world.clock
-            self.random.choice([clock.set_back, clock.set_forward])(self.random.choice([0.05, 0.7, 20.0]))
+            self.random.choice([clock.set_back, clock.set_forward])(self.random.choice([0.05, 0.7, 40.0]))
+            self.pause = 20.0 if self._chance(0.3) else 0.0
         elif kind == "lies":
             metrics.twist = self.random.choice([self._lie, self._gap, honest])
         elif kind == "lag":
@@ -457,7 +463,8 @@ class Simulation:
                 group.start_soon(self._reincarnate, group, slot)
             for _ in range(self.steps):
                 self._act()
-                await anyio.sleep(self.random.choice([0.0, 0.02, 0.3, 1.0, 2.5, 6.0]))
+                await anyio.sleep(self.random.choice([0.0, 0.02, 0.3, 1.0, 2.5, 6.0]) + self.pause)
+                self.pause = 0.0
                 self._check()
             await self._end()
             group.cancel_scope.cancel()
@@ -595,14 +602,18 @@ def add_extra(spec: dict[str, Any], extra: str) -> None:
         first["gate"] = "manual"
     elif extra == "group":
         spec["group"] = "shop"
-    elif extra == "latency" and spec["analysis"]:
-        spec["analysis"]["metrics"].append({"name": "latency-p95", "max": "500ms", "minRequests": 20})
-    elif extra == "query" and spec["analysis"]:
-        spec["analysis"]["metrics"].append({"name": "queue", "query": QUERY, "max": 10})
     elif extra == "match":
         spec["steps"] = [{"match": BETA, "hold": "2s"}, *spec["steps"]]
     elif extra == "mirror":
         spec["steps"] = [{"mirror": 50, "hold": "2s"}, *spec["steps"]]
+
+
+def add_metric(spec: dict[str, Any], metric: str) -> None:
+    """Have the guard of a policy look at one more thing."""
+    if metric == "latency" and spec["analysis"]:
+        spec["analysis"]["metrics"].append({"name": "latency-p95", "max": "500ms", "minRequests": 20})
+    elif metric == "query" and spec["analysis"]:
+        spec["analysis"]["metrics"].append({"name": "queue", "query": QUERY, "max": 10})
 
 
 def a_freeze(now: datetime, seconds: int) -> dict[str, Any]:
