@@ -15,6 +15,7 @@ import click
 from gitmesh.apply.executor import dry_run
 from gitmesh.cli.connection import Connection, cluster, cluster_options, connection, look, run_async
 from gitmesh.cli.findings import render_findings, summary
+from gitmesh.cli.plain import plain
 from gitmesh.cli.sync import find_source, read_valid
 from gitmesh.cli.timelines import Ways, render_ways, ways_as_json, ways_of
 from gitmesh.cli.validate import read_paths
@@ -116,7 +117,7 @@ async def _plan(
         body["rollouts"] = ways_as_json(ways)
         return json.dumps(body, indent=2), goes_out
     lines = [*render_text(planned), *render_moved(moved), *notes, *render_ways(ways, now)]
-    return "\n".join(lines), goes_out
+    return "\n".join(map(plain, lines)), goes_out  # much of it is Git's
 
 
 def make(

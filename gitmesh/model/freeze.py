@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gitmesh.model.calendar import zone_named, zone_problem
-from gitmesh.model.intent import Overrule
+from gitmesh.model.intent import Overrule, shown
 from gitmesh.model.resource import ResourceKey
 from gitmesh.model.selector import SelectedKind, Selector, hosts_of
 from gitmesh.model.values import ApiModel
@@ -71,7 +71,7 @@ class Freeze:
     @property
     def text(self) -> str:
         """Say which freeze, by whom, and why."""
-        return f"freeze {self.name} by {self.who}: {self.why}"
+        return f"freeze {self.name} by {shown(self.who)}: {shown(self.why)}"
 
 
 def read_freeze(window: FreezeWindow) -> Freeze:

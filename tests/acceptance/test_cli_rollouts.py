@@ -16,6 +16,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real, pytest.mark.usefixtures("daem
 
 WHO = getpass.getuser()
 SLOW = policy((10, "1h"), (50, "1h"), (100, "0s"))
+FREEZE = """
+apiVersion: gitmesh.dev/v1alpha1
+kind: FreezeWindow
+metadata: {name: law}
+spec: {from: "2020-01-01T00:00Z", to: "2120-01-01T00:00Z", who: legal, why: "a \\e[31msuit"}
+"""
 FILES = {"rules.yaml": RULES, "routes.yaml": routes(100, 0), "policy.yaml": SLOW}
 
 
@@ -176,6 +182,16 @@ async def test_plan_shows_waves_and_reasons_and_writes_nothing(world: World):
     assert "requests that change hands\n  reviews/*: v1 -> v1 90 %, v2 10 %" in stepped.out
     read = json.loads((await world.gitmesh("plan", "--format", "json", ".", cwd=work)).out)
     assert [change["kind"] for wave in read["waves"] for change in wave["changes"]] == ["update"]
+    way = r"default/reviews by policy careful: 10 % now, 50 % \w+ \d\d:\d\d, 100 % \w+ \d\d:\d\d, done"
+    assert re.search(way, stepped.out), stepped
+    assert [stop["label"] for stop in read["rollouts"][0]["stops"]] == ["10 %", "50 %", "100 %", "done"]
+
+    world.repository.write({"freeze.yaml": FREEZE})
+    frozen = await world.gitmesh("plan", ".", cwd=work)
+    assert "by policy careful: 10 % not within a year" in frozen.out
+    assert "it does not begin within a year: freeze law by legal: a [31msuit, until" in frozen.out
+    assert "\x1b" not in frozen.all, "what Git says is shown, and not obeyed by a terminal"
+    world.repository.write({"freeze.yaml": None})
 
     world.repository.write({"routes.yaml": routes(0, 100).replace("subset: v2", "subset: v4")})
     wrong = await world.gitmesh("plan", ".", cwd=work)

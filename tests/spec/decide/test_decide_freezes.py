@@ -78,6 +78,10 @@ def test_a_freeze_of_a_namespace_is_for_every_kind_that_can_be_held_unless_it_na
 
 def test_a_freeze_says_who_and_why():
     assert a_freeze().text == "freeze xmas by sre: holidays"
+    odd = a_freeze(who="sre\x1b[2J", why="holidays\nReady True")
+    assert odd.text == "freeze xmas by sre [2J: holidays Ready True", (
+        "on one line, and nothing that is obeyed"
+    )
 
 
 @pytest.mark.parametrize(
