@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from gitmesh.decide.delegation import walked_before
 from gitmesh.decide.gates import gate_of
 from gitmesh.decide.schedule import shut_now
 from gitmesh.decide.together import Member, missing_dependency, together
@@ -123,9 +124,10 @@ class Ahead:
     def _turn(self, at: datetime) -> list[datetime] | None:
         """Let everything decide once; return when it is worth looking again, None when something moved."""
         calendar, moments = Calendar(at), []
+        before = walked_before({key: way.record for key, way in self.ways.items()})
         members: list[Member] = []
         for key, way in self.ways.items():
-            members.append(self._member(key, way, calendar))
+            members.append(self._member(key, way, calendar, before.get(key, "")))
             if isinstance(members[-1].decision, Hold) and members[-1].decision.until:
                 moments.append(members[-1].decision.until)
         self._looks += len(members)
@@ -145,7 +147,7 @@ class Ahead:
                 way.held = decision.reason
         return None if moved else moments
 
-    def _member(self, key: ResourceKey, way: Way, calendar: Calendar) -> Member:
+    def _member(self, key: ResourceKey, way: Way, calendar: Calendar, before: str) -> Member:
         record, at = way.record, calendar.now
         if way.is_over:
             return Member(key, record, Hold(record.message), policy=way.policy)
@@ -158,7 +160,7 @@ class Ahead:
         elif decision is shut and record.phase.in_motion and way.open_at is not None:
             self._note_shut(way, Shut(at, way.open_at, key))
         missing = missing_dependency(record, key.namespace, self._record_of, self.exists)
-        return Member(key, record, decision, missing, way.policy)
+        return Member(key, record, decision, missing or before, way.policy)
 
     def _record_of(self, key: ResourceKey) -> RolloutRecord | None:
         way = self.ways.get(key)
@@ -189,10 +191,10 @@ class Ahead:
             waits = member.begins and isinstance(decisions[key], Hold) and not way.after
             if not waits or not (member.waits_for or not way.group or way.group not in unready):
                 continue  # what a mate holds has the reasons of the mate
-            names = ", ".join(way.record.policy_spec.after) if way.record.policy_spec else ""
+            name = member.waits_for.partition(",")[0]
             self._unfix(way)
             for mate in self._mates(way):
-                mate.after = f"after {names}" if member.waits_for else "after others of its policy"
+                mate.after = f"after {name}" if name else "after others of its policy"
 
     def _move(self, way: Way, decision: Advance | Finish, at: datetime) -> None:
         record = way.record

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from gitmesh.decide.delegation import walked_before
 from gitmesh.decide.freezes import frozen_by
 from gitmesh.decide.retarget import retarget
 from gitmesh.decide.reverting import take_revert
@@ -78,10 +79,11 @@ def move(
         known = turned.get(key)
         return known.record if known else read_record(live.rollouts.get(rollout_key(key)))
 
+    before = walked_before({key: one.record for key, one in turned.items()})
+
     def waits_for(one: Turned) -> str:
-        return missing_dependency(
-            one.record, one.turn.key.namespace, record_of, lambda key: key in live.resources
-        )
+        key, exists = one.turn.key, live.resources.__contains__
+        return missing_dependency(one.record, key.namespace, record_of, exists) or before.get(key, "")
 
     members = [
         _member(one, waits_for(one), memory, held or _held(one, suspended, memory)) for one in turned.values()

@@ -321,3 +321,18 @@ async def test_what_is_counted_of_a_twin_is_counted_under_the_version_of_its_sub
     counted = re.findall(r'istio_requests_total\{.*destination_version="([^"]*)"', text)
     assert "v1" in counted
     assert not [version for version in counted if "gitmesh" in version]
+
+
+async def test_of_a_root_and_its_delegate_by_ids_the_delegates_new_rules_would_meet_nobody(bench: Bench):
+    """Why one of them waits for the other: see gitmesh/decide/delegation.py."""
+    parts = (saying("old"), saying("new"))
+    inner = services.effective(spec(parts[0]), spec(parts[1]), by_id(50), namespace="default")
+    del inner["hosts"]
+    through = {"name": "part", "delegate": {"name": "reviews-part"}}
+    for root, seen in (
+        (spec(through), {"old", "new"}),
+        (services.effective(spec(through), spec({**through, "timeout": "5s"}), by_id(50)), {"old"}),
+    ):
+        delegate = istio("VirtualService", "reviews-part", inner)
+        await bench.apply(istio("VirtualService", "reviews", root), delegate, subsets("reviews", "v1", "v2"))
+        assert {a.headers["x-variant"] for a in await many(bench, count=60)} == seen

@@ -433,7 +433,7 @@ CHOSEN_SHARE = 0.1
 
 def share_of(service: Body | None, version: str) -> float:
     """Return which part of the requests a version takes; a tenth of them are chosen, where some are."""
-    routes = service["spec"]["http"] if service else []
+    routes = [r for r in service["spec"]["http"] if "route" in r] if service else []  # others delegate
     parts = [(CHOSEN_SHARE, routes[0]), (1 - CHOSEN_SHARE, routes[-1])] if len(routes) > 1 else []
     found = 0.0
     for part, route in parts or [(1.0, route) for route in routes]:

@@ -410,6 +410,39 @@ def test_a_rollout_waits_until_what_it_depends_on_is_done():
     tell(story, reviews_after_ratings())
 
 
+def test_a_root_and_its_delegate_are_walked_by_ids_one_after_the_other():
+    def commit(seconds: str) -> dict[str, str]:
+        root, delegate = a_service("ratings", "v1 100"), a_service("reviews", "v1 100", timeout=seconds)
+        root["spec"]["hosts"] = ["shop.example.com"]
+        entry = {"match": [{"uri": {"prefix": "/reviews"}}], "delegate": {"name": "reviews"}}
+        root["spec"]["http"] = [entry, {**root["spec"]["http"][0], "timeout": seconds}]
+        del delegate["spec"]["hosts"]
+        policy = copy.deepcopy(a_policy(*NAMES))
+        policy["spec"] |= {"walk": "routes", "analysis": None}
+        return files(root, a_rule("ratings"), delegate, a_rule("reviews"), policy)
+
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        together: list[set[str]] = []
+
+        def moving(*_: Any) -> None:
+            records = {name: world.record(name) for name in NAMES}
+            together.append({name for name, r in records.items() if r is not None and r.phase.in_motion})
+
+        world.cluster.written = moving
+        repository.push(commit("4s"))
+        await world.until(
+            lambda: at(world, Phase.WAITING) and "which delegates to it" in record_of(world).message
+        )
+        await world.until(lambda: at(world, Phase.SUCCEEDED, "ratings"))
+        await world.until(lambda: record_of(world).phase.in_motion)
+        await world.until(lambda: at(world, Phase.SUCCEEDED))
+        assert {"ratings"} in together
+        assert {"reviews"} in together
+        assert set(NAMES) not in together
+
+    tell(story, commit("3s"))
+
+
 def test_a_group_moves_as_one_and_goes_back_as_one_and_again_when_the_cause_is_gone():
     async def story(world: DaemonWorld, repository: Any) -> None:
         world.metrics.error_percent["ratings", "v2"] = 50
