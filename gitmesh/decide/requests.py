@@ -103,8 +103,8 @@ def meant(
 
     def belongs(other: RolloutRecord) -> bool:
         is_mate = other.policy_spec is not None and other.policy_spec.group == group
-        stands = is_on_its_way(other) if verb is Verb.OVERRULE else other.phase is record.phase
-        return is_mate and stands and other.source == record.source
+        goes_on = verb is Verb.OVERRULE or other.phase.in_motion is record.phase.in_motion
+        return is_mate and is_on_its_way(other) and goes_on and other.source == record.source
 
     return (key, *(k for k, other in sorted(records.items()) if k != key and belongs(other)))
 

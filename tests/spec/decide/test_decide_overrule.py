@@ -148,7 +148,7 @@ def test_words_beyond_the_limit_are_dropped_and_stop_nothing():
 
 def test_what_lets_a_group_go_on_is_about_all_of_it_and_what_holds_is_not():
     group = a_policy_spec().model_copy(update={"group": "shop"})
-    stands = {"a": Phase.PROGRESSING, "b": Phase.PROGRESSING, "c": Phase.WAITING, "d": Phase.SUCCEEDED}
+    stands = {"a": Phase.PROGRESSING, "b": Phase.PROMOTING, "c": Phase.WAITING, "d": Phase.SUCCEEDED}
     records = {
         VIRTUAL_SERVICE.key("default", name): a_rollout(phase=phase, policy_spec=group)
         for name, phase in stands.items()
