@@ -128,11 +128,11 @@ class PrometheusMetrics:
             return [{"metric": {}, "value": result}]
         if kind != "vector" or not isinstance(result, list):
             raise self._odd("the answer is no vector")
+        if len(result) > SERIES_MAX:
+            raise self._odd(f"{len(result)} series, where a few were meant")
         return result
 
     def _counts(self, result: list[Any]) -> tuple[float, float]:
-        if len(result) > SERIES_MAX:
-            raise self._odd(f"{len(result)} series where response codes were meant")
         seen: set[tuple[str, ...]] = set()
         requests = failed = 0.0
         for item in result:

@@ -351,6 +351,20 @@ async def test_what_a_server_says_of_an_error_is_not_obeyed_by_a_terminal():
     assert len(str(found)) < 500
 
 
+@pytest.mark.parametrize("query", QUERIES, ids=["count", "latency", "value"])
+async def test_a_great_many_series_are_refused_before_they_are_read(
+    query: Any, monkeypatch: pytest.MonkeyPatch
+):
+    result = [{"metric": {"le": str(i), "response_code": str(i)}, "value": [0, "1"]} for i in range(10_001)]
+
+    async def request(*_: Any, **__: Any) -> tuple[int, bytes]:
+        return 200, encoded({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    monkeypatch.setattr(Endpoint, "request", request)
+    found = await asked(opened("prometheus", "http://127.0.0.1:1"), query)
+    assert "10001 series" in str(found)
+
+
 async def test_a_query_of_the_address_stays_behind_the_path_of_the_api():
     heads: list[bytes] = []
 
