@@ -277,9 +277,14 @@ class Safety:
         for version in grown:
             before = [a for a in self._answers.get((name, version), []) if a[0] < asked_at]
             started = self.of(name).rollout
-            recent = [a for a in before if a[1] >= started[1]]
+            recent = [a for a in before if started[1] <= a[1] <= self._answered_until(0.35)]
             if recent and recent[-1][2] == "fail":
                 yield f"{version} grows after a failed check at {recent[-1][1]:.3f}"
+
+    def _answered_until(self, seconds: float) -> float:
+        """What came later may belong to a check that waits for another, slow answer, for so long at most."""
+        now = self._world.clock.monotonic()
+        return now - seconds if self._world.metrics.slow_values > 0.1 else now
 
     def _stored(self, name: str) -> RolloutRecord | None:
         try:
@@ -396,7 +401,8 @@ class Safety:
         for target in before.targets:
             service = target.host.partition(".")[0]
             seen = [a for a in self._answers.get((service, target.version), []) if a[1] >= since]
-            if not seen or seen[-1][2] != "pass":
+            heard = [a for a in seen if a[1] <= self._answered_until(self._world.metrics.slow_values)]
+            if not any(answers and answers[-1][2] == "pass" for answers in (seen, heard)):
                 yield f"leaves step {before.step} without evidence for {target.version}: {seen[-3:]}"
 
 
