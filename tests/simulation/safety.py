@@ -169,10 +169,10 @@ class Safety:
             self._say(f"nobody has looked at {name} for {now - since:.3f} s")
 
     def _look_for_reaction(self, name: str) -> None:
-        watched, record = self.of(name), self._stored(name)
+        watched = self.of(name)
         if watched.condemned is None:
             return
-        since, rollout = watched.condemned
+        record, (since, rollout) = self._stored(name), watched.condemned
         live = self._world.cluster.find(VIRTUAL_SERVICE, "default", name)
         back = record is None or live is None or live["spec"] == record.stable.spec
         other = record is not None and (record.started_at != rollout or record.phase is Phase.SUCCEEDED)
