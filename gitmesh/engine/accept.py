@@ -5,6 +5,7 @@ Stage: parse, validate (called by the pass).
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -185,37 +186,37 @@ def _is_news(finding: Diagnostic) -> bool:
     return not finding.suppressed and (finding.severity is not Severity.INFO or finding.code == MORE_FINDINGS)
 
 
-async def accept(
-    memory: SourceMemory,
-    *,
-    default_namespace: str,
-    limits: ParseLimits,
-    context: Context,
-    bounds: Bounds,
-    log: Any,
-) -> None:
+def question_of(source: Source, revision: Revision, live: LiveState, config: Config) -> Judged:
+    """Return what is asked of a revision now: its findings depend on more than its files."""
+    return Judged(revision, source.default_namespace, known_of(live), bounds_of(source, config))
+
+
+async def read_ahead(memory: SourceMemory, question: Judged, limits: ParseLimits) -> None:
+    """Read and check a revision before a pass looks at it.
+
+    Thousands of documents take seconds, and a repository may hold as many as it likes: passes, which are one
+    after another for all sources, wait for none of it. What goes wrong here the pass meets again, and tells.
+    """
+    if memory.judged is not None and memory.judged.revision is question.revision:
+        return
+    with contextlib.suppress(Exception):
+        memory.ahead = question, await _examined(memory, question, limits)
+
+
+async def accept(memory: SourceMemory, question: Judged, *, limits: ParseLimits, log: Any) -> None:
     """Judge the fetched revision once, and make it a candidate unless it has an error.
 
     A broken revision changes nothing: the last good one stays desired, healed and guarded. The same goes for
     one that we stumble over.
     """
-    if memory.fetched is None:
-        return
-    question = Judged(memory.fetched, default_namespace, context, bounds)
     if memory.judged == question:
         return
-    work = partial(
-        examine,
-        question.revision,
-        default_namespace=default_namespace,
-        limits=limits,
-        context=context,
-        previous=memory.examined,
-    )
-    # Reading thousands of documents takes seconds. A rollback waits neither for the thread nor for its end.
     try:
-        examined = await to_thread.run_sync(work, abandon_on_cancel=True)
-        found = (*outside_of(examined.parsed, bounds), *examined.findings)
+        ahead = memory.ahead
+        known = ahead is not None and ahead[0] == question
+        examined = ahead[1] if ahead and known else await _examined(memory, question, limits)
+        memory.ahead = None
+        found = (*outside_of(examined.parsed, question.bounds), *examined.findings)
         findings = tuple(finding for finding in found if _is_news(finding))
         candidate = memory.candidate
         if not has_errors(findings):
@@ -229,6 +230,19 @@ async def accept(
         memory.candidate = candidate
         if memory.desired is not None:
             candidate.learn(memory.desired)
+
+
+async def _examined(memory: SourceMemory, question: Judged, limits: ParseLimits) -> Examined:
+    work = partial(
+        examine,
+        question.revision,
+        default_namespace=question.default_namespace,
+        limits=limits,
+        context=question.context,
+        previous=memory.ahead[1] if memory.ahead else memory.examined,
+    )
+    # A rollback waits neither for the thread nor for its end.
+    return await to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 def _stumbled(revision: Revision, error: Exception) -> Diagnostic:

@@ -11,7 +11,7 @@ from functools import partial
 
 from anyio import to_thread
 
-from gitmesh.engine.accept import bounds_of, desired_of, examine, outside_of
+from gitmesh.engine.accept import bounds_of, desired_of, examine, outside_of, question_of, read_ahead
 from gitmesh.engine.announce import note_fetch
 from gitmesh.engine.credentials import Keyring
 from gitmesh.engine.gauges import is_ready
@@ -93,6 +93,9 @@ class Fetcher:
             log.info("fetched", revision=revision.short, subject=revision.subject, files=len(revision.files))
             if revision.id != source.status.last_applied_revision or not is_ready(source.status):
                 memory.awaited = (revision.id, self._ports.clock.monotonic())
+        if withheld is None:  # no pass knows of it before it is read
+            question = question_of(source, revision, self._ports.live.snapshot(), self._config)
+            await read_ahead(memory, question, self._config.parse)
         memory.withheld, memory.looked_at = withheld, began
         if withheld is None and (memory.fetched is None or memory.fetched.id != revision.id):
             memory.news_at = self._ports.clock.monotonic()

@@ -257,6 +257,7 @@ class SourceMemory:
     unseen: frozenset[ResourceKey] = frozenset()  # dependencies not considered since `fetched` came
     # parse, validate
     examined: Examined | None = None
+    ahead: tuple[Judged, Examined] | None = None  # what a fetch has read, before a pass looks at it
     judged: Judged | None = None
     findings: tuple[Diagnostic, ...] = ()
     sorted: Sorted | None = None

@@ -15,7 +15,7 @@ from gitmesh.apply.answered import Answered
 from gitmesh.apply.executor import Applied, Writer, dry_run, execute, whatever_becomes_of_it
 from gitmesh.apply.hurry import Hurried
 from gitmesh.apply.records import write_source_status
-from gitmesh.engine.accept import accept, bounds_of, known_of
+from gitmesh.engine.accept import accept, question_of
 from gitmesh.engine.announce import note_change, note_guardrails, note_refusals, note_status, tell
 from gitmesh.engine.contests import forget_quiet, note_write, resting
 from gitmesh.engine.dependencies import waits_for
@@ -191,15 +191,12 @@ class Reconciler:
         await self._tell(source, memory, report)
 
     async def _accept(self, source: Source, memory: SourceMemory) -> None:
+        if memory.fetched is None:
+            return
         with scope(self._ports, "validate", stage="validate"):
-            await accept(
-                memory,
-                default_namespace=source.default_namespace,
-                limits=self._config.parse,
-                context=known_of(self._ports.live.snapshot()),
-                bounds=bounds_of(source, self._config),
-                log=self._ports.log,
-            )
+            live = self._ports.live.snapshot()
+            question = question_of(source, memory.fetched, live, self._config)
+            await accept(memory, question, limits=self._config.parse, log=self._ports.log)
 
     async def _let_through(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         """Make the candidate desired, unless it would do too much at once: then what was desired stays so."""

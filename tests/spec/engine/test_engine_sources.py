@@ -482,3 +482,33 @@ def test_a_fetch_that_we_stumble_over_is_told_and_what_is_live_is_healed(monkeyp
         world.crashes.clear()
 
     tell(story)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_revision_that_takes_long_to_read_holds_up_neither_other_sources_nor_healing(
+    monkeypatch, ends: bool
+):
+    async def story(world: DaemonWorld, repository: Repository, group: Any) -> None:
+        other = world.add_source("other")
+        other.push(files(a_service("ratings", "v1 100"), a_rule("ratings")))
+        await world.until(lambda: world.ready("other") == ("True", "Applied"))
+        inline = accept.to_thread.run_sync
+
+        async def slow(work: Any, *arguments: Any, **named: Any) -> Any:
+            await anyio.sleep(300)
+            return await inline(work, *arguments, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(accept.to_thread, "run_sync", slow)
+            repository.push(files(*SECOND))
+            await anyio.sleep(15)
+            patched.setattr(accept.to_thread, "run_sync", inline)
+            other.push(files(a_service("ratings", "v1 50, v2 50"), a_rule("ratings")))
+            await world.until(lambda: world.live("ratings") == {"v1": 50, "v2": 50}, seconds=12)
+            edited = {"spec": a_service("reviews", "v2 100")["spec"]}
+            world.patch(VIRTUAL_SERVICE, "reviews", edited, manager="kubectl-edit")
+            assert await world.until(lambda: world.live() == {"v1": 100}) < 1
+            if ends:
+                await world.until(lambda: world.live() == {"v1": 50, "v2": 50}, seconds=330)
+
+    tell(story)
