@@ -22,7 +22,16 @@ from gitmesh.fetch.errors import BrokenMirrorError, FetchError, PartialError
 from gitmesh.fetch.failures import explain
 from gitmesh.fetch.lending import SUFFIX, lent
 from gitmesh.fetch.past import look_back
-from gitmesh.fetch.pull import branch_ref, bring, has_commit, is_shallow, remote_config, remove_locks, tip
+from gitmesh.fetch.pull import (
+    branch_ref,
+    bring,
+    has_commit,
+    is_shallow,
+    refuse_shallow,
+    remote_config,
+    remove_locks,
+    tip,
+)
 from gitmesh.fetch.push import Proposal, branch_tip, make_commit, push_commit
 from gitmesh.fetch.session import Counters, Place, Session
 from gitmesh.fetch.signatures import trusting
@@ -157,6 +166,7 @@ class GitMirror:
                         lent=given,
                         memory_bytes_max=self._limits.memory_bytes_max,
                     )
+                    refuse_shallow(git, f"check the signatures of {commit[:12]}")
                     return verify(git, commit, base, demand)
             except OSError as error:
                 raise _disk_error(self._directory, error) from error

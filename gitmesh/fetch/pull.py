@@ -80,6 +80,7 @@ def try_commit(git: GitRunner, commit: str, *, partial: bool) -> None:
         git.text(*_FETCH, *_filtered(partial), "--end-of-options", "origin", check_commit(commit))
     except GitExit:
         return
+    refuse_shallow(git, f"fetch {commit[:12]}")
 
 
 def bring_blobs(git: GitRunner, remote: Remote, blobs: Iterable[str], bytes_max: int) -> None:
@@ -103,6 +104,7 @@ def bring_blobs(git: GitRunner, remote: Remote, blobs: Iterable[str], bytes_max:
             )
             with git.stream(*command, stdin=wanted) as stdout:
                 stdout.read(1)
+            refuse_shallow(git, f"fetch files of {remote}")
         except GitExit as ended:
             remove_locks(git.git_dir)
             if _TOO_LARGE in ended.stderr:
@@ -148,6 +150,16 @@ def is_shallow(directory: Path) -> bool:
     """Say whether a server has cut the history of a mirror off. Such a mirror is followed no further: behind
     the cut, commits could hide that nobody has signed."""
     return (directory / "shallow").exists()
+
+
+def refuse_shallow(git: GitRunner, what: str) -> None:
+    """Raise FetchError where a server has cut the history off, in the course of what was attempted."""
+    if is_shallow(git.git_dir):
+        raise FetchError(
+            f"cannot {what}: the repository is shallow, and GitMesh follows none without its history; "
+            "fetch the rest of it there, with `git fetch --unshallow`",
+            retryable=True,
+        )
 
 
 def branch_ref(branch: str) -> str:
@@ -227,12 +239,7 @@ def _pull(
 ) -> None:
     try:
         git.text(*_FETCH, *_filtered(partial), "--end-of-options", "origin", refspec)
-        if is_shallow(git.git_dir):
-            raise FetchError(
-                f"cannot {what}: the repository is shallow, and GitMesh follows none without its history; "
-                "fetch the rest of it there, with `git fetch --unshallow`",
-                retryable=True,
-            )
+        refuse_shallow(git, what)
     except GitExit as ended:
         if _ABSENT in ended.stderr:
             raise absent() from None

@@ -16,11 +16,14 @@ from gitmesh.fetch import mirror as mirror_module
 from gitmesh.fetch.errors import FetchError
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.fetch.push import Proposal
+from gitmesh.fetch.trust import Trust
+from gitmesh.fetch.verifying import Demand
 from gitmesh.model.config import GitLimits
 from gitmesh.playground.repository import GitRepository
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 READ, ALL = 20, 2_000
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -235,6 +238,21 @@ async def test_files_that_are_too_much_together_are_cut_off_while_they_come(
     assert refused.value.retryable
     assert bytes_below(tmp_path / "data") < 2_000_000
     assert len((await mirror.fetch(url, "main", "apps/1")).files) == 50
+
+
+async def test_a_mirror_whose_history_was_cut_off_judges_nothing_and_is_made_anew(
+    repository: GitRepository, url: str, tmp_path: Path
+):
+    """Behind the cut could be what nobody has signed."""
+    repository.publish({"mesh/3.yaml": "n: 3.1\n"}, "more")
+    mirror = a_mirror(tmp_path)
+    good = await mirror.fetch(url, "main", "mesh")
+    cut = tmp_path / "data" / "mirror" / "shallow"
+    cut.write_text(f"{good.commit}\n")
+    with pytest.raises(FetchError, match=r"is shallow.* with `git fetch --unshallow`"):
+        await mirror.verify(good.commit, "", Demand(Trust("a list"), NOW))
+    assert (await mirror.fetch(url, "main", "mesh")).files == good.files
+    assert not cut.exists()
 
 
 def bytes_below(directory: Path) -> int:
