@@ -38,7 +38,6 @@ _MANAGER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
 _HINTS = {
     400: "correct the object",
     401: "the credentials of the kubeconfig are missing, wrong or expired; renew them",
-    403: "grant the permission (manifests/install holds the ClusterRole)",
     413: "the object is too large; split it",
     415: "the server does not speak this patch type; GitMesh needs server-side apply",
     422: "correct the object",
@@ -64,7 +63,7 @@ def error_of(doing: str, status: int, reason: str, answer: object, sent: object 
         return WatchExpiredError(message, retryable=True, status=status)
     if status == 500 and told.startswith(NOT_TYPED):
         return RejectedError(f"{message}; {_HINTS[400]}", retryable=False, status=status)
-    hint = _older(told, sent) or _HINTS.get(status)
+    hint = _older(told, sent) or (_forbidden(told) if status == 403 else _HINTS.get(status))
     text = f"{message}; {hint}" if hint else message
     if status in _RETRYABLE or status > 504:
         return ClusterError(text, retryable=True, status=status)
@@ -73,6 +72,19 @@ def error_of(doing: str, status: int, reason: str, answer: object, sent: object 
             f"{message}; the address is not the API server itself", retryable=False, status=status
         )
     return RejectedError(text, retryable=False, status=status)
+
+
+def _forbidden(told: str) -> str:
+    """Return what to do about a 403. Not each is a missing permission: quotas and webhooks say it too.
+
+    Source: kubernetes/apiserver, pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage;
+    plugin/pkg/admission/namespace/lifecycle.
+    """
+    if "because it is being terminated" in told:
+        return "wait until that namespace is gone; what holds it back is in its status.conditions"
+    if "forbidden: User " in told and " cannot " in told:
+        return "grant the permission (manifests/install holds the ClusterRole)"
+    return ""
 
 
 def _older(told: str, sent: object) -> str:
