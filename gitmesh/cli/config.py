@@ -15,7 +15,8 @@ import click
 import yaml
 
 from gitmesh.cli.main import Refused
-from gitmesh.cli.setting_options import default_data_dir, setting_options, sources
+from gitmesh.cli.setting_options import setting_options
+from gitmesh.cli.setting_sources import default_data_dir, sources
 from gitmesh.model.config import Config
 from gitmesh.parse.settings import Layer, Problem, read_file, settle
 

@@ -20,7 +20,8 @@ from gitmesh.apply.sync_requests import request_sync
 from gitmesh.cli.connection import Connection, cluster_options, connection, run_async
 from gitmesh.cli.logs import configure, set_level
 from gitmesh.cli.main import Refused
-from gitmesh.cli.setting_options import DurationType, Sources, setting_options, sources
+from gitmesh.cli.setting_options import DurationType, setting_options
+from gitmesh.cli.setting_sources import Sources, sources
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.reloading import Reading, Reloader
 from gitmesh.engine.wiring import Running, daemon, lead, on_loop

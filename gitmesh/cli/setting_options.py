@@ -1,50 +1,24 @@
-"""Options that give settings, of `gitmesh run` and `gitmesh config`, and everything else that gives them.
+"""The options that give settings, each with the setting that it gives.
 
-Stage: none (face). An option is also a variable, GITMESH_RUN_*, of both commands.
+Stage: none (face). An option is also a variable, GITMESH_RUN_*.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
-from pydantic import ValidationError
 
-from gitmesh.cli.listed import read_providers, read_receivers
 from gitmesh.cli.logs import LEVELS
-from gitmesh.model.providers import Provider
 from gitmesh.model.values import parse_duration
-from gitmesh.parse.settings import Layer, Problem, Settled, read_environment, read_file, settle
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
-# option -> the setting that it is. An address is two settings, and providers are joined.
-_DIRECT = {
-    "data_dir": ("dataDir",),
-    "allow_file_urls": ("allowFileUrls",),
-    "settle": ("settle",),
-    "gate_hosts": ("gateHosts",),
-    "leader_election": ("leaderElection",),
-    "shard": ("sharding", "label"),
-    "shards": ("sharding", "count"),
-    "shard_index": ("sharding", "index"),
-    "log_level": ("log", "level"),
-    "log_format": ("log", "format"),
-}
-
-
-def default_data_dir() -> Path:
-    """Return where mirrors are kept unless told otherwise."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "gitmesh" / "data"
+_SETTINGS: dict[str, tuple[str, ...]] = {}
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class DurationType(click.ParamType[Any]):
@@ -76,120 +50,103 @@ class PartType(click.ParamType[Any]):
         return int(value)
 
 
+def _option(flag: str, name: str = "", *, setting: str = "", variable: str = "", **how: Any) -> Any:
+    """Return an option. `setting` is the path of what it gives; empty: more, or other, than one setting."""
+    name = name or flag.partition("/")[0].removeprefix("--").replace("-", "_")
+    if setting:
+        _SETTINGS[name] = tuple(setting.split("."))
+    return click.option(flag, name, envvar=f"GITMESH_RUN_{(variable or name).upper()}", **how)
+
+
 _OPTIONS = (
-    click.option(
+    _option(
         "--config",
         "config_file",
+        variable="config",
         type=click.Path(dir_okay=False, path_type=Path),
-        envvar="GITMESH_RUN_CONFIG",
         help="YAML file with settings; a change to it takes effect at once.",
     ),
-    click.option(
+    _option(
         "--data-dir",
+        setting="dataDir",
         type=click.Path(path_type=Path),
-        envvar="GITMESH_RUN_DATA_DIR",
         help="Where mirrors are kept.",
     ),
-    click.option(
-        "--prometheus",
-        default="",
-        envvar="GITMESH_RUN_PROMETHEUS",
-        help="URL of a Prometheus that scrapes Istio's metrics.",
-    ),
-    click.option(
+    _option("--prometheus", default="", help="URL of a Prometheus that scrapes Istio's metrics."),
+    _option(
         "--providers",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        envvar="GITMESH_RUN_PROVIDERS",
+        type=_FILE,
         help="YAML file with a list of metrics providers, with logins and certificates.",
     ),
-    click.option(
-        "--scrape",
-        default="",
-        envvar="GITMESH_RUN_SCRAPE",
-        help="URL of an Envoy's own metrics, when there is no Prometheus.",
-    ),
-    click.option(
+    _option("--scrape", default="", help="URL of an Envoy's own metrics, when there is no Prometheus."),
+    _option(
         "--gate-host",
         "gate_hosts",
+        setting="gateHosts",
         multiple=True,
-        envvar="GITMESH_RUN_GATE_HOSTS",
         help="A host that gates of policies may ask, as a pattern; may be given again. [default: any]",
     ),
-    click.option(
+    _option(
         "--settle",
+        setting="settle",
         type=DurationType(),
         default="2s",
         show_default=True,
-        envvar="GITMESH_RUN_SETTLE",
         help="Wait between waves of a plan.",
     ),
-    click.option(
+    _option(
         "--allow-file-urls",
+        setting="allowFileUrls",
         is_flag=True,
-        envvar="GITMESH_RUN_ALLOW_FILE_URLS",
         help="Allow repositories on this machine (file://).",
     ),
-    click.option(
-        "--listen",
-        default="",
-        envvar="GITMESH_RUN_LISTEN",
-        help="Serve /healthz, /readyz and /metrics at HOST:PORT.",
-    ),
-    click.option(
-        "--receiver",
-        default="",
-        envvar="GITMESH_RUN_RECEIVER",
-        help="Take webhooks at HOST:PORT, below /hooks/.",
-    ),
-    click.option(
+    _option("--listen", default="", help="Serve /healthz, /readyz and /metrics at HOST:PORT."),
+    _option("--receiver", default="", help="Take webhooks at HOST:PORT, below /hooks/."),
+    _option(
         "--receivers",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        envvar="GITMESH_RUN_RECEIVERS",
+        type=_FILE,
         help="YAML file with a list of webhook receivers, each with its secret.",
     ),
-    click.option(
+    _option(
         "--leader-election/--no-leader-election",
+        setting="leaderElection",
         default=False,
-        envvar="GITMESH_RUN_LEADER_ELECTION",
         help="Work only while holding a Lease.",
     ),
-    click.option(
+    _option(
         "--shard",
+        setting="sharding.label",
         default="",
-        envvar="GITMESH_RUN_SHARD",
         help="Work on the TrafficSources with this label gitmesh.dev/shard [default: those without it].",
     ),
-    click.option(
+    _option(
         "--shards",
+        setting="sharding.count",
         type=click.IntRange(1, 64),
         default=1,
         show_default=True,
-        envvar="GITMESH_RUN_SHARDS",
         help="Cut them into so many parts, which the replicas share.",
     ),
-    click.option(
+    _option(
         "--shard-index",
+        setting="sharding.index",
         type=PartType(),
         default="auto",
         show_default=True,
-        envvar="GITMESH_RUN_SHARD_INDEX",
         help="Work on this part alone, counted from 0; auto: on any.",
     ),
-    click.option(
-        "--log-level",
-        type=click.Choice(LEVELS),
-        default="info",
-        show_default=True,
-        envvar="GITMESH_RUN_LOG_LEVEL",
-    ),
-    click.option(
+    _option("--log-level", setting="log.level", type=click.Choice(LEVELS), default="info", show_default=True),
+    _option(
         "--log-format",
+        setting="log.format",
         type=click.Choice(["auto", "json", "text"]),
         default="auto",
         show_default=True,
-        envvar="GITMESH_RUN_LOG_FORMAT",
     ),
 )
+
+# option -> the setting that it is. An address is two settings, and providers are joined.
+SETTINGS: Mapping[str, tuple[str, ...]] = _SETTINGS
 
 
 def setting_options(command: F) -> F:
@@ -197,176 +154,3 @@ def setting_options(command: F) -> F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What all sources say together. `digest` is of the files: equal digests, equal settings."""
-
-    settled: Settled
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Everything that settings come from. Each `load` reads the files anew."""
-
-    file: Path | None
-    providers: Path | None
-    receivers: Path | None
-    below: Layer  # what the command itself presumes: the data directory, and what a playground needs
-    above: tuple[Layer, ...]  # environment and options
-    plain: tuple[tuple[Provider, str], ...]  # providers that an option gives by their address alone
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that may change."""
-        return tuple(path for path in (self.file, self.providers, self.receivers) if path is not None)
-
-    def load(self) -> Loaded:
-        """Read the files, and let each source overrule those before it."""
-        digest = hashlib.sha256()
-        layers, problems = [self.below], list(self.problems)
-        if self.file is not None:
-            content, wrong = _content(self.file)
-            digest.update(b"file" + content)
-            layer, found = read_file(str(self.file), content)
-            layers.append(layer)
-            problems += wrong or found
-        layers += self.above
-        listed, wrong = _listed("--providers", self.providers, read_providers, digest)
-        problems += wrong
-        layers += self._with_providers(layers, listed)
-        receivers, wrong = _listed("--receivers", self.receivers, read_receivers, digest)
-        problems += wrong
-        if self.receivers is not None:
-            layers.append(Layer(f"--receivers {self.receivers}", {"receivers": receivers}))
-        settled = settle(layers)
-        problems += settled.problems
-        if problems:
-            settled = Settled(None, settled.origins, tuple(problems))
-        return Loaded(settled, digest.hexdigest())
-
-    def _with_providers(self, layers: list[Layer], listed: tuple[Provider, ...]) -> list[Layer]:
-        """Return a layer with the providers of a list, then those of single options."""
-        if not listed and not self.plain:
-            return []
-        found: list[Any] = list(listed)
-        origins = [f"--providers {self.providers}"] if listed else []
-        if not listed:
-            for layer in layers:
-                group = layer.values.get("metrics")
-                given = group.get("providers") if isinstance(group, Mapping) else None
-                if isinstance(given, list):
-                    found, origins = list(given), [layer.place(("metrics", "providers"))]
-        names = {one.get("name") if isinstance(one, Mapping) else getattr(one, "name", "") for one in found}
-        for provider, origin in self.plain:
-            if provider.name not in names:
-                found.append(provider)
-                origins.append(origin)
-        path = ("metrics", "providers")
-        return [Layer("options", {"metrics": {"providers": found}}, {path: " and ".join(origins)})]
-
-
-def sources(ctx: click.Context, playground: Mapping[str, Any] | None) -> Sources:
-    """Return where the settings of this command line come from."""
-    options = ctx.params
-    below: dict[str, Any] = {"dataDir": default_data_dir()}
-    names: dict[tuple[str, ...], str] = {}
-    scrape, scrape_from = options["scrape"], _origin(ctx, "scrape")
-    if playground is not None:
-        # A playground is this machine's own, and so are the repositories that it is tried with.
-        below["allowFileUrls"] = True
-        names["allowFileUrls",] = "playground"
-        if not options["prometheus"] and not scrape:
-            scrape, scrape_from = playground["metrics"], "playground"
-    environment, problems = read_environment(os.environ)
-    plain = (
-        (_plain("prometheus", options["prometheus"]), _origin(ctx, "prometheus")),
-        (_plain("scrape", scrape), scrape_from),
-    )
-    return Sources(
-        file=options["config_file"],
-        providers=options["providers"],
-        receivers=options["receivers"],
-        below=Layer("default", below, names),
-        above=(
-            environment,
-            _of_options(ctx, ParameterSource.ENVIRONMENT),
-            _of_options(ctx, ParameterSource.COMMANDLINE),
-        ),
-        plain=tuple((provider, origin) for provider, origin in plain if provider is not None),
-        problems=problems,
-    )
-
-
-def _of_options(ctx: click.Context, source: ParameterSource) -> Layer:
-    """Return the settings that options gave, or their variables."""
-    values: dict[str, Any] = {}
-    names: dict[tuple[str, ...], str] = {}
-    for option, path in _DIRECT.items():
-        value = ctx.params[option]
-        if ctx.get_parameter_source(option) is source:
-            _put(values, path, list(value) if isinstance(value, tuple) else value)
-            names[path] = _origin(ctx, option)
-    for option, example in (("listen", "127.0.0.1:8080"), ("receiver", "127.0.0.1:9292")):
-        if ctx.get_parameter_source(option) is source and ctx.params[option]:
-            host, port = _address(f"--{option}", ctx.params[option], example)
-            values |= {f"{option}Host": host, f"{option}Port": port}
-            names |= {(f"{option}{part}",): _origin(ctx, option) for part in ("Host", "Port")}
-    return Layer("options", values, names)
-
-
-def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for name in path[:-1]:
-        values = values.setdefault(name, {})
-    values[path[-1]] = value
-
-
-def _origin(ctx: click.Context, option: str) -> str:
-    found = next(p for p in ctx.command.params if p.name == option)
-    if ctx.get_parameter_source(option) is ParameterSource.ENVIRONMENT:
-        return str(found.envvar)
-    return found.opts[0]
-
-
-def _address(option: str, text: str, example: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not (port.isdigit() and 0 < int(port) < 65_536):
-        raise click.UsageError(f"{option} {text}: write HOST:PORT, for example {example}")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def _listed(
-    option: str, file: Path | None, read: Callable[[str], tuple[T, ...]], digest: Any
-) -> tuple[tuple[T, ...], list[Problem]]:
-    """Read a file with a list, if it is given."""
-    if file is None:
-        return (), []
-    content, wrong = _content(file)
-    digest.update(option.encode() + content)
-    if wrong:
-        return (), wrong
-    try:
-        return read(content.decode()), []
-    except ValueError as error:
-        return (), [Problem(f"{option} {file}", str(error))]
-
-
-def _plain(kind: Literal["prometheus", "scrape"], url: str) -> Provider | None:
-    """Return a provider that is given by its address alone; None where it is not given."""
-    try:
-        return Provider(name=kind, kind=kind, url=url) if url else None
-    except ValidationError as error:
-        said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise click.UsageError(f"--{kind} {url}: {said}") from None
-
-
-def _content(path: Path) -> tuple[bytes, list[Problem]]:
-    """Read a file, with bounded memory."""
-    try:
-        with path.open("rb") as file:
-            return file.read(2_000_000), []  # more than any limit on it
-    except OSError as error:
-        return b"", [Problem(str(path), f"cannot be read: {error.strerror}")]
