@@ -166,7 +166,7 @@ async def test_nothing_is_lost_nothing_is_applied_twice_and_nothing_is_left_over
         assert lone_writers(world.proxy.seen) == [], told
         assert steps_back(world.proxy.seen, storm.past) == [], told
         assert len(repeats(world.proxy.seen)) <= len(lost(world.proxy.seen)) + len(storm.ended), told
-        assert await is_quiet(world), told
+        await until(f"nothing to be written any more; {told}", lambda: is_quiet(world), CALM_SECONDS)
         assert storm.done["commits"] > seconds / 5, told
         assert len([one for one in world.proxy.seen if one.harm]) > 3, f"it was no storm: {told}"
         assert storm.done.total() > storm.done["commits"] + 3, f"it was no storm: {told}"
