@@ -27,6 +27,7 @@ from gitmesh.parse.manifests import Parsed, parse_files
 from gitmesh.parse.positions import Places, pinpoint_again
 from gitmesh.parse.suppressions import Rules, suppress
 from gitmesh.plan.foundations import foundations_in
+from gitmesh.plan.masking import unrevealing
 from gitmesh.validate.catalogue import CATALOGUE
 from gitmesh.validate.check import Validated, validate
 from gitmesh.validate.confinement import Bounds, outside
@@ -110,14 +111,14 @@ def _placed(revision: Revision, limits: ParseLimits, read: Examined, tested_befo
     untested = Rules(CATALOGUE, unchecked | {ROUTE_TEST_FAILS}, limits.diagnostics_max)
     findings = suppress(placed.findings, wanted, untested)
     if has_errors(findings):
-        return replace(read, placed=placed, findings=findings)
+        return replace(read, placed=placed, findings=unrevealing(findings, parsed.resources))
     tested = run_route_tests(read.tested, tested_before)
     failures = tuple(check_failures(tested, Places(revision.files, parsed.resources).of))
     if failures:
         placed = pinpoint_again(revision.files, (*found, *failures), placed)
     if failures or wanted:
         findings = suppress(placed.findings, wanted, Rules(CATALOGUE, unchecked, limits.diagnostics_max))
-    return replace(read, placed=placed, tested=tested, findings=findings)
+    return replace(read, placed=placed, tested=tested, findings=unrevealing(findings, parsed.resources))
 
 
 def _unchecked(validated: Validated) -> frozenset[str]:

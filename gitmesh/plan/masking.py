@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
+
+from gitmesh.model.diagnostic import Diagnostic
+from gitmesh.model.resource import ResourceKey, ResourceSet
 
 MASKED = "***"
 
@@ -25,6 +29,7 @@ _HEADERS = ("set", "add")
 # Source: istio.io, VirtualService, HTTPMatchRequest and StringMatch.
 _MATCHED = ("headers", "withoutHeaders", "queryParams")
 _MATCHES = ("exact", "prefix", "regex")
+_HEAD_CHARACTERS = 16  # so much of a secret is one
 _CHARACTERS_MIN = 4  # what is shorter is in many a word, and hides nothing
 _SCHEME = re.compile(r"(?:bearer|basic|token|digest)\s+", re.IGNORECASE)
 
@@ -64,8 +69,37 @@ def blotted(value: Any, secrets: Collection[str]) -> Any:
         return [blotted(inner, secrets) for inner in value]
     if isinstance(value, str):
         for secret in sorted(secrets, key=len, reverse=True):
-            value = value.replace(secret, MASKED)
+            value = _blotted(value, secret)
     return value
+
+
+def _blotted(text: str, secret: str) -> str:
+    """Return a text without a secret, also where others have cut it off behind its first characters."""
+    head = secret[:_HEAD_CHARACTERS]
+    at = text.find(head)
+    while at >= 0:
+        end = at + len(head)
+        while end < len(text) and end - at < len(secret) and text[end] == secret[end - at]:
+            end += 1
+        text = f"{text[:at]}{MASKED}{text[end:]}"
+        at = text.find(head, at + len(MASKED))
+    return text
+
+
+def unrevealing(findings: Iterable[Diagnostic], resources: ResourceSet) -> tuple[Diagnostic, ...]:
+    """Return findings that quote no secret of the objects that they are about."""
+    secrets: dict[ResourceKey, frozenset[str]] = {}
+    shown = []
+    for finding in findings:
+        key = finding.key
+        if key is not None and key in resources:
+            if key not in secrets:
+                secrets[key] = secrets_in(resources[key].body)
+            message, hint = (blotted(text, secrets[key]) for text in (finding.message, finding.hint))
+            if (message, hint) != (finding.message, finding.hint):
+                finding = replace(finding, message=message, hint=hint)
+        shown.append(finding)
+    return tuple(shown)
 
 
 def _is_secret(path: tuple[str | int, ...]) -> bool:

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 from fakes.builders import SOURCE, a_destination_rule, a_set, a_virtual_service, owned
+from fakes.examined import files_of
 
 from gitmesh.cli.preview_text import preview_text
+from gitmesh.engine.accept import examine
+from gitmesh.model.config import ParseLimits
 from gitmesh.model.plan import FieldChange
 from gitmesh.model.resource import Resource
+from gitmesh.model.revision import Revision
 from gitmesh.model.source import TrafficSourceSpec
 from gitmesh.observe.slim import slim
 from gitmesh.plan.masking import blotted, masked, secrets_in
@@ -146,3 +150,30 @@ def test_logins_in_urls_are_masked_wherever_they_are():
 )
 def test_what_is_no_secret_stays_readable(path: tuple[str | int, ...], value: Any):
     assert masked(path, value) == value
+
+
+def test_g34_no_finding_quotes_what_looks_like_a_secret():
+    text = f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews, labels: {{password: "{TOKEN}!!{"x" * 100}"}}}}
+spec:
+  hosts: [reviews]
+  http:
+  - match:
+    - headers: {{x-auth-token: {{regex: "[{TOKEN}"}}}}
+      queryParams: {{token: {{regex: "({TOKEN}"}}}}
+    route: [{{destination: {{host: reviews}}}}]
+"""
+    files = files_of({"a.yaml": text})
+    examined = examine(Revision("1", "1", "main", files), default_namespace="default", limits=ParseLimits())
+    told = [str(finding) for finding in examined.findings]
+    assert {"GM018", "GM108"} <= {finding.code for finding in examined.findings}
+    assert [line for line in told if TOKEN in line] == []
+    assert sum("***" in line for line in told) == 3
+
+
+def test_a_secret_that_was_cut_off_is_blotted_as_far_as_it_goes():
+    secret = "".join(chr(ord("a") + n % 26) for n in range(100))
+    assert blotted(f"no: {secret[:80]} and {secret}!", {secret}) == "no: *** and ***!"
+    assert blotted(f"no: {secret[:15]}", {secret}) == f"no: {secret[:15]}"
