@@ -23,7 +23,7 @@ from gitmesh.engine.accept import desired_of, examine, known_of
 from gitmesh.engine.clock import SystemClock
 from gitmesh.engine.founding import with_foundations
 from gitmesh.engine.memory import SourceMemory
-from gitmesh.engine.planning import move_rollouts, plan_input
+from gitmesh.engine.planning import deletes_wait, move_rollouts, plan_input
 from gitmesh.engine.report import Source
 from gitmesh.model.config import Config, ParseLimits
 from gitmesh.model.diagnostic import has_errors
@@ -129,7 +129,8 @@ def make(
     source = replace(source, spec=source.spec.model_copy(update={"suspend": False}))
     config = Config(data_dir=Path())
     moved = move_rollouts(source, memory, live, config, now)
-    given = plan_input(source, memory, memory.desired.resources, moved, live, config)
+    waits = deletes_wait(source, memory.desired, live, now)
+    given = plan_input(source, memory, memory.desired.resources, moved, live, config, waits)
     plan, said = guarded(make_plan(given), memory.desired.guardrails)
     notes = [note for item in moved if (note := _note(item.key, item.after))]
     ways = ways_of(moved, memory.desired, now, live)

@@ -377,6 +377,8 @@ class Daemon:
         moments = [moment for moment in wakes if moment is not None]
         if delay is not None:
             moments.append(now + delay)
+        if report.deletes is not None and report.deletes.until is not None:
+            moments.append(report.deletes.until)
         seconds = next_look_seconds(self.memory.of(key), self._ports.clock.monotonic())
         if seconds is not None:
             moments.append(now + timedelta(seconds=seconds))

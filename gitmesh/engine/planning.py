@@ -12,19 +12,23 @@ from datetime import datetime
 from anyio import to_thread
 
 from gitmesh.decide.keeping import may_wait, patience
-from gitmesh.engine.memory import Moved, SourceMemory
+from gitmesh.decide.schedule import shut_now
+from gitmesh.engine.memory import WALKED, Desired, Moved, SourceMemory
 from gitmesh.engine.moving import move
 from gitmesh.engine.report import Source
 from gitmesh.engine.rollouts import records_of
 from gitmesh.model.config import Config
 from gitmesh.model.edition import changed_between
 from gitmesh.model.plan import Plan
+from gitmesh.model.policy import most_precise
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.rollout import Hold
+from gitmesh.model.windows import Calendar
 from gitmesh.observe.live import LiveState
 from gitmesh.plan import adoption
 from gitmesh.plan.overlay import overlay, overlay_reasons
 from gitmesh.plan.planner import PlanInput, make_plan
-from gitmesh.plan.skips import never_pruned
+from gitmesh.plan.skips import hands_off, never_pruned
 from gitmesh.plan.twins import sharers
 
 COMPARED_AT_ONCE_MAX = 300  # objects; they take about as long as the guard may be late
@@ -54,6 +58,25 @@ def move_rollouts(
     return [replace(m, waits=True) if may_wait(m.before, m.after, most) else m for m in moved]
 
 
+def deletes_wait(source: Source, desired: Desired | None, live: LiveState, now: datetime) -> Hold | None:
+    """Return what keeps routes that Git has no more from being deleted now; None when nothing does.
+
+    To delete goes forward as any other change does. A window is that of the policy which would select them.
+    """
+    if desired is None or not (desired.freezes or any(policy.spec.windows for policy in desired.policies)):
+        return None
+    calendar, owned = Calendar(now), (live.owned_by(source.name) or frozenset()) | source.inventory
+    for key in sorted(owned - desired.resources.keys()):
+        gone = live.resources.get(key)
+        if gone is None or key.kind not in WALKED or never_pruned(gone) or hands_off(gone):
+            continue
+        best = most_precise(desired.policies, key, gone.spec)
+        hold = shut_now(best[0].spec if best else None, gone, desired.freezes, calendar)
+        if hold is not None:
+            return replace(hold, reason=f"{key.kind} {key.name} waits: {hold.reason}")
+    return None
+
+
 def plan_input(
     source: Source,
     memory: SourceMemory,
@@ -61,8 +84,12 @@ def plan_input(
     moved: Iterable[Moved],
     live: LiveState,
     config: Config,
+    waits: Hold | None = None,
 ) -> PlanInput:
-    """Return everything that a plan is made from: Git, as far as the rollouts let it through, and live."""
+    """Return everything that a plan is made from: Git, as far as the rollouts let it through, and live.
+
+    `waits`: see `deletes_wait`.
+    """
     moved = tuple(moved)
     records = records_of(moved)
     effective = overlay(desired, records, live.resources, memory.alike)
@@ -89,6 +116,7 @@ def plan_input(
         walked={key: desired[key] for key in moving if key in desired},
         kept=_kept(desired, before) if before else frozenset(),
         unread=memory.unread,
+        deletes_wait=waits,
     )
 
 

@@ -27,7 +27,7 @@ from gitmesh.engine.holding import approval_of, close_approval, let_through, may
 from gitmesh.engine.leaving import keep_finalizer, wants_otherwise
 from gitmesh.engine.limits import Alive, nobody_waits
 from gitmesh.engine.memory import Decided, Moved, SourceMemory
-from gitmesh.engine.planning import make_plan_aside, move_rollouts, plan_input
+from gitmesh.engine.planning import deletes_wait, make_plan_aside, move_rollouts, plan_input
 from gitmesh.engine.ports import Ports, taking_in
 from gitmesh.engine.report import PassReport, Source
 from gitmesh.engine.requests import take_requests
@@ -222,6 +222,7 @@ class Reconciler:
         if memory.desired is None or source.spec.suspend:
             return
         given = self._plan_input(source, memory, memory.desired.resources, report.moved)
+        report.deletes = given.deletes_wait
         plan, notes = guarded(await self._allowed(source, memory, given), memory.desired.guardrails)
         note_guardrails(source, memory, notes, self._ports)
         plan = await with_foundations_due(plan, source, memory, self._ports, self._config, self.ground)
@@ -296,7 +297,8 @@ class Reconciler:
         self, source: Source, memory: SourceMemory, desired: ResourceSet, moved: Iterable[Moved]
     ) -> PlanInput:
         live = self._ports.live.snapshot()
-        given = plan_input(source, memory, desired, moved, live, self._config)
+        waits = deletes_wait(source, memory.desired, live, self._ports.clock.now())
+        given = plan_input(source, memory, desired, moved, live, self._config, waits)
         now = self._ports.clock.monotonic()
         return replace(given, doubtful=self._doubts.standing(now), resting=resting(memory, now))
 

@@ -14,6 +14,7 @@ from gitmesh.kube.errors import ClusterError, StaleWriteError
 from gitmesh.model.plan import Change, ChangeKind, Refusal, Skipped
 from gitmesh.model.repository import COMMIT
 from gitmesh.model.resource import Resource, ResourceKey
+from gitmesh.model.rollout import Hold
 from gitmesh.model.source import ACCEPT_REWRITE_ANNOTATION, TrafficSourceSpec, TrafficSourceStatus
 
 
@@ -25,6 +26,7 @@ class PassReport:
     moved: list[Moved] = field(default_factory=list)
     refusals: tuple[Refusal, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    deletes: Hold | None = None  # what keeps everything from being deleted now
     errors: list[str] = field(default_factory=list)
     prune_failed: bool = False  # and the first error is that something could not be deleted
     overtaken: bool = False  # somebody wrote what we had read: look again, decide again

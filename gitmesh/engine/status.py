@@ -201,6 +201,8 @@ def _at_rest(
         return Verdict("False", "Fight", f"{applied}, but {_and_more(found)}", stalled=True)
     if drifted := [s for s in report.skipped if s.why.is_drift]:
         return Verdict("False", "Drifted", f"{applied}, but {_and_more(drifted)}", stalled=True)
+    if later := [s for s in report.skipped if s.why is SkipReason.NOT_NOW]:
+        return Verdict("Unknown", "Waiting", f"{applied}, but {_and_more(later)}", reconciling=True)
     if idle := not_in_effect(source, memory, live):
         return Verdict("False", "NotInEffect", f"{applied}, but {in_short(idle)}", reconciling=True)
     if is_measuring(memory):

@@ -131,6 +131,7 @@ class SkipReason(StrEnum):
     FIGHT = "Fight"  # somebody else changes it again and again
     RECONCILE_DISABLED = "ReconcileDisabled"  # a person wants it left alone
     PRUNE_DISABLED = "PruneDisabled"  # it is no longer in Git, and is kept
+    NOT_NOW = "NotNow"  # it is no longer in Git, and nothing may go forward for a time
 
     @property
     def is_drift(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from gitmesh.model.field_managers import FieldManager
 from gitmesh.model.plan import Change, ChangeKind, FieldChange, Plan, Refusal, Skipped
 from gitmesh.model.resource import Resource, ResourceKey, ResourceSet
+from gitmesh.model.rollout import Hold
 from gitmesh.model.source import OWNER_ANNOTATION, TrafficSourceSpec
 from gitmesh.plan import adoption
 from gitmesh.plan.alike import Alike
@@ -21,7 +22,7 @@ from gitmesh.plan.normalize import comparable, compared, renewed, to_apply
 from gitmesh.plan.opponents import Stance, opponents, stance
 from gitmesh.plan.references import Offers, any_answered, needs_of, offers_of, services_in
 from gitmesh.plan.refusals import unknown_rollout, without_breaking
-from gitmesh.plan.skips import fought_over, kept, left_alone, never_pruned, not_healed
+from gitmesh.plan.skips import fought_over, kept, left_alone, never_pruned, not_healed, not_now
 from gitmesh.plan.twins import sharers
 from gitmesh.plan.waves import in_waves
 from gitmesh.plan.widen import widened
@@ -48,7 +49,8 @@ class PlanInput:
     answered: it may be carried out yet, so that what is live is not certain. `settled` are the objects of
     which this revision says the same as the one that was applied wholly before it: a difference there is
     drift. `walked` is what Git says of what rollouts walk. `resting` are objects that others change again
-    and again: the same is not written again now. `kept` are never pruned. Of what is `unread` there is a
+    and again: the same is not written again now. `kept` are never pruned. `deletes_wait` says why nothing is
+    deleted now: all of it waits, because deletions have an order. Of what is `unread` there is a
     rollout of which nothing is known. `managers` says who owns which
     fields of the live objects; nothing is forced on an object not in it. `alike` knows what was compared.
     """
@@ -70,6 +72,7 @@ class PlanInput:
     resting: Mapping[ResourceKey, Resting] = field(default_factory=dict)
     kept: frozenset[ResourceKey] = frozenset()
     unread: frozenset[ResourceKey] = frozenset()
+    deletes_wait: Hold | None = None
     managers: Mapping[ResourceKey, tuple[FieldManager, ...]] = field(default_factory=dict)
     marked: frozenset[ResourceKey] | None = None
     alike: Alike = field(default_factory=Alike, compare=False)
@@ -133,7 +136,7 @@ def make_removal_plan(given: PlanInput) -> Plan:
     What somebody wants left alone, or never pruned, stays.
     """
     spec = given.spec.model_copy(update={"prune": True})
-    nothing = replace(given, effective={}, spec=spec, resting={})
+    nothing = replace(given, effective={}, spec=spec, resting={}, deletes_wait=None)
     return _planned(nothing, [], list(_deletes(nothing, given.live.keys())))
 
 
@@ -278,6 +281,8 @@ def _deletes(given: PlanInput, left_over: Collection[ResourceKey]) -> Iterator[C
             yield skipped
         elif never_pruned(live) or key in given.kept:
             yield kept(key)
+        elif given.spec.prune and given.deletes_wait:
+            yield not_now(key, given.deletes_wait.reason)
         elif given.spec.prune:
             why = "no longer in Git" if given.effective else "its TrafficSource is deleted"
             yield _resting(given, key, None, ()) or Change(ChangeKind.DELETE, key, live, None, reason=why)

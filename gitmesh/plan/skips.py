@@ -38,6 +38,11 @@ def kept(key: ResourceKey) -> Skipped:
     )
 
 
+def not_now(key: ResourceKey, why: str) -> Skipped:
+    """Return a leftover that is deleted later."""
+    return Skipped(key, SkipReason.NOT_NOW, f"no longer in Git; {why}")
+
+
 def not_healed(key: ResourceKey, fields: tuple[FieldChange, ...]) -> Skipped:
     """Return a drift that is only reported; without fields it is an object that is gone."""
     happened = "changed" if fields else "deleted"

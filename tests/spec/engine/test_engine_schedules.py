@@ -15,7 +15,7 @@ from fakes.virtual_time import run_virtually
 from gitmesh.decide.gates import pass_for
 from gitmesh.decide.timeline import Standing, timelines
 from gitmesh.model.calendar import zone_named
-from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
+from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT, TRAFFIC_SOURCE, VIRTUAL_SERVICE
 from gitmesh.model.resource import resource_from_body
 from gitmesh.model.rollout import Phase, RolloutRecord
 
@@ -172,6 +172,54 @@ def test_under_a_freeze_a_destination_rule_keeps_its_policy_and_still_gains_subs
         await world.until(lambda: rule_of(world).get("trafficPolicy") == wanted["trafficPolicy"], seconds=300)
 
     tell(story, a_commit(more=details()))
+
+
+@pytest.mark.parametrize("policed", [True, False])
+def test_under_a_freeze_nothing_is_deleted_and_all_of_it_goes_when_the_freeze_ends(policed: bool):
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        now = world.clock.now()
+        freeze = a_freeze(now, now + timedelta(seconds=120), namespaces=["default"])
+        whole = {k: v for k, v in a_commit(more=(freeze,)).items() if policed or "policy" not in k}
+        repository.push({k: v for k, v in whole.items() if not k.endswith("-ratings.yaml")})
+        await world.until(lambda: world.ready() == ("Unknown", "Waiting"))
+        text = str(world.status().conditions)
+        assert "no longer in Git; DestinationRule ratings waits: freeze sale by sre: sale, until" in text
+        await anyio.sleep(60)
+        assert world.live("ratings") == {"v1": 100}
+        assert world.cluster.find(DESTINATION_RULE, "default", "ratings")
+        await world.until(lambda: not world.cluster.find(DESTINATION_RULE, "default", "ratings"), seconds=60)
+        assert world.clock.now() - now < timedelta(seconds=122), "as soon as it may"
+        assert not world.cluster.find(VIRTUAL_SERVICE, "default", "ratings")
+        await world.until(lambda: world.ready() == ("True", "Applied"))
+
+    tell(story)
+
+
+def test_outside_of_its_windows_a_virtual_service_is_not_deleted_either():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        commit = a_commit(windows=WINDOWS, steps=LONG)
+        repository.push({k: v for k, v in commit.items() if not k.endswith("-ratings.yaml")})
+        await world.until(lambda: world.ready() == ("Unknown", "Waiting"))
+        await anyio.sleep(200)
+        assert world.live("ratings") == {"v1": 100}
+        assert world.cluster.find(DESTINATION_RULE, "default", "ratings"), "its routes still name the subsets"
+        await world.until(lambda: not world.cluster.find(VIRTUAL_SERVICE, "default", "ratings"), seconds=120)
+        assert f"{world.clock.now():%H:%M}" == "12:05"
+
+    tell(story)
+
+
+def test_a_source_that_goes_takes_its_objects_along_in_a_freeze_too():
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        now = world.clock.now()
+        repository.push(a_commit(more=(a_freeze(now, now + timedelta(hours=9)),)))
+        await world.until(lambda: world.status().last_applied_revision.endswith(repository.commits[-1].id))
+        world.patch(TRAFFIC_SOURCE, "mesh", {"spec": {"deletionPolicy": "delete"}})
+        await anyio.sleep(5)
+        await world.cluster.delete(TRAFFIC_SOURCE, "default", "mesh")
+        await world.until(lambda: not world.cluster.find(VIRTUAL_SERVICE, "default", "ratings"), seconds=60)
+
+    tell(story)
 
 
 def test_a_freeze_by_selector_leaves_the_rest_alone():
