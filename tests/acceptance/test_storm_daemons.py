@@ -3,7 +3,9 @@
     .venv/bin/pytest tests/acceptance/test_storm_daemons.py --seconds 1200 [--storm SEED]
 
 The proxy before the API server sees every request, and whose it is. In the end nothing is lost, nothing was
-applied twice, nothing is left over; and at no moment did anybody write who did not hold the Lease.
+applied twice, nothing is left over; and at no moment did anybody write who did not hold the Lease. Some of
+the objects are rolled out in steps, and their new version fails from time to time: it never grows after a
+failed verdict, what is quarantined stays out, and no step is taken that no record tells of.
 """
 
 from __future__ import annotations
@@ -19,17 +21,41 @@ import anyio
 import anyio.to_thread
 import pytest
 import yaml
+from fakes.metrics_service import MetricsService, metrics_service
 from fakes.real_loop import until
-from fakes.replicas import Replica, Replicas, replicas
+from fakes.replicas import CONFIG, Replica, Replicas, replicas
 from fakes.witness_proxy import LEASES, Harm, Seen
+from fakes.witnessed_rollouts import (
+    grown_after_failure,
+    quarantined_again,
+    records_back,
+    unexplained,
+    weights_of,
+)
 
-from gitmesh.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
+from gitmesh.istio.canonical import spec_hash
+from gitmesh.model.kinds import DESTINATION_RULE, TRAFFIC_ROLLOUT, VIRTUAL_SERVICE
+from gitmesh.model.rollout import Phase, RolloutRecord
 from gitmesh.model.source import OWNER_ANNOTATION
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real, pytest.mark.timeout(3_600)]
 SECONDS = 25.0
 CALM_SECONDS = 120.0
 NAMES = [f"shop-{number}" for number in range(6)]
+WALKS = [f"walk-{number}" for number in range(3)]
+WALKED = (0, 20, 50, 80)  # few, so that content which failed comes again
+BAD, LAST = 95, 33  # what comes after the storm: more of a version that fails, and what is good
+POLICY = f"""\
+apiVersion: gitmesh.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {{name: careful}}
+spec:
+  select: {{names: [{", ".join(WALKS)}]}}
+  steps: [{{progress: 30, hold: 300ms}}, {{progress: 100}}]
+  analysis: {{interval: 200ms, metrics: [{{name: error-rate, max: 5%}}]}}
+  bake: 300ms
+"""
+PROVIDERS = 'metrics: {{providers: [{{name: told, kind: web, url: "{address}"}}]}}\n'
 HARMS: tuple[Harm, ...] = ("drop before", "drop after", "truncate", "429", "500", "503")
 DELAY_SECONDS_MAX = 0.3  # below the margin between the deadline of a leader and the end of its Lease
 TRAFFIC = ("/virtualservices/", "/destinationrules/")
@@ -63,17 +89,29 @@ class Storm:
     """Everything that happens, from one seed."""
 
     world: Replicas
+    metrics: MetricsService
     chance: random.Random
     there: dict[str, int] = field(default_factory=dict)  # name -> weight of v2, as Git has it now
     past: list[dict[str, int]] = field(default_factory=list)
-    last: str = ""
+    commits: list[str] = field(default_factory=list)
+    sick: frozenset[str] = frozenset()  # the walks whose v2 fails now
     harm: float = 0.0
     done: Counter[str] = field(default_factory=Counter)
     ended: list[tuple[str, float]] = field(default_factory=list)  # who was killed, and when
 
-    def commit(self) -> None:
-        """Change some objects: weights, new ones, and some that go."""
-        files: dict[str, str | bytes | None] = {}
+    @property
+    def last(self) -> str:
+        return self.commits[-1]
+
+    def fails(self, host: str, version: str) -> float:
+        return 50.0 if version == "v2" and host.partition(".")[0] in self.sick else 0.0
+
+    def commit(self, *walks: tuple[str, int]) -> None:
+        """Change some objects: weights, new ones, and some that go; a walk never goes."""
+        files: dict[str, str | bytes | None] = {"policy.yaml": POLICY}
+        for name, weight in walks or [(self.chance.choice(WALKS), self.chance.choice(WALKED))]:
+            self.there[name] = weight
+            files[f"{name}.yaml"] = yaml.safe_dump_all([rule(name), route(name, weight)])
         for name in self.chance.sample(NAMES, self.chance.randint(1, 3)):
             if name in self.there and len(self.there) > 2 and self.chance.random() < 0.25:
                 del self.there[name]
@@ -83,7 +121,7 @@ class Storm:
                 self.there[name] = weight
                 files[f"{name}.yaml"] = yaml.safe_dump_all([rule(name), route(name, weight)])
         self.past.append(dict(self.there))
-        self.last = self.world.repository.publish(files, f"change {len(self.past)}")[:7]
+        self.commits.append(self.world.repository.publish(files, f"change {len(self.past)}")[:7])
         self.done["commits"] += 1
 
     def harms(self, seen: Seen) -> Harm:
@@ -110,8 +148,9 @@ class Storm:
     async def _weather(self, end: float) -> None:
         while time.monotonic() < end:
             self.harm = self.chance.choice((0.0, 0.1, 0.3))
+            self.sick = frozenset(name for name in WALKS if self.chance.random() < 0.4)
             await anyio.sleep(self.chance.uniform(0.5, 2.0))
-        self.harm = 0.0
+        self.harm, self.sick = 0.0, frozenset()
 
     async def _accidents(self, end: float) -> None:
         while time.monotonic() < end:
@@ -147,29 +186,76 @@ async def test_nothing_is_lost_nothing_is_applied_twice_and_nothing_is_left_over
 ):
     seconds = request.config.getoption("--seconds", default=None) or SECONDS
     seed = request.config.getoption("--storm", default=None) or int(time.time())
-    async with replicas(tmp_path, 2) as world:
-        storm = Storm(world, random.Random(seed))
-        await world.follow(limits={"deletePercentMax": 100})
-        storm.commit()
+    async with (
+        metrics_service() as metrics,
+        replicas(tmp_path, 2, config=CONFIG + PROVIDERS.format(address=metrics.address)) as world,
+    ):
+        storm = Storm(world, metrics, random.Random(seed))
+        metrics.client, metrics.failing = world.client, storm.fails
+        await world.follow(limits={"deletePercentMax": 100, "changePercentMax": 100})
+        storm.commit(*((name, 0) for name in WALKS))
         await world.wait_applied(storm.last)
         await storm.blow(seconds)
-        await anyio.to_thread.run_sync(storm.commit)
-        told = f"seed {seed} (--storm {seed}), {dict(storm.done)}"
+        await every_bad_canary_goes_back(world, storm)
+        await anyio.to_thread.run_sync(storm.commit, *((name, LAST) for name in WALKS))
+        said = f"seed {seed} (--storm {seed}), {dict(storm.done)}"
         await world.wait_applied(storm.last, seconds=CALM_SECONDS)
-        assert await live(world) == storm.there, told
-        assert await leftovers(world) == set(), told
+        assert await live(world) == storm.there, said
+        assert await leftovers(world) == set(), said
         keys = {
             f"{kind}/default/{name}" for name in storm.there for kind in ("VirtualService", "DestinationRule")
         }
         inventory = {path.partition("/")[2] for path in (await world.status()).inventory}
-        assert inventory == keys, told
-        assert lone_writers(world.proxy.seen) == [], told
-        assert steps_back(world.proxy.seen, storm.past) == [], told
-        assert len(repeats(world.proxy.seen)) <= len(lost(world.proxy.seen)) + len(storm.ended), told
-        await until(f"nothing to be written any more; {told}", lambda: is_quiet(world), CALM_SECONDS)
-        assert storm.done["commits"] > seconds / 5, told
-        assert len([one for one in world.proxy.seen if one.harm]) > 3, f"it was no storm: {told}"
-        assert storm.done.total() > storm.done["commits"] + 3, f"it was no storm: {told}"
+        assert inventory == keys, said
+        assert lone_writers(world.proxy.seen) == [], said
+        assert steps_back(world.proxy.seen, storm.past) == [], said
+        await check_rollouts(world, storm, said)
+        assert len(repeats(world.proxy.seen)) <= len(lost(world.proxy.seen)) + len(storm.ended), said
+        await until(f"nothing to be written any more; {said}", lambda: is_quiet(world), CALM_SECONDS)
+        assert storm.done["commits"] > seconds / 5, said
+        assert len([one for one in world.proxy.seen if one.harm]) > 3, f"it was no storm: {said}"
+        assert storm.done.total() - storm.done["commits"] > seconds / 12, f"it was no storm: {said}"
+
+
+async def records(world: Replicas) -> dict[str, RolloutRecord]:
+    found = (await world.client.list(TRAFFIC_ROLLOUT)).items
+    return {body["metadata"]["name"]: RolloutRecord.model_validate(body["status"]) for body in found}
+
+
+async def every_bad_canary_goes_back(world: Replicas, storm: Storm) -> None:
+    """Push more of a version that fails: whatever the storm has left, all of that goes back and stays out."""
+    storm.sick = frozenset(WALKS)
+    await anyio.to_thread.run_sync(storm.commit, *((name, BAD) for name in WALKS))
+
+    async def all_back() -> bool:
+        found = await records(world)
+        content = {name: spec_hash(route(name, BAD)["spec"]) for name in WALKS}
+        back = [name for name in WALKS if found[name].phase is Phase.ROLLED_BACK]
+        return back == WALKS and all(content[name] in found[name].quarantined for name in WALKS)
+
+    await until("every bad canary to be rolled back", all_back, CALM_SECONDS)
+    stable = {name: weights_of(one.stable.spec)["v2"] for name, one in (await records(world)).items()}
+
+    async def all_stable() -> bool:
+        there = await live(world)
+        return {name: there[name] for name in WALKS} == stable
+
+    await until("stable to be live", all_stable, CALM_SECONDS)
+    storm.sick = frozenset()
+
+
+async def check_rollouts(world: Replicas, storm: Storm, said: str) -> None:
+    """Check what must hold of each step, and that every record is there and true."""
+    seen = world.proxy.seen
+    assert grown_after_failure(seen, WALKS, "v2") == [], said
+    assert quarantined_again(seen, WALKS) == [], said
+    assert unexplained(seen, WALKS, "v2") == [], said
+    assert records_back(seen, WALKS, storm.commits) == [], said
+    found = await records(world)
+    assert set(found) == set(WALKS), said
+    assert {record.phase for record in found.values()} == {Phase.SUCCEEDED}, said
+    for name, record in found.items():
+        assert record.stable.hash == spec_hash(route(name, LAST)["spec"]), said
 
 
 async def live(world: Replicas) -> dict[str, int]:
@@ -220,9 +306,9 @@ def steps_back(seen: list[Seen], past: list[dict[str, int]]) -> list[str]:
     reached: dict[str, int] = {}
     wrong = []
     for one in on_traffic(seen):
-        if "/virtualservices/" not in one.path:
-            continue
         name = one.path.rpartition("/")[2]
+        if "/virtualservices/" not in one.path or name in WALKS:
+            continue
         weight = None
         if one.method == "PATCH":
             weight = one.body["spec"]["http"][0]["route"][1]["weight"]
@@ -236,11 +322,15 @@ def steps_back(seen: list[Seen], past: list[dict[str, int]]) -> list[str]:
 
 
 def repeats(seen: list[Seen]) -> list[Seen]:
-    """Return the writes that changed nothing, for the object was so already."""
+    """Return the writes that changed nothing, for the object was so already.
+
+    A rollback names no version, and is sent again as soon as its answer is late: it says the same.
+    """
     versions: dict[str, str] = {}
     found = []
     for one in on_traffic(seen):
-        if one.version and versions.get(one.path) == one.version:
+        names_version = bool((one.body.get("metadata") or {}).get("resourceVersion"))
+        if one.version and versions.get(one.path) == one.version and names_version:
             found.append(one)
         versions[one.path] = one.version
     return found
@@ -248,4 +338,4 @@ def repeats(seen: list[Seen]) -> list[Seen]:
 
 def lost(seen: list[Seen]) -> list[Seen]:
     """Return the writes whose answer never came, so that they had to be repeated."""
-    return [one for one in on_traffic(seen) if one.harm in ("drop after", "truncate", "cut")]
+    return [one for one in on_traffic(seen) if one.harm in ("drop after", "truncate")]

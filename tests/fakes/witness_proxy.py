@@ -33,7 +33,6 @@ class Seen:
     status: int = 0
     answered: float = 0.0
     version: str = ""  # of the object as stored
-    heard: bool = True  # whoever asked was still there for the answer
 
     @property
     def wrote(self) -> bool:
@@ -92,13 +91,10 @@ class WitnessProxy:
             return await self._stream(request, seen, agent)
         work = asyncio.ensure_future(self._ask(request, raw, seen))
         self._open.add(work)
-        try:
-            status, answer = await asyncio.shield(work)  # it is carried out also when nobody waits for it
-        except asyncio.CancelledError:
-            seen.heard = False
-            raise
-        seen.heard = request.transport is not None and not request.transport.is_closing()
-        if seen.harm == "drop after" or agent in self.cut:
+        status, answer = await asyncio.shield(work)  # it is carried out also when nobody waits for it
+        if agent in self.cut:
+            seen.harm = "drop after"
+        if seen.harm == "drop after":
             return _dropped(request)
         if seen.harm == "truncate":
             response = web.StreamResponse(headers={"Content-Type": "application/json"}, status=status)
