@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from gitmesh.fetch.environment import NOTHING_LENT, Lent, git_environment, inherited_names
-from gitmesh.fetch.errors import FetchError
+from gitmesh.fetch.errors import FetchError, PartialError
 
 if TYPE_CHECKING:
     from git.cmd import Git
@@ -162,7 +162,7 @@ class GitRunner:
         if alarm.rang:
             raise FetchError(_too_slow(self._timeout_seconds), retryable=True)
         if alarm.swarmed:
-            raise FetchError(_SWARMED, retryable=True)
+            raise PartialError(_SWARMED)  # asked for everything, the server may have an answer
 
     def _start(self, arguments: tuple[str, ...], stdin: IO[bytes] | None) -> subprocess.Popen[bytes]:
         unset = [f"-u{name}" for name in inherited_names(os.environ, self._environment.keys())]

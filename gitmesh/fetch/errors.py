@@ -37,7 +37,7 @@ class BrokenMirrorError(FetchError):
 
 
 class PartialError(FetchError):
-    """The server leaves files out, and does not give them one by one. Then everything is fetched."""
+    """The server leaves out what it does not give later, one by one. Then everything is fetched."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=True)

@@ -28,6 +28,7 @@ _PROXY = re.compile(
     r"Proxy CONNECT|SOCKS5",
     re.IGNORECASE,
 )
+_ASKED_BY = re.compile(r"could not read (?:Username|Password) for '(\w+://[^'/]{1,200})")
 _REDIRECT = re.compile(r"returned error: 30\d|update url base from redirection")
 _AUTHENTICATION = re.compile(
     r"Authentication failed|could not read Username|could not read Password|Permission denied \(|"
@@ -118,6 +119,13 @@ def _not_let_in(said: str, what: str, reason: str) -> FetchError | None:
         return LoginError(
             f"cannot {what}: nobody that we trust vouches for the server ({reason}); "
             "if its authority is your own, put its certificate as ca.crt into the Secret of spec.secretRef"
+        )
+    asked_by = _ASKED_BY.search(said)
+    if asked_by and asked_by[1] not in what:
+        return FetchError(
+            f"cannot {what}: the server sends us to {without_secrets(asked_by[1])}, and a login does not go "
+            "along; set spec.url to where the repository is",
+            retryable=True,
         )
     if _REDIRECT.search(said):
         return FetchError(

@@ -6,11 +6,13 @@ import hashlib
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.git_http import GitHttpServer, git_over_http
+from fakes.git_http import GitHttpServer, git_over_http, serving
 
 from gitmesh.fetch import mirror as mirror_module
 from gitmesh.fetch.errors import FetchError
@@ -19,7 +21,7 @@ from gitmesh.fetch.push import Proposal
 from gitmesh.fetch.trust import Trust
 from gitmesh.fetch.verifying import Demand
 from gitmesh.model.config import GitLimits
-from gitmesh.playground.repository import GitRepository
+from gitmesh.playground.repository import GitRepository, run_git
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 READ, ALL = 20, 2_000
@@ -257,3 +259,23 @@ async def test_a_mirror_whose_history_was_cut_off_judges_nothing_and_is_made_ane
 
 def bytes_below(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+
+
+async def test_a_server_that_only_serves_files_is_followed_without_leaving_any_out(
+    repository: GitRepository, tmp_path: Path
+):
+    """Git's "dumb" protocol, with which it looks for what is left out in process upon process."""
+    handler = partial(QuietFiles, directory=str(repository.origin.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, serving(server):
+        mirror, url = a_mirror(tmp_path), f"http://127.0.0.1:{server.server_address[1]}/origin.git"
+        for content in ("n: 3\n", "n: three\n"):
+            repository.publish({"mesh/3.yaml": content}, content)
+            run_git("-C", str(repository.origin), "update-server-info")
+            revision = await mirror.fetch(url, "main", "mesh")
+            assert revision.files["mesh/3.yaml"].content == content.encode()
+            assert len(revision.files) == READ
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass

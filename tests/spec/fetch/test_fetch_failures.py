@@ -83,3 +83,9 @@ def test_text_of_a_server_is_cleaned_and_short():
     assert "\x1b" not in told
     assert "hunter2" not in told
     assert len(told) < 600
+
+
+def test_a_login_that_another_server_asks_for_is_a_redirect():
+    stderr = "fatal: could not read Username for 'https://login.example.com': terminal prompts disabled"
+    told = str(explain(stderr, what="fetch main of https://e.com/x"))
+    assert "sends us to https://login.example.com, and a login does not go along; set spec.url" in told
