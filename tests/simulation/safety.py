@@ -36,6 +36,7 @@ REACTION_SECONDS = 1.0  # from the answer that condemns to stable routes
 CALM_SECONDS = 5.0  # so long nothing may have gone wrong before a reaction is timed
 HANGING_SECONDS = 11.0  # a query that was asked meanwhile is given up so long after it
 OVERHANG_SECONDS = 12.0  # a pass that began in a window may end so long after it
+CLOCK_SLACK = timedelta(seconds=25)  # so far a clock may be set back, with what a pass takes
 FOREIGN = "foreign"
 _TRAFFIC = {kind.kind for kind in TRAFFIC_KINDS}
 
@@ -227,7 +228,16 @@ class Safety:
         if request.kind == VIRTUAL_SERVICE.kind and moved:
             yield from self._service(request.name, asked_at, after)
 
+    def _freeze(self) -> Mapping[str, Any]:
+        """The freeze of the revision that the daemon follows; empty when there is none."""
+        text = self._accepted().get("freezewindow-sale.yaml")
+        return {} if text is None else dict(orjson.loads(text)["spec"])
+
     def _deleted(self, request: Request, owner: str) -> Iterator[str]:
+        freeze, now = self._freeze(), self._world.clock.now()
+        # A pass that began after the freeze may end in it, when the clock was set back meanwhile.
+        if freeze and owner == "default/mesh" and _span(freeze)[0] <= now < _span(freeze)[1] - CLOCK_SLACK:
+            yield "deletes in a freeze"
         name = owner.partition("/")[2]
         repository = self._world.repositories[f"https://git.example.com/{name}.git"]
         file = f"{request.kind}-{request.name}.yaml".lower()
@@ -368,13 +378,12 @@ class Safety:
 
     def _is_frozen(self, record: RolloutRecord, late: datetime | None = None) -> bool:
         """The same for freezes. `late`: for a write at this moment, by a pass that began before."""
-        text, moment = self._accepted().get("freezewindow-sale.yaml"), late or record.entered_at
-        if text is None or moment is None:
+        spec, moment = self._freeze(), late or record.entered_at
+        if not spec or moment is None:
             return False
-        spec = orjson.loads(text)["spec"]
         if spec["overrule"] == "allowed" and f"{record.canary_hash}@sale" in self.overruled:
             return False
-        begin, end = (datetime.fromisoformat(spec[name]) for name in ("from", "to"))
+        begin, end = _span(spec)
         return begin + timedelta(seconds=OVERHANG_SECONDS if late else 0) <= moment < end
 
     def _dwelt(
@@ -404,6 +413,10 @@ class Safety:
             heard = [a for a in seen if a[1] <= self._answered_until(self._world.metrics.slow_values)]
             if not any(answers and answers[-1][2] == "pass" for answers in (seen, heard)):
                 yield f"leaves step {before.step} without evidence for {target.version}: {seen[-3:]}"
+
+
+def _span(freeze: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    return datetime.fromisoformat(freeze["from"]), datetime.fromisoformat(freeze["to"])
 
 
 def _outcome(stats: RequestStats) -> str:
