@@ -101,7 +101,7 @@ def _next_step(
 ) -> Hold | Advance | Finish:
     """Say whether a rollout in motion goes on. What a person has to do is told before what time brings."""
     if record.effective_at is None:
-        return Hold(f"waits until {record.progress:g} % is live")
+        return shut or Hold(f"waits until {record.progress:g} % is live")
     due, promoted = record.effective_at + dwell(record), promotion(record, gate)
     if now < due and not promoted:
         return Hold(f"{_stay(record)} until {due:%H:%M:%S} UTC", until=due)
@@ -316,7 +316,8 @@ def progress_at(record: RolloutRecord, step: int) -> float:
 
 
 def _enter(record: RolloutRecord, phase: Phase, step: int, now: datetime, namespace: str) -> RolloutRecord:
-    record = changed(record, phase=phase, step=step, progress=progress_at(record, step))
+    left = record.progress if record.phase.in_motion else None
+    record = changed(record, phase=phase, step=step, progress=progress_at(record, step), left=left)
     return changed(
         record,
         weights=way_of(record, namespace).describe(record.stand),

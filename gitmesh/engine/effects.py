@@ -24,7 +24,7 @@ from gitmesh.istio.canonical import spec_hash
 from gitmesh.model.config import Config
 from gitmesh.model.effect import Effect, EffectState, Watch
 from gitmesh.model.kinds import VIRTUAL_SERVICE
-from gitmesh.model.metrics import RequestQuery
+from gitmesh.model.metrics import COUNT_MAX, RequestQuery
 from gitmesh.model.plan import ChangeKind
 from gitmesh.model.resource import Resource, ResourceKey
 from gitmesh.model.rollout import Target
@@ -196,7 +196,10 @@ class Verifier:
         try:
             with anyio.fail_after(seconds):
                 for share in shares:
-                    counts[share.target] = (await metrics.count(_query(share.target, since, now))).requests
+                    requests = (await metrics.count(_query(share.target, since, now))).requests
+                    if not 0 <= requests <= COUNT_MAX:
+                        raise MetricsError(f"{requests:g} is no count of requests")
+                    counts[share.target] = requests
         except TimeoutError:
             raise MetricsError(f"the metrics provider gave no answer within {seconds:g} s") from None
         return counts

@@ -5,7 +5,7 @@ Stage: none (pure). `RolloutRecord` is the status of a TrafficRollout, field for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -155,6 +155,7 @@ class RolloutRecord(ApiModel):
     step: int = 0  # index into the policy's steps
     steps: int = 0
     progress: float = 100.0
+    left: float | None = None  # the progress that was live before the present step; None before the first one
     weights: str = ""  # for people: "v1 75, v2 25"
     started_at: datetime | None = None
     entered_at: datetime | None = None
@@ -195,7 +196,8 @@ class RolloutRecord(ApiModel):
         A step that is not live yet does not become so after a failure, or when its window has closed; the
         step before it stays. Before the first step nothing is held: there would never be requests to prove
         it better. A policy that has come to have no analysis holds nothing for a check of the one before it:
-        no other check would ever take that back.
+        no other check would ever take that back. What was never live is no step before: one that a person
+        promoted past, or one that a new policy has in between.
         """
         policy = self.policy_spec
         if policy is None or not self.steps or not self.phase.in_motion or self.effective_at is not None:
@@ -206,7 +208,10 @@ class RolloutRecord(ApiModel):
             index
             for index, step in enumerate(policy.steps)
             if (step.progress < self.progress if self.progress > 0 else index < self.step)
+            and (self.left is None or step.progress <= self.left)
         ]
+        if not earlier and self.left:
+            return replace(self.stand, progress=self.left)
         return self._stand_at(earlier[-1]) if earlier else self.stand
 
     def _stand_at(self, index: int) -> Stand:

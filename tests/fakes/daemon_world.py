@@ -207,6 +207,7 @@ class Repository:
         self.opens_with: Access | None = None  # None: anybody may come in
         self.tries = 0
         self.fetched: list[Commit] = []  # what a daemon has seen, in order
+        self.fetched_at: list[float] = []
         self.branches: dict[str, Commit] = {}  # pushed for review
         self.unsigned: set[str] = set()  # commits whose signatures nobody trusts
         self.proposals: list[Proposal] = []
@@ -257,6 +258,7 @@ class FakeMirror:
             return Revision("0" * 40, "0" * 40, branch)
         commit = repository.commits[-1]
         repository.fetched.append(commit)
+        repository.fetched_at.append(anyio.current_time())
         self._kept.update({c.id: c for c in repository.commits})
         if self._last is None or self._last.commit != commit.id:
             self._last = replace(commit.revision(branch), url=url)

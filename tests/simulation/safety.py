@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from fakes.cluster import Request
-from fakes.daemon_world import LIFE, DaemonWorld, weights_of
+from fakes.daemon_world import LIFE, DaemonWorld, Repository, weights_of
 from pydantic import ValidationError
 
 from gitmesh.istio.canonical import spec_hash
@@ -241,9 +241,19 @@ class Safety:
         name = owner.partition("/")[2]
         repository = self._world.repositories[f"https://git.example.com/{name}.git"]
         file = f"{request.kind}-{request.name}.yaml".lower()
-        recent = [commit.files for commit in repository.fetched[-3:]]
-        if not any(files and file not in files for files in recent):
+        if all(file in files for files in self._followed(repository)):
             yield f"deleted what Git of {name} has"
+
+    def _followed(self, repository: Repository) -> Iterator[Mapping[str, str]]:
+        """What a daemon may follow now: the newest that is right, and what that followed a moment ago."""
+        now, until = self._world.clock.monotonic(), math.inf
+        for commit, at in zip(reversed(repository.fetched), reversed(repository.fetched_at), strict=True):
+            files = commit.files
+            if files and "bad.yaml" not in files and not any(BROKEN_MARK in text for text in files.values()):
+                yield files
+                until = min(until, at)
+                if now - until > OVERHANG_SECONDS:
+                    return
 
     def _missing(self) -> Any:
         bodies = [
@@ -287,7 +297,8 @@ class Safety:
         for version in grown:
             before = [a for a in self._answers.get((name, version), []) if a[0] < asked_at]
             started = self.of(name).rollout
-            recent = [a for a in before if started[1] <= a[1] <= self._answered_until(0.35)]
+            until = self._answered_until(0.35)  # a check that has failed is done so soon
+            recent = [a for a in before if a[1] >= started[1] and (a[2] != "fail" or a[1] <= until)]
             if recent and recent[-1][2] == "fail":
                 yield f"{version} grows after a failed check at {recent[-1][1]:.3f}"
 

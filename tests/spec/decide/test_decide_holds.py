@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from fakes.builders import NOON, a_rollout, a_spec, a_verdict, a_virtual_service, resolve, seconds
+from fakes.builders import NOON, a_policy, a_rollout, a_spec, a_verdict, a_virtual_service, resolve, seconds
 
 from gitmesh.decide.gates import closed, opened_by_hand, pass_for
-from gitmesh.decide.retarget import retarget
+from gitmesh.decide.retarget import _with_policy, retarget
 from gitmesh.decide.schedule import next_wake, shut_now
 from gitmesh.decide.transitions import advance, decide, held_back
 from gitmesh.istio.canonical import spec_hash
@@ -266,6 +266,30 @@ def test_what_has_not_begun_has_no_deadline():
 def test_a_step_that_was_not_live_when_a_check_failed_stays_out():
     record = a_rollout(at_percent=25, effective=False, failed_checks=1)
     assert record.live_stand.progress == 5
+
+
+def test_a_step_that_a_person_promoted_past_is_no_step_before():
+    record = advance(a_rollout(at_percent=5, steps="5 10s, 25 10s, 50 10s, 100"), Advance(3, "all"), LATER)
+    assert (record.progress, record.left) == (100, 5)
+    assert record.model_copy(update={"failed_checks": 1}).live_stand.progress == 5
+    assert held_back(record, SHUT).live_stand.progress == 5
+
+
+@pytest.mark.parametrize(("steps", "stays"), [("5, 25, 50, 100", 5), ("25, 50, 100", 10)])
+def test_a_step_that_a_new_policy_has_in_between_is_no_step_before(steps: str, stays: float):
+    begun = a_rollout(at_percent=10, steps="10 10s, 50 10s, 100")
+    record = advance(begun, Advance(1, "on"), LATER)
+    other = a_policy(steps)
+    record = _with_policy(record, other, "default").model_copy(update={"failed_checks": 1})
+    assert record.progress == 50
+    assert record.live_stand.progress == stays
+
+
+def test_a_step_that_is_not_live_and_shut_wakes_when_it_may_go_on():
+    record = held_back(a_rollout(at_percent=25, effective=False), SHUT)
+    decision = decide(record, shut=SHUT, now=LATER)
+    assert decision is SHUT
+    assert next_wake(advance(record, decision, LATER), LATER) == SHUT.until
 
 
 def test_a_failed_check_holds_nothing_once_the_policy_has_no_analysis():

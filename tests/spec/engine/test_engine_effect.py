@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -157,6 +158,21 @@ def test_a_metrics_server_that_is_down_or_hangs_does_not_keep_it_from_being_read
         repository.push(files(a_service("reviews", "v1 50, v2 50"), a_rule("reviews")))
         await world.until(lambda: "gave no answer" in str(in_effect(world)))
         await world.until(lambda: world.ready() == ("True", "Applied"))
+
+    tell(story)
+
+
+@pytest.mark.parametrize("count", [float("inf"), float("nan"), -5.0, 1e300])
+def test_a_count_that_can_be_none_confirms_and_contradicts_nothing(count: float):
+    async def story(world: DaemonWorld, repository: Any) -> None:
+        world.metrics.twist = lambda stats: replace(stats, requests=count)
+        await world.until(lambda: world.ready() == ("True", "Applied"), seconds=60)
+        condition = in_effect(world)
+        assert condition is not None
+        assert condition.reason != "Measured"
+        assert "is no count of requests" in condition.message
+        world.metrics.twist = lambda stats: stats
+        await world.until(lambda: (c := in_effect(world)) and c.reason == "Measured", seconds=600)
 
     tell(story)
 
