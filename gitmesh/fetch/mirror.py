@@ -5,10 +5,9 @@ Stage: fetch (effect). An unchanged branch costs one `git fetch`; of a changed o
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from anyio import CapacityLimiter, Lock, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from gitmesh.fetch.command import Abort, GitExit, GitRunner
+from gitmesh.fetch.disk import URL_FILE, bytes_of, disk_error, make_bare, remove
 from gitmesh.fetch.environment import NOTHING_LENT, Lent
 from gitmesh.fetch.errors import BrokenMirrorError, FetchError, PartialError
 from gitmesh.fetch.failures import explain
@@ -33,7 +33,7 @@ from gitmesh.fetch.pull import (
     tip,
 )
 from gitmesh.fetch.push import Proposal, branch_tip, make_commit, push_commit
-from gitmesh.fetch.session import Counters, Place, Session
+from gitmesh.fetch.session import Counters, Place, Session, Wanted
 from gitmesh.fetch.signatures import trusting
 from gitmesh.fetch.urls import Remote, check_branch, check_commit, check_path, check_ref, check_url
 from gitmesh.fetch.verifying import Demand, Unverified, Verified, verify
@@ -44,19 +44,7 @@ from gitmesh.model.revision import Revision
 _T = TypeVar("_T")
 _FETCHES_PER_TIDY = 50
 _TIDY = ("-c", "gc.auto=2000", "gc", "--auto", "--quiet")
-_URL_FILE = "gitmesh-url"
 _WHOLE_FILE = "gitmesh-whole"  # there when the server cannot give single files
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What a fetch is for. `since` is the revision that was accepted last, `name@commit`, or empty."""
-
-    remote: Remote
-    ref: Ref
-    place: Place
-    since: str
-    meant: str
 
 
 class GitMirror:
@@ -80,6 +68,7 @@ class GitMirror:
         self._last: tuple[Place, Revision] | None = None  # the newest that was read, and what of it
         self._opened = False
         self._in_vain: set[str] = set()  # commits that the server gives no more
+        self._made_with = 0  # bytes that the mirror took when it was made; 0: not known
         self._broken = 0  # fetches in a row that found the mirror damaged, also after it was made again
         self.counters = Counters()
 
@@ -103,7 +92,7 @@ class GitMirror:
         if meant:
             check_commit(meant)
         place = Place(check_path(path), ignore)
-        wanted = _Wanted(remote, check_ref(Ref.of(ref)), place, since, meant)
+        wanted = Wanted(remote, check_ref(Ref.of(ref)), place, since, meant)
         return await self._in_thread(lambda abort: self._fetch(wanted, access, abort), self._network)
 
     async def read(
@@ -169,7 +158,7 @@ class GitMirror:
                     refuse_shallow(git, f"check the signatures of {commit[:12]}")
                     return verify(git, commit, base, demand)
             except OSError as error:
-                raise _disk_error(self._directory, error) from error
+                raise disk_error(self._directory, error) from error
 
         return await self._in_thread(work)
 
@@ -194,7 +183,7 @@ class GitMirror:
         except GitExit as ended:
             raise explain(ended.stderr, what=f"make a commit for {remote}") from None
         except OSError as error:
-            raise _disk_error(self._directory, error) from error
+            raise disk_error(self._directory, error) from error
         return commit
 
     async def close(self) -> None:
@@ -205,7 +194,7 @@ class GitMirror:
     async def discard(self) -> None:
         """Remove the mirror: nobody follows this repository any more."""
         await self.close()
-        await to_thread.run_sync(_remove, self._directory, limiter=self._disk)
+        await to_thread.run_sync(remove, self._directory, limiter=self._disk)
 
     async def _in_thread(self, work: Callable[[Abort], _T], limiter: CapacityLimiter | None = None) -> _T:
         """Run blocking work in a thread; being cancelled kills git and waits for the thread to notice."""
@@ -224,7 +213,7 @@ class GitMirror:
             raise failure
         return result
 
-    def _fetch(self, wanted: _Wanted, access: Access, abort: Abort) -> Revision:
+    def _fetch(self, wanted: Wanted, access: Access, abort: Abort) -> Revision:
         self.counters.fetches += 1
         try:
             with lent(access, wanted.remote, self._lent_directory) as given:
@@ -232,13 +221,15 @@ class GitMirror:
                 self._broken = 0
                 return revision
         except OSError as error:
-            raise _disk_error(self._directory, error) from error
+            raise disk_error(self._directory, error) from error
 
-    def _fetched(self, wanted: _Wanted, given: Lent, abort: Abort) -> Revision:
+    def _fetched(self, wanted: Wanted, given: Lent, abort: Abort) -> Revision:
         """Fetch into the mirror that is there, or make it anew; with whole files where nothing else works."""
         partial = True
         if self._is_mirror_of(wanted.remote):
             try:
+                if self._has_grown():
+                    return self._fetch_less(wanted, given, abort)
                 return self._fetch_again(wanted, given, abort)
             except BrokenMirrorError:
                 self._broken += 1
@@ -253,34 +244,57 @@ class GitMirror:
         except PartialError:
             return self._fetch_anew(wanted, given, abort, partial=False)
 
-    def _fetch_again(self, wanted: _Wanted, given: Lent, abort: Abort) -> Revision:
+    def _has_grown(self) -> bool:
+        """Say whether most of a mirror is what no branch has any more: what was fetched is never dropped."""
+        most = max(self._limits.mirror_bytes_max, 2 * self._made_with)
+        return bytes_of(self._directory) > most
+
+    def _fetch_less(self, wanted: Wanted, given: Lent, abort: Abort) -> Revision:
+        """Make the mirror anew, unless what was accepted last would be lost with the old one."""
+        self._made_with = bytes_of(self._directory)
+        try:
+            return self._fetch_anew(
+                wanted, given, abort, partial=True, keeping=wanted.since.rpartition("@")[2]
+            )
+        except PartialError:
+            return self._fetch_again(wanted, given, abort)
+
+    def _fetch_again(self, wanted: Wanted, given: Lent, abort: Abort) -> Revision:
         session, ref = self._opened_for(wanted.remote, given, abort, self._directory), wanted.ref
         before = wanted.since
         if not before and ref.kind is RefKind.BRANCH:
             before = f"{ref.name}@{tip(session.local, branch_ref(ref.name))}"
         return self._newest(session, wanted, before)
 
-    def _fetch_anew(self, wanted: _Wanted, given: Lent, abort: Abort, *, partial: bool) -> Revision:
-        """Clone beside the old mirror and swap when it worked: until then old revisions stay readable."""
+    def _fetch_anew(
+        self, wanted: Wanted, given: Lent, abort: Abort, *, partial: bool, keeping: str = ""
+    ) -> Revision:
+        """Clone beside the old mirror and swap when it worked: until then old revisions stay readable.
+
+        Raises PartialError where it does not come with a commit that is to be kept.
+        """
         fresh = self._directory.with_name(f"{self._directory.name}.new")
-        _remove(fresh)
+        remove(fresh)
         try:
-            _init(GitRunner(fresh, abort), wanted.remote)
+            make_bare(GitRunner(fresh, abort), wanted.remote)
             if not partial:
                 (fresh / _WHOLE_FILE).touch()
             session = self._opened_for(wanted.remote, given, abort, fresh)
             assert session.online is not None
             bring(session.online, wanted.remote, wanted.ref, partial=partial)
-            _remove(self._directory)
+            if keeping and not session.bring_back(keeping):
+                raise PartialError(f"{wanted.remote} does not give {keeping[:12]} any more")
+            remove(self._directory)
             fresh.rename(self._directory)
+            self._made_with = bytes_of(self._directory)
         except BaseException:
-            _remove(fresh)
+            remove(fresh)
             raise
         self._opened = True
         session = self._opened_for(wanted.remote, given, abort, self._directory)
         return self._newest(session, wanted, wanted.since)
 
-    def _newest(self, session: Session, wanted: _Wanted, before: str) -> Revision:
+    def _newest(self, session: Session, wanted: Wanted, before: str) -> Revision:
         git, ref = session.online, wanted.ref
         assert git is not None
         found = bring(git, wanted.remote, ref, partial=session.partial)
@@ -361,7 +375,7 @@ class GitMirror:
     def _is_mirror_of(self, remote: Remote) -> bool:
         """Say whether the directory holds a mirror of that URL; at first use, clear crash leftovers."""
         try:
-            known = (self._directory / _URL_FILE).read_text("utf-8")
+            known = (self._directory / URL_FILE).read_text("utf-8")
         except (OSError, UnicodeDecodeError):
             return False
         if known != remote.text or is_shallow(self._directory):
@@ -378,23 +392,3 @@ async def _throw_when_cancelled(abort: Abort) -> None:
         await anyio.sleep_forever()
     finally:
         abort.throw()
-
-
-def _init(git: GitRunner, remote: Remote) -> None:
-    git.git_dir.mkdir(parents=True, mode=0o700)
-    try:
-        git.text("init", "--quiet", "--bare", "--template=")
-    except GitExit as ended:
-        raise explain(ended.stderr, what=f"make a mirror in {git.git_dir}") from None
-    (git.git_dir / _URL_FILE).write_text(remote.text, "utf-8")
-
-
-def _remove(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def _disk_error(directory: Path, error: OSError) -> FetchError:
-    return FetchError(
-        f"cannot keep a mirror in {directory}: {error.strerror or error}; check space and permissions",
-        retryable=True,
-    )

@@ -39,6 +39,17 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a fetch is for. `since` is the revision that was accepted last, `name@commit`, or empty."""
+
+    remote: Remote
+    ref: Ref
+    place: Place
+    since: str
+    meant: str
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """`online` is None where nothing may be fetched. `partial`: files are left out until they are needed.
 
@@ -72,6 +83,18 @@ class Session:
         if still := [blob for blob in missing if blob not in found]:
             raise BrokenMirrorError(f"the server does not give the content {still[0]}")
         return {**sizes, **found}
+
+    def bring_back(self, commit: str) -> bool:
+        """Say whether a commit is here, or the server still gives it, if it may be asked."""
+        if has_commit(self.local, commit):
+            return True
+        if self.online is None or commit in self.in_vain:
+            return False
+        try_commit(self.online, commit, partial=self.partial)
+        if has_commit(self.local, commit):
+            return True
+        self.in_vain.add(commit)
+        return False
 
     def read(
         self, name: str, revision: str, place: Place, limits: GitLimits, last: Revision | None
@@ -119,11 +142,8 @@ class Session:
         name, _, commit = before.rpartition("@")
         if not commit or name != now.branch or commit == now.commit or ref.moves_freely:
             return False
-        if self.online is not None and commit not in self.in_vain and not has_commit(self.local, commit):
-            # A mirror that was lost: the last good revision is wanted, whatever became of the branch.
-            try_commit(self.online, commit, partial=self.partial)
-            if not has_commit(self.local, commit):
-                self.in_vain.add(commit)
+        # A mirror may have been lost: the last good revision is wanted, whatever became of the branch.
+        self.bring_back(commit)
         if ref.kind is not RefKind.BRANCH:
             return now.commit != meant
         if descends(self.local, now.commit, commit):

@@ -39,6 +39,8 @@ class GitLimits(Settings):
     """How large all files of a revision may be together."""
     pack_bytes_max: Count = 536_870_912
     """How much a server may send at once, as it takes on disk. On Linux only."""
+    mirror_bytes_max: Count = 536_870_912
+    """How large a mirror may become before it is made anew, without what no branch has any more."""
     memory_bytes_max: Annotated[int, Field(ge=33_554_432)] = 268_435_456
     """How much memory one process of git may take. On Linux only."""
     path_depth_max: Count = 32

@@ -1,6 +1,7 @@
 """Promises about repositories that mean harm."""
 
 import hashlib
+import random
 import shutil
 import subprocess
 import zlib
@@ -8,6 +9,7 @@ import zlib
 import pytest
 from fakes.git_http import git_over_http
 
+from gitmesh.fetch.disk import bytes_of
 from gitmesh.fetch.errors import FetchError
 from gitmesh.fetch.mirror import GitMirror
 from gitmesh.model.config import GitLimits
@@ -268,3 +270,48 @@ async def test_a_commit_that_says_too_much_is_refused_and_says_so(repository, tm
     a_large_commit(repository, 2)
     with pytest.raises(FetchError, match="answers with more than 1048576 bytes"):
         await a_mirror(tmp_path).fetch(repository.url, "main", ".")
+
+
+async def test_a_branch_that_is_rewritten_again_and_again_does_not_fill_the_disk(repository, tmp_path):
+    accepted = repository.publish({"a.yaml": "a: 1"}, "good")
+    mirror = a_mirror(tmp_path, mirror_bytes_max=1_500_000)
+    sizes = []
+    for number in range(8):
+        repository.git("reset", "--quiet", "--hard", accepted)
+        noise = random.Random(number).randbytes(500_000)
+        repository.write({"noise.bin": noise, "a.yaml": f"a: {number}"})
+        repository.commit(str(number))
+        repository.push(force=True)
+        revision = await mirror.fetch(repository.url, "main", ".", since=f"main@{accepted}")
+        assert revision.files["a.yaml"].content == f"a: {number}".encode()
+        sizes.append(bytes_of(tmp_path / "mirror"))
+    assert max(sizes) < 2_500_000
+    assert mirror.counters.rebuilds == 0, "nothing was damaged"
+    assert (await mirror.read(accepted, "main", ".")).files["a.yaml"].content == b"a: 1"
+
+
+async def test_a_repository_that_is_larger_than_that_is_not_cloned_each_time(repository, tmp_path):
+    repository.publish({"noise.bin": random.Random(1).randbytes(500_000), "a.yaml": "a: 1"}, "large")
+    with git_over_http(repository.origin.parent) as server:
+        mirror, url = a_mirror(tmp_path, mirror_bytes_max=100_000), f"{server.url}/origin.git"
+        await mirror.fetch(url, "main", ".")
+        before = server.bytes_sent
+        for _ in range(3):
+            await mirror.fetch(url, "main", ".")
+        assert server.bytes_sent - before < 100_000
+
+
+async def test_what_was_accepted_is_not_lost_where_the_server_gives_it_no_more(repository, tmp_path):
+    accepted = repository.publish({"a.yaml": "a: accepted"}, "good")
+    mirror = a_mirror(tmp_path, mirror_bytes_max=100_000)
+    await mirror.fetch(repository.url, "main", ".")
+    for number in range(3):
+        repository.git("checkout", "--quiet", "--orphan", f"other{number}")
+        noise = random.Random(number).randbytes(300_000)
+        repository.write({"noise.bin": noise, "a.yaml": f"a: {number}"})
+        repository.commit(str(number))
+        repository.git("push", "--quiet", "--force", "origin", "HEAD:main")
+        repository.git("-C", str(repository.origin), "gc", "--quiet", "--prune=now")
+        revision = await mirror.fetch(repository.url, "main", ".", since=f"main@{accepted}")
+        assert (revision.subject, revision.forced) == (str(number), True)
+    assert (await mirror.read(accepted, "main", ".")).files["a.yaml"].content == b"a: accepted"
