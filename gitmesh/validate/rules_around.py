@@ -6,7 +6,7 @@ Stage: validate (pure).
 from __future__ import annotations
 
 from gitmesh.model.diagnostic import Severity
-from gitmesh.validate.rule import Rule, documents, traffic_object
+from gitmesh.validate.rule import Rule, documents, traffic_object, virtual_service
 from gitmesh.validate.rule_context import pod, service
 
 
@@ -127,6 +127,24 @@ AROUND_RULES = (
         _API_ROUTE + _STATUS,
         _API_ROUTE,
         istio="IST0171",
+    ),
+    Rule(
+        "GM249",
+        Severity.WARNING,
+        "A destination keeps a port that it does not have",
+        "Inside the mesh a destination without a port gets requests at the port that was called, also where "
+        "its only port is another one: then they are answered with 503. At a gateway the only port is taken.",
+        documents(
+            service("reviews", "ports: [{name: http, port: 9080}]"),
+            virtual_service("hosts: [api.example.com]\nhttp: [{route: [{destination: {host: reviews}}]}]"),
+        ),
+        documents(
+            service("reviews", "ports: [{name: http, port: 9080}]"),
+            virtual_service(
+                "hosts: [api.example.com]\n"
+                "http: [{route: [{destination: {host: reviews, port: {number: 9080}}}]}]"
+            ),
+        ),
     ),
     Rule(
         "GM290",

@@ -98,7 +98,9 @@ class Traffic:
                 return self._outside(request, scope, port)
 
     def port_of(self, host: str, listener: int) -> int:
-        """Return the port of a destination without one: the only one of the service, else the listener's."""
+        """Return the port that a destination without one has at a gateway: the only one of the service, else
+        the listener's.
+        """
         services = self._services.get(host, ())
         ports = services[0].ports if services else ()
         return ports[0].number if len(ports) == 1 else listener
@@ -203,7 +205,8 @@ class Traffic:
             found = evaluate(candidates, request)
             action = Action(NoRoute(f"no rule of {source.key} takes it"))
             if found.candidate is not None:
-                action = action_of(found.candidate, request, port, lambda name: self.port_of(name, port))
+                # Inside the mesh a destination without a port has the caller's, whatever its service has.
+                action = action_of(found.candidate, request, port, lambda _: port)
             return Answer(
                 request=request,
                 caller=scope.caller,

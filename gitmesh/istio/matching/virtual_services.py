@@ -98,7 +98,7 @@ class Candidate:
     def name(self) -> str:
         """The name of the route as pilot gives it; may be empty."""
         match = text(self.rule.matches[self.match].get("name")) if self.match is not None else ""
-        return ".".join(name for name in (self.rule.name, match) if name)
+        return f"{self.rule.name}.{match}" if match else self.rule.name
 
 
 class VirtualService:

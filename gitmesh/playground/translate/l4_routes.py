@@ -182,12 +182,15 @@ def _proxied(rule: Field, source: VirtualService, context: RouteContext) -> Envo
     entries = list(rule["route"].items())
     weighted = [entry for entry in entries if entry["weight"].integer() > 0]
     if len(entries) == 1:
-        cluster = context.cluster_of(entries[0]["destination"])
+        cluster = context.cluster_of(entries[0]["destination"], of_requests=False)
         target: Envoy = {"stat_prefix": cluster, "cluster": cluster}
         subset = entries[0]["destination"]["subset"].text()
     elif weighted:
         clusters = [
-            {"name": context.cluster_of(entry["destination"]), "weight": entry["weight"].integer()}
+            {
+                "name": context.cluster_of(entry["destination"], of_requests=False),
+                "weight": entry["weight"].integer(),
+            }
             for entry in weighted
         ]
         key = source.spec.key

@@ -81,16 +81,19 @@ class RouteContext:
         """Return what DestinationRules say to the client of a service; None where nothing is known."""
         return self.destination_of(service) if self.destination_of else None
 
-    def cluster_of(self, destination: Field) -> str:
+    def cluster_of(self, destination: Field, *, of_requests: bool = True) -> str:
         """Name the cluster of a destination.
 
-        Its port is the one written, else the only one of the service, else that of the listener.
+        Its port is the one written, else the only one of the service, else that of the listener. For requests
+        inside the mesh it is that of the listener at once, also where the service has no such port.
+        Source: istio/istio pilot, BuildSidecarOutboundVirtualHosts: of services it knows that port alone.
         """
         host = destination_host(destination)
         service, rule, hidden = self._known(host)
         port = destination["port"]["number"].integer()
         if not port:
-            port = service.ports[0].number if service and len(service.ports) == 1 else self.port
+            only = service is not None and len(service.ports) == 1 and not (of_requests and self.inside)
+            port = service.ports[0].number if service and only else self.port
         # In Istio the client has no such cluster; here others have, under the name without this ending.
         variant = rule.variant if rule else "not-exported" if hidden else ""
         return cluster_name(host, port, destination["subset"].text(), variant)

@@ -150,10 +150,10 @@ def default_route(service: Service, context: RouteContext) -> Envoy:
 
 
 def _identity(source: VirtualService, rule: Field, match: Field | None) -> Envoy:
-    names = [rule["name"].text(), match["name"].text() if match else ""]
+    name, part = rule["name"].text(), match["name"].text() if match else ""
     place = match or rule
     metadata = route_metadata(place.key, render_path(place.path))
     if place.key != source.spec.key:
         # Istio names the root, which is bound to the host; who asks wants to see where the rule is written.
         metadata["filter_metadata"]["istio"] = route_metadata(source.spec.key, "")["filter_metadata"]["istio"]
-    return {"name": ".".join(name for name in names if name), "metadata": metadata}
+    return {"name": f"{name}.{part}" if part else name, "metadata": metadata}  # also after no name, as pilot

@@ -18,9 +18,10 @@ from gitmesh.validate.across.found import SERVICES, Found, Unchecked, softened
 from gitmesh.validate.across.traffic_facts import scope_of
 from gitmesh.validate.across.world import World
 from gitmesh.validate.subject import Path, Subject
-from gitmesh.validate.virtual_services import MESH, destinations
+from gitmesh.validate.virtual_services import MESH, bound_to_mesh, destinations
 
 _LISTED_MAX = 10
+_LITERAL_PORT = 80  # where hosts are called that no service has
 
 
 def check_destinations(subject: Subject, spec: VirtualServiceSpec, world: World) -> Iterator[Found]:
@@ -29,11 +30,34 @@ def check_destinations(subject: Subject, spec: VirtualServiceSpec, world: World)
     if EVERYONE in scope:
         scope |= {subject.namespace}
     through_gateway = any(name != MESH for name in spec.gateways)
+    called = tuple(_called(subject, spec, world))
     for path, destination in destinations(spec):
         host = fully_qualified(destination.host, subject.namespace)
         if destination.subset:
             yield from _subset(subject, path, host, destination.subset, world)
-        yield from _Place(subject, path, destination, host, scope, through_gateway).findings(world)
+        heard = called if _for_every_port(spec, path) else ()
+        yield from _Place(subject, path, destination, host, scope, through_gateway, heard).findings(world)
+
+
+def _called(subject: Subject, spec: VirtualServiceSpec, world: World) -> Iterator[tuple[str, int]]:
+    """Yield each host that is known, with each port at which the mesh calls it."""
+    for name in spec.hosts if bound_to_mesh(spec) else ():
+        host = fully_qualified(name, subject.namespace)
+        service = world.service(host)
+        if service is not None:
+            numbers = {port.number for port in service.ports or ()}
+        elif entries := world.entries(host):
+            numbers = {port.number for entry in entries for port in entry.ports}
+        else:
+            is_literal = not host.startswith("*") and not host.endswith(f".svc.{CLUSTER_DOMAIN}")
+            numbers = {_LITERAL_PORT} if is_literal else set()
+        yield from ((host, number) for number in sorted(numbers))
+
+
+def _for_every_port(spec: VirtualServiceSpec, path: Path) -> bool:
+    """Say whether a destination is one of requests, and of those at whatever port."""
+    _, protocol, index, *_ = path
+    return protocol == "http" and not any(match.port for match in spec.http[int(index)].match)
 
 
 def _subset(subject: Subject, path: Path, host: str, subset: str, world: World) -> Iterator[Found]:
@@ -64,6 +88,7 @@ class _Place:
     host: str
     scope: Scope
     through_gateway: bool
+    called: tuple[tuple[str, int], ...]  # hosts and ports whose requests may come here inside the mesh
 
     def findings(self, world: World) -> Iterator[Found]:
         """Yield what is wrong with the host and its ports."""
@@ -112,6 +137,20 @@ class _Place:
             hint = f"add port: {{number: ...}} with one of: {listed}"
             code = "GM208" if self.through_gateway else "GM240"
             yield self.subject.finding(code, message, (*self.path, "host"), hint=hint)
+        elif wanted is None and len(ports) == 1:
+            yield from self._kept_port(ports[0])
+
+    def _kept_port(self, only: int) -> Iterator[Diagnostic]:
+        """Source: istio/istio pilot, BuildSidecarOutboundVirtualHosts, servicesByName."""
+        for host, port in self.called:
+            if port != only and host != self.host:
+                message = (
+                    f"requests for {host[:120]} keep their port {port} inside the mesh, and "
+                    f"{self.destination.host[:120]} has no port but {only}"
+                )
+                hint = f"add port: {{number: {only}}}"
+                yield self.subject.finding("GM249", message, (*self.path, "host"), hint=hint)
+                return
 
 
 def unknown_host(subject: Subject, path: Path, code: str, host: str, world: World) -> Diagnostic:

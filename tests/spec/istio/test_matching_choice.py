@@ -234,11 +234,11 @@ def test_shares_follow_the_weights_whatever_their_sum_and_leave_out_zeros():
     assert [(share.destination.subset, share.percent) for share in shares] == [("v1", 25.0), ("v2", 75.0)]
 
 
-def test_a_destination_without_a_port_has_the_only_one_of_its_service_else_the_listeners():
+def test_inside_the_mesh_a_destination_without_a_port_has_that_of_the_caller_whatever_its_service_has():
     text = rules("- route: [{destination: {host: ratings}}]", name="a", hosts="[reviews]")
     assert forwarded(asked(text, REVIEWS)).shares[0].destination.port == 9080
     text = rules("- route: [{destination: {host: reviews}}]", name="a", hosts="[ratings]")
-    assert forwarded(asked(text, "http://ratings:8080/")).shares[0].destination.port == 9080
+    assert forwarded(asked(text, "http://ratings:8080/")).shares[0].destination.port == 8080
 
 
 def test_what_a_rule_does_is_told():

@@ -184,7 +184,7 @@ def test_a_destination_of_the_delegate_is_named_from_its_own_namespace():
     [source], _ = read(virtual_service("reviews", rule), inner)
     services = read_services(resource_set([service("reviews"), service("reviews", 8080, "team")]), Reports())
     [route] = routes_of(source, RouteContext("mesh", 9080, services))
-    assert route["route"]["cluster"] == "outbound|8080|v1|reviews.team.svc.cluster.local"
+    assert route["route"]["cluster"] == "outbound|9080|v1|reviews.team.svc.cluster.local"
     [mirror] = route["route"]["request_mirror_policies"]
     assert mirror["cluster"] == "outbound|9080||ratings.default.svc.cluster.local"
     about = route["metadata"]["filter_metadata"]

@@ -97,8 +97,9 @@ def validated(*objects: dict[str, Any], context: Context | None = None) -> Valid
         ("reviews.default.svc.cluster.local", None),
         ("two", "GM240"),
         ({"host": "two", "port": {"number": 90}}, None),
-        ("ext.example.com", None),
-        ("a.wild.example.com", None),
+        ("ext.example.com", "GM249"),
+        ("a.wild.example.com", "GM249"),
+        ({"host": "ext.example.com", "port": {"number": 80}}, None),
         ("other.org", "GM202"),
         ({"host": "ext.example.com", "port": {"number": 443}}, "GM207"),
         # Nothing is known about a namespace of which the files hold no Service.
@@ -115,6 +116,38 @@ def test_destinations_are_looked_up_among_services_and_service_entries(to: Any, 
         entry("wild", "*.wild.example.com", (80, "HTTP"), resolution="NONE"),
     ]
     assert told(*beside, routes("vs", to=to)) == ({(code, "vs")} if code else set())
+
+
+@pytest.mark.parametrize(
+    ("hosts", "fields", "rule", "is_told"),
+    [
+        (["api.example.com"], {}, {}, True),
+        (["web"], {}, {}, True),
+        (["ext.example.com"], {}, {}, True),
+        (["both"], {}, {}, True),
+        (["reviews"], {}, {}, False),
+        (["other"], {}, {}, False),
+        (["*.example.com"], {}, {}, False),
+        (["unknown"], {}, {}, False),
+        (["web"], {"gateways": ["edge"]}, {}, False),
+        (["web"], {"gateways": ["edge", "mesh"]}, {}, True),
+        (["both"], {}, {"match": [{"port": 9080}]}, False),
+    ],
+)
+def test_a_destination_that_keeps_a_port_which_it_does_not_have_is_told(
+    hosts: list[str], fields: dict[str, Any], rule: dict[str, Any], is_told: bool
+):
+    beside = [
+        service("reviews", 9080),
+        service("web", 80),
+        service("other", 9080),
+        service("both", 80, 9080),
+        entry("ext", "ext.example.com", (80, "HTTP")),
+    ]
+    http = [{**rule, "route": [{"destination": {"host": "reviews"}}]}]
+    spec = {"hosts": hosts, "http": http, **fields}
+    codes = [d.code for d in found(*beside, one("VirtualService", "vs", spec))]
+    assert ("GM249" in codes) == is_told
 
 
 def test_a_mirror_and_the_routes_of_tcp_and_tls_are_destinations_too():
