@@ -37,7 +37,7 @@ from gitmesh.model.source import APPROVE_ANNOTATION
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 CONFIG = """\
 settle: 100ms
-lease: {{duration: 2s, renewDeadline: 1500ms, retryPeriod: 300ms}}
+lease: {{retryPeriod: 300ms}}
 metrics: {{providers: [{{name: told, kind: web, url: "{metrics}"}}]}}
 receivers: [{{name: script, kind: generic, secret: {{file: {secret}}}}}]
 receiverPort: {port}
@@ -49,7 +49,8 @@ RAMP = (
 CLOCK = SystemClock()
 NAMES = ("old", "new")
 STAGES = {"engine", "fetch", "observe", "decide", "plan", "apply"}
-OF_THE_PROCESS = {"daemon started", "daemon stopped", "leading", "webhook"}
+OF_THE_PROCESS = {"daemon started", "daemon stopped", "leading", "webhook", "configuration reloaded"}
+POD = {"POD_NAME": "gitmesh-0", "POD_NAMESPACE": "gitmesh-system", "POD_UID": "0"}
 OF_A_ROLLOUT = {"rollout moved", "checked", "effect", "asked by annotation", "revert"}
 
 
@@ -118,6 +119,7 @@ async def live_through_all(life: Life) -> None:
     await ask_by_annotations(life)
     await prune_with_approval(life)
     await wake_by_webhook(life)
+    await change_settings(life)
     await hand_over(life)
     await leave(life)
 
@@ -220,6 +222,18 @@ async def wake_by_webhook(life: Life) -> None:
     await until("the mark to be handled", handled)
 
 
+async def change_settings(life: Life) -> None:
+    """The settings change, which is told as an event of the Pod."""
+    file = life.world.directory / "gitmesh.yaml"
+    await anyio.to_thread.run_sync(file.write_text, f"{life.world.config}resync: 7m\n")
+
+    async def told() -> bool:
+        events = (await life.world.client.list(kinds.EVENT, namespace=POD["POD_NAMESPACE"])).items
+        return "ConfigReloaded" in {event["reason"] for event in events}
+
+    await until("the event of the Pod", told)
+
+
 async def hand_over(life: Life) -> None:
     """The daemon ends and gives its Lease up; another one begins, with two shards."""
     (old,) = life.world.all
@@ -267,7 +281,8 @@ async def _live(manifests: str, directory: Path) -> Lived:
         config = CONFIG.format(metrics=metrics.address, secret=directory / "secret", port=port)
         async with replicas(directory, 0, config=config) as world:
             await world.client.create(NAMESPACE, {"metadata": {"name": "gitmesh-system"}})
-            world.environment = {k: v for k, v in environment.items() if not k.endswith("PROMETHEUS")}
+            given = {k: v for k, v in environment.items() if not k.endswith("PROMETHEUS")}
+            world.environment = {**given, **POD}
             metrics.client = world.client
             world.proxy.allows = rights.allow_request
             world.add()
@@ -294,19 +309,11 @@ def test_a_whole_life_needs_exactly_the_rights_that_the_manifests_give(lived: Li
 
 def test_every_line_of_the_log_says_what_it_is_about(lived: Lived):
     about_a_source = [line for line in lived.lines if line["message"] not in OF_THE_PROCESS]
-    assert {line["stage"] for line in lived.lines} == {
-        "engine",
-        "fetch",
-        "observe",
-        "decide",
-        "plan",
-        "apply",
-    }
+    assert {line["stage"] for line in lived.lines} == STAGES
     assert {line["message"] for line in about_a_source if not line["source"]} == set()
     silent = {line["message"] for line in about_a_source if not line["revision"]}
     assert silent <= {"waiting for the first fetch of branch main", "woken by a webhook"}
     moving = [line for line in lived.lines if line["message"] in OF_A_ROLLOUT]
     assert {line["message"] for line in moving} == OF_A_ROLLOUT
-    assert {line["rollout"] for line in moving} <= {
-        f"VirtualService default/{n}" for n in ("reviews", *NAMES)
-    }
+    objects = {f"VirtualService default/{name}" for name in ("reviews", *NAMES)}
+    assert {line["rollout"] for line in moving} <= objects
