@@ -214,12 +214,13 @@ class Reconciler:
 
     async def _move_forward(self, source: Source, memory: SourceMemory, report: PassReport) -> None:
         now_at(memory.at)
-        report.moved = self._move(source, memory)
-        if memory.desired is not None and not source.spec.suspend and any(m.changed for m in report.moved):
+        report.moved, is_read = self._move(source, memory), memory.desired is not None
+        if is_read and not source.spec.suspend and any(m.changed for m in report.moved):
             await self._record_intent(source, memory)
         for item in report.moved:
             await write_down(item, memory, self._ports)
-        if memory.desired is None or source.spec.suspend:
+        # What a fetch has restored meanwhile is for the next pass: nothing was decided for it in this one.
+        if not is_read or memory.desired is None or source.spec.suspend:
             return
         given = self._plan_input(source, memory, memory.desired.resources, report.moved)
         report.deletes = given.deletes_wait

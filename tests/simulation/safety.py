@@ -64,6 +64,7 @@ class Safety:
         self._world = world
         self._healthy = healthy
         self._disturbed_at = 0.0
+        self._asked_at = 0  # when the record was sent that is looked at
         self._shown = 0  # lines of the log that were looked through
         self.violations: list[str] = []
         self._watched: dict[str, Watched] = {}
@@ -193,6 +194,7 @@ class Safety:
         if request.kind == TRAFFIC_ROLLOUT.kind and request.verb == "delete":
             self.forget(request.name)  # with its VirtualService, which is new when it comes back
         if request.kind == TRAFFIC_ROLLOUT.kind and after and after.get("status"):
+            self._asked_at = noted[0]
             for wrong in self._rollout(request.name, RolloutRecord.model_validate(after["status"])):
                 self._say(f"{request}: {wrong}")
 
@@ -420,7 +422,11 @@ class Safety:
             return
         for target in before.targets:
             service = target.host.partition(".")[0]
-            seen = [a for a in self._answers.get((service, target.version), []) if a[1] >= since]
+            seen = [
+                a
+                for a in self._answers.get((service, target.version), [])
+                if a[1] >= since and a[0] < self._asked_at
+            ]
             heard = [a for a in seen if a[1] <= self._answered_until(self._world.metrics.slow_values)]
             if not any(answers and answers[-1][2] == "pass" for answers in (seen, heard)):
                 yield f"leaves step {before.step} without evidence for {target.version}: {seen[-3:]}"
