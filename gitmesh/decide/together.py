@@ -81,6 +81,8 @@ def missing_dependency(
     To begin, it needs all of it at rest with what Git says. On its way it needs what was stable when it
     began, or what has taken its place since: it goes no further on something that was rolled back.
     """
+    if not (record.policy_spec and record.policy_spec.after):
+        return ""
     if record.phase is not Phase.WAITING and not record.phase.in_motion:
         return ""
     for name, key in dependencies_of(record, namespace):

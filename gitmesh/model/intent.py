@@ -99,7 +99,7 @@ class RolloutIntent(ApiModel):
 
     def overruling(self, content: str) -> Overruling | None:
         """Return what a content does not wait for, because somebody said so; None when nobody did."""
-        return overruling_of(self.overrule, content, self.reason("overrule").text)
+        return overruling_of(self.overrule, content, self.reason("overrule").text) if self.overrule else None
 
     def attributed(self, by: str) -> RolloutIntent:
         """Return the same, with somebody who asked for what nobody is named for."""

@@ -27,10 +27,10 @@ class Phase(StrEnum):
     SUCCEEDED = "Succeeded"  # stable is what Git says
     ROLLED_BACK = "RolledBack"  # stable is live, and what Git says is quarantined
 
-    @property
-    def in_motion(self) -> bool:
-        """True while the guard watches: some traffic is, or may be, on the canary."""
-        return self in (Phase.PROGRESSING, Phase.PROMOTING)
+    in_motion: bool  # while the guard watches: some traffic is, or may be, on the canary
+
+    def __init__(self, value: str) -> None:
+        self.in_motion = value in ("Progressing", "Promoting")
 
 
 class Outcome(StrEnum):
