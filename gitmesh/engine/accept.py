@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # it loads much that `gitmesh validate` has no use for
     from gitmesh.engine.report import Source
     from gitmesh.observe.live import LiveState
 
+MANY_FILES = 500
 SCHEMA_UNKNOWN = "GM500"
 UNJUDGED = "GM007"
 ROUTE_TEST_FAILS = "GM350"
@@ -61,7 +63,7 @@ def examine(
     `schemas`: of kinds that GitMesh does not manage, beside what the files themselves define.
     """
     before = previous or Examined()
-    with _collected_later():
+    with _collected_later() if _is_much(revision, before.parsed) else nullcontext():
         parsed = parse_files(
             revision.files, default_namespace=default_namespace, limits=limits, previous=before.parsed
         )
@@ -77,13 +79,21 @@ def examine(
         return _placed(revision, limits, read, before.tested)
 
 
+def _is_much(revision: Revision, before: Parsed) -> bool:
+    """Say whether there are many files that were not read before."""
+    known = before.files.get
+    new = (path for path, file in revision.files.items() if (w := known(path)) is None or w.blob != file.blob)
+    return next(islice(new, MANY_FILES, None), None) is not None
+
+
 @contextmanager
 def _collected_later() -> Iterator[None]:
     """Look for no garbage meanwhile: all that is made is kept, and looking through it again and again would
     make the time grow faster than the number of documents.
 
     Freezing and unfreezing makes what was made as old as it will be, so that not even the first look after
-    this is through all of it. Source: docs.python.org, gc.unfreeze: back into the oldest generation.
+    this is through all of it. Source: docs.python.org, gc.unfreeze: back into the oldest generation. What is
+    garbage by then stays for long, so this is for many documents only.
     """
     was_enabled = gc.isenabled()
     gc.disable()
