@@ -105,11 +105,11 @@ def gateway(
 
 
 def leads(
-    name: str, *hosts: str, by: tuple[str, ...] = ("front",), mark: str = "", **metadata: Any
+    name: str, *hosts: str, by: tuple[str, ...] = ("front",), mark: str = "", port: int = 0, **metadata: Any
 ) -> dict[str, Any]:
     """Return a VirtualService that leads to `web`, which can see by which one it is asked."""
     rule = {
-        "route": [to("web.default.svc.cluster.local")],
+        "route": [to("web.default.svc.cluster.local", port=port)],
         "headers": {"request": {"set": {"x-by": mark or name}}},
     }
     body = virtual_service(name, rule, hosts=list(hosts), gateways=list(by))
@@ -127,12 +127,14 @@ SIMPLE = {"mode": "SIMPLE", "credentialName": "shop"}
 # --- HTTP ---------------------------------------------------------------------------------------------------
 
 
-async def test_only_a_virtual_service_that_is_bound_to_the_gateway_is_served_there(bench: Bench):
+async def test_only_a_virtual_service_that_is_bound_to_the_gateway_is_served_there(
+    bench: Bench, ports: Upstreams
+):
     await bench.apply(
         gateway("front", server("HTTP", 80, "a.example", "b.example")),
         leads("bound", "a.example"),
-        leads("inside", "b.example", by=("mesh",)),
-        leads("both", "c.example", by=("mesh", "front")),
+        leads("inside", "b.example", by=("mesh",), port=ports.web),
+        leads("both", "c.example", by=("mesh", "front"), port=ports.web),
     )
     assert by(await bench.enter("http://a.example/")) == "bound"
     assert by(await bench.enter("http://a.example:8080/", at=bench.gateway(80))) == "bound"

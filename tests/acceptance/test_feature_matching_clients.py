@@ -65,7 +65,7 @@ def two_ways(match: dict[str, Any], name: str = "reviews", **spec: Any) -> dict[
 
 
 def all_to(subset: str, name: str, host: str = "reviews", **spec: Any) -> dict[str, Any]:
-    rule = {"route": [to(REVIEWS, subset)]}
+    rule = {"route": [to(REVIEWS, subset, 9080)]}
     spec.setdefault("hosts", [host])
     return virtual_service(name, rule, **spec)
 
@@ -191,7 +191,7 @@ async def test_a_host_that_is_no_service_is_served_on_port_80(bench: Bench):
 async def test_rules_for_every_host_take_what_is_asked_of_port_80_and_no_service_has(bench: Bench, port: int):
     private = on_port("cart", 80, port, "shop")  # a service with port 80 would have the rules in their place
     private["metadata"]["annotations"] = {"networking.istio.io/exportTo": "."}
-    rule = {"match": [{"uri": {"prefix": "/x"}}], "route": [to("reviews", "v2")]}
+    rule = {"match": [{"uri": {"prefix": "/x"}}], "route": [to("reviews", "v2", 9080)]}
     await bench.apply(private, virtual_service("all", rule, hosts=["*"]))
     for url, by in (
         ("http://nobody.example/x", V2),

@@ -108,26 +108,24 @@ async def test_a_subset_that_nobody_defines_answers_503(bench: Bench):
     assert (await bench.send(f"{URL}/")).status == 503
 
 
-async def test_the_port_of_a_destination_is_the_one_written_else_the_only_one_else_that_of_the_request(
-    bench: Bench,
-):
-    written = {"host": "reviews", "subset": "v1", "port": {"number": 9080}}
+async def test_the_port_of_a_destination_is_the_one_written_else_that_of_the_request(bench: Bench):
     await rules(
         bench,
-        at("/written", {"route": [{"destination": written}]}),
+        at("/written", {"route": [to("reviews", "v1", 9080)]}),
+        at("/other", {"route": [to("ratings", port=8000)]}),
         at("/only", {"route": [to("ratings")]}),
         rule("v2"),
     )
     assert (await bench.send("http://reviews:9081/written")).by == V1
-    assert (await bench.send("http://reviews:9081/only")).by == RATINGS
+    assert (await bench.send("http://reviews:9081/other")).by == RATINGS
+    # Also where it is not a port of the service, whose only one is another: as with istiod.
+    assert (await bench.send("http://reviews:9081/only")).status == 503
     assert (await bench.send("http://reviews:9080/")).by == V2
-    assert (
-        await bench.send("http://reviews:9081/")
-    ).status == 503  # the port of the request, which is closed
+    assert (await bench.send("http://reviews:9081/")).status == 503  # that port is closed
 
 
 async def test_another_host_may_be_the_destination(bench: Bench):
-    await rules(bench, {"route": [to("ratings")]})
+    await rules(bench, {"route": [to("ratings", port=8000)]})
     answer = await bench.send(f"{URL}/x")
     assert (answer.by, answer.seen["headers"]["host"]) == (RATINGS, "reviews:9080")
 

@@ -67,9 +67,10 @@ def subsets(host: str, *versions: str, **spec: Any) -> dict[str, Any]:
     return istio("DestinationRule", host, {"host": host, "subsets": named, **spec})
 
 
-def to(host: str, subset: str = "", **fields: Any) -> dict[str, Any]:
+def to(host: str, subset: str = "", port: int = 0, **fields: Any) -> dict[str, Any]:
     """Return one entry of `route`."""
-    return {"destination": {"host": host, **({"subset": subset} if subset else {})}, **fields}
+    chosen = {**({"subset": subset} if subset else {}), **({"port": {"number": port}} if port else {})}
+    return {"destination": {"host": host, **chosen}, **fields}
 
 
 def virtual_service(name: str, *rules: dict[str, Any], **spec: Any) -> dict[str, Any]:
