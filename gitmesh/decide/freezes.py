@@ -5,7 +5,7 @@ Stage: decide (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,10 @@ from gitmesh.model.resource import ResourceKey
 
 
 def frozen_by(
-    freezes: Iterable[Freeze], key: ResourceKey, spec: Mapping[str, Any], at: datetime
+    freezes: Collection[Freeze], key: ResourceKey, spec: Mapping[str, Any], at: datetime
 ) -> Freeze | None:
     """Return the freeze in force for an object at a moment; of several the one that ends last."""
+    if not freezes:  # mostly there are none
+        return None
     in_force = (f for f in freezes if f.start <= at < f.end and f.covers(key, spec))
     return max(in_force, key=lambda freeze: freeze.end, default=None)

@@ -5,7 +5,7 @@ Stage: decide (pure).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from gitmesh.decide.freezes import frozen_by
@@ -37,7 +37,7 @@ def next_wake(record: RolloutRecord, now: datetime) -> datetime | None:
 def shut_now(
     policy: RolloutPolicySpec | None,
     service: Resource,
-    freezes: Iterable[Freeze],
+    freezes: Collection[Freeze],
     calendar: Calendar,
     overruling: Overruling | None = None,
 ) -> Hold | None:
@@ -47,8 +47,9 @@ def shut_now(
     themselves whether that counts.
     """
     named = overruling.freezes if overruling else frozenset()
-    in_force = [f for f in freezes if f.name not in named or f.overrule is Overrule.DENIED]
-    freeze = frozen_by(in_force, service.key, service.spec, calendar.now)
+    if named:
+        freezes = [f for f in freezes if f.name not in named or f.overrule is Overrule.DENIED]
+    freeze = frozen_by(freezes, service.key, service.spec, calendar.now)
     if freeze is not None:
         denied = _FREEZE_DENIES if freeze.name in named else ""
         return Hold(f"{freeze.text}, until {dated(freeze.end, calendar.now)}{denied}", until=freeze.end)
@@ -68,7 +69,7 @@ def shut_now(
 def past(
     policy: RolloutPolicySpec | None,
     service: Resource,
-    freezes: Iterable[Freeze],
+    freezes: Collection[Freeze],
     calendar: Calendar,
     overruling: Overruling | None,
 ) -> str:

@@ -258,7 +258,13 @@ def missing_evidence(record: RolloutRecord) -> str:
 
 def is_condemned(record: RolloutRecord, analysis: Analysis) -> bool:
     """Say whether there is enough evidence to roll back."""
-    return record.failed_checks >= analysis.failures or bool(judged_of(record).condemned)
+    return record.failed_checks >= analysis.failures or bool(_condemned(record))
+
+
+def _condemned(record: RolloutRecord) -> str:
+    """Return why the present rollout must go back; empty when there is no reason."""
+    is_of_this = record.started_at is not None and record.judged.rollout == record.started_at
+    return record.judged.condemned if is_of_this else ""
 
 
 def judged_of(record: RolloutRecord) -> Judged:
@@ -275,7 +281,7 @@ def reaches_canary(record: RolloutRecord) -> bool:
 
 def rollback_reason(record: RolloutRecord) -> str:
     """Say why the guard rolls back, with its evidence."""
-    if condemned := judged_of(record).condemned:
+    if condemned := _condemned(record):
         return condemned
     count = record.failed_checks
     summary = record.verdict.summary if record.verdict else "no evidence kept"

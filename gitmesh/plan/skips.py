@@ -12,7 +12,11 @@ from gitmesh.model.source import DISABLED, PRUNE_ANNOTATION, RECONCILE_ANNOTATIO
 
 def hands_off(resource: Resource | None) -> bool:
     """Say whether somebody wants this object left alone: on the live one, or in Git."""
-    return resource is not None and resource.annotations.get(RECONCILE_ANNOTATION) == DISABLED
+    return resource is not None and resource.once(_is_disabled)
+
+
+def _is_disabled(resource: Resource) -> bool:
+    return resource.annotations.get(RECONCILE_ANNOTATION) == DISABLED
 
 
 def never_pruned(resource: Resource | None) -> bool:
