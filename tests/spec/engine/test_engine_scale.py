@@ -11,6 +11,7 @@ from fakes.cluster import Delay, Request
 from fakes.daemon_world import DaemonWorld, a_policy, a_rule, a_service, files, in_world, without_threads
 from fakes.virtual_time import run_virtually
 
+from gitmesh.decide.fights import Contest
 from gitmesh.engine import health, status
 from gitmesh.model.inventory import LISTED_MAX
 from gitmesh.model.kinds import SERVICE_ENTRY, TRAFFIC_SOURCE, VIRTUAL_SERVICE
@@ -113,6 +114,24 @@ def test_a_label_of_somebody_else_costs_one_comparison(count: int):
         assert world.writes()[before:] == []
 
     tell(story, *apps(count))
+
+
+def test_what_was_written_a_moment_ago_is_not_looked_through_in_each_pass(monkeypatch: pytest.MonkeyPatch):
+    looked: list[Contest] = []
+    monkeypatch.setattr(Contest, "is_over", lambda contest, now: looked.append(contest) or False)
+    monkeypatch.setattr(Contest, "rests_at", lambda contest, now: looked.append(contest) or False)
+
+    async def story(world: DaemonWorld, _: Any) -> None:
+        assert world.life
+        assert world.life.daemon
+        (memory,) = world.life.daemon.memory.sources.values()
+        assert len(memory.contests) == 2 * LARGE
+        for second in range(20):
+            world.patch(VIRTUAL_SERVICE, "app-0", {"metadata": {"labels": {"seen": str(second)}}})
+            await anyio.sleep(1)
+        assert 0 < len(looked) <= 3 * 2 * LARGE
+
+    tell(story, *apps(LARGE))
 
 
 def test_what_waits_under_a_policy_is_found_among_many_without_one():
