@@ -76,7 +76,6 @@ def past(
     """Say what would hold a step if nobody had said otherwise, and who did; empty when nothing would."""
     if overruling is None:
         return ""
-    freezes = tuple(freezes)
     if shut_now(policy, service, freezes, calendar, overruling) is not None:
         return ""
     would = shut_now(policy, service, freezes, calendar)

@@ -263,15 +263,17 @@ def is_condemned(record: RolloutRecord, analysis: Analysis) -> bool:
 
 def _condemned(record: RolloutRecord) -> str:
     """Return why the present rollout must go back; empty when there is no reason."""
-    is_of_this = record.started_at is not None and record.judged.rollout == record.started_at
-    return record.judged.condemned if is_of_this else ""
+    return record.judged.condemned if _is_judged(record) else ""
+
+
+def _is_judged(record: RolloutRecord) -> bool:
+    """Say whether what a record has seen is of the present rollout, and not of the one before."""
+    return record.started_at is not None and record.judged.rollout == record.started_at
 
 
 def judged_of(record: RolloutRecord) -> Judged:
     """Return what has been seen of the present rollout; nothing when the record tells of the one before."""
-    if record.started_at is None or record.judged.rollout != record.started_at:
-        return Judged(rollout=record.started_at)
-    return record.judged
+    return record.judged if _is_judged(record) else Judged(rollout=record.started_at)
 
 
 def reaches_canary(record: RolloutRecord) -> bool:

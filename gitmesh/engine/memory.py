@@ -5,7 +5,6 @@ Stage: engine (shell).
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -287,7 +286,7 @@ class SourceMemory:
     # apply
     contests: dict[ResourceKey, Contest] = field(default_factory=dict)  # what was written lately
     fights: set[ResourceKey] = field(default_factory=set)  # those of them that are one
-    swept: float = -math.inf  # when all of them were looked at last (monotonic)
+    swept: float = -inf  # when all of them were looked at last (monotonic)
     founded: tuple[str, float] = ("", 0.0)  # which foundations were found right, and when (monotonic)
     ground: frozenset[ResourceKey] = frozenset()  # the foundations that are wanted
     effects: dict[ResourceKey, Watch] = field(default_factory=dict)  # whether what changed is in effect
